@@ -1,0 +1,1 @@
+"""The CPU worker: scans, checks and thumbnails."""

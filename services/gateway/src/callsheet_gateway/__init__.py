@@ -1,0 +1,1 @@
+"""The gateway: REST and the web page."""

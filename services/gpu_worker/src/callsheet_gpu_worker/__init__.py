@@ -1,0 +1,1 @@
+"""The GPU worker: encoding and inference."""

@@ -1,0 +1,1 @@
+"""The scheduler: it owns the queue and leases jobs to workers."""

@@ -1,0 +1,1 @@
+"""What happens by itself from time to time."""

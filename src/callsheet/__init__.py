@@ -1,0 +1,1 @@
+"""Callsheet: a media job queue."""

@@ -1,0 +1,74 @@
+"""The job types that Callsheet ships: category, VRAM, run limit, parameters."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+from callsheet.params import (
+    DerivativesGenerateParams,
+    JobParams,
+    ScanParams,
+    ThumbnailGenerateParams,
+    ValidateParams,
+)
+
+
+class Category(IntEnum):
+    """The resource that a job occupies; the values are those of ``ResourceCategory`` on the wire."""
+
+    CPU = 1
+    GPU_ENCODE = 2
+    GPU_AI = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobType:
+    """One kind of work."""
+
+    name: str
+    """``[a-z][a-z0-9_]*``, at most 64 characters."""
+    description: str
+    """One sentence for a person."""
+    params: type[JobParams]
+    """The model of its parameters."""
+    category: Category = Category.CPU
+    """The resource it occupies."""
+    vram_mib: int = 0
+    """VRAM in MiB that a lease is charged with."""
+    run_limit_s: int = 1800
+    """How long one attempt may run."""
+
+
+SCAN: Final = JobType(
+    name="scan",
+    description="Finds new, changed and vanished files in a folder and records what they are.",
+    params=ScanParams,
+    run_limit_s=6 * 3600,
+)
+PUBLIC_SCAN: Final = JobType(
+    name="public_scan",
+    description="Scans like scan and marks what it finds as public.",
+    params=ScanParams,
+    run_limit_s=6 * 3600,
+)
+VALIDATE: Final = JobType(
+    name="validate",
+    description="Reads a file again, refreshes its metadata and says whether it is whole.",
+    params=ValidateParams,
+)
+THUMBNAIL_GENERATE: Final = JobType(
+    name="thumbnail_generate",
+    description="Makes a still picture of a video or image.",
+    params=ThumbnailGenerateParams,
+)
+DERIVATIVES_GENERATE: Final = JobType(
+    name="derivatives_generate",
+    description="Makes the usual thumbnail, preview and thumbhash of several items.",
+    params=DerivativesGenerateParams,
+)
+
+CATALOG: Final[dict[str, JobType]] = {
+    job_type.name: job_type
+    for job_type in (SCAN, PUBLIC_SCAN, VALIDATE, THUMBNAIL_GENERATE, DERIVATIVES_GENERATE)
+}
+"""Every job type that Callsheet ships, by name."""

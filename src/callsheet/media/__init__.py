@@ -1,0 +1,1 @@
+"""Media knowledge without I/O: arguments are built, output is parsed, arrays are computed."""

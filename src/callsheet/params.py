@@ -1,0 +1,74 @@
+"""What each job type takes: one model of its parameters.
+
+Keys are camelCase on the wire, as the documented clients write them. Unknown keys are refused.
+"""
+
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic.alias_generators import to_camel
+
+RelativePath = Annotated[str, Field(max_length=4096, pattern=r"^[^/\x00][^\x00]*$")]
+"""A path inside a root: relative, with forward slashes. What it resolves to is checked by the worker."""
+
+RootName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
+"""The name of a root."""
+
+
+class JobParams(BaseModel):
+    """The root of all parameter models."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+
+    @classmethod
+    def schema_for_wire(cls) -> dict[str, JsonValue]:
+        """Return the JSON Schema (2020-12) of the parameters as they are written on the wire."""
+        schema: dict[str, JsonValue] = cls.model_json_schema(by_alias=True)
+        return schema
+
+
+class NoParams(JobParams):
+    """A job type without parameters."""
+
+
+class ScanParams(JobParams):
+    """Which folder to scan."""
+
+    root: RootName = "library"
+    """The root to scan."""
+    path: RelativePath | None = None
+    """A folder or file in the root; without it, what *directory_type* names."""
+    directory_type: RelativePath | None = None
+    """A folder below ``library/`` of the root, or the root itself where that folder is absent."""
+    skip_existing: bool = True
+    """Leave files alone whose size and modification time are as they were."""
+
+
+class ValidateParams(JobParams):
+    """Which item to check, and how closely."""
+
+    video_id: UUID
+    """The item."""
+    depth: Annotated[str, Field(pattern="^(probe|demux|decode)$")] = "demux"
+    """``probe`` opens it, ``demux`` reads to its end, ``decode`` decodes every frame."""
+
+
+class ThumbnailGenerateParams(JobParams):
+    """Which item to take a picture of."""
+
+    video_id: UUID
+    """The item."""
+    timestamp: Annotated[float, Field(ge=0, le=86_400)] | None = None
+    """Seconds into the video; without it the best of several instants."""
+    width: Annotated[int, Field(ge=16, le=8192)] | None = None
+    """Width in pixels, the height follows; without it the picture fits a box of 300 by 300."""
+
+
+class DerivativesGenerateParams(JobParams):
+    """Which items to make the usual derivatives of."""
+
+    item_ids: Annotated[list[UUID], Field(min_length=1, max_length=200)]
+    """The items."""
+    force: bool = False
+    """Make them again even where they are there."""

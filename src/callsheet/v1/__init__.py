@@ -1,0 +1,1 @@
+"""Generated code: the messages and stubs of ``callsheet.v1``."""

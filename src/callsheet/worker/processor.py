@@ -1,0 +1,54 @@
+"""The contract that code for one job type fulfils."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Generic, TypeVar
+
+from pydantic import JsonValue
+
+from callsheet.catalog import JobType
+from callsheet.params import JobParams
+from callsheet.v1.job_pb2 import NewJob
+from callsheet.v1.library_service_pb2 import BrokenItem, DerivativeFacts, ItemFacts
+from callsheet.worker.context import JobContext
+
+ParamsT = TypeVar("ParamsT", bound=JobParams)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a completed attempt reports. All of it is committed in one transaction, or nothing is."""
+
+    result: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
+    """For a person or a program; at most 64 KiB as JSON."""
+    items: Sequence[ItemFacts] = ()
+    """Library items to insert or replace."""
+    derivatives: Sequence[DerivativeFacts] = ()
+    """Derivatives to point at; their files are published and durable."""
+    broken: Sequence[BrokenItem] = ()
+    """Items found to be undecodable."""
+    follow_ups: Sequence[NewJob] = ()
+    """Jobs to submit, at most 1,000."""
+
+
+class Processor(ABC, Generic[ParamsT]):
+    """Does the jobs of one type.
+
+    One instance serves all jobs of its type in a worker, several at once, so it keeps no state of a
+    job. Registered by an entry point of the group ``callsheet.processors``.
+    """
+
+    job_type: ClassVar[JobType]
+    """Name, category, needs and parameter model."""
+
+    @abstractmethod
+    async def process(self, params: ParamsT, context: JobContext) -> Outcome:
+        """Run one attempt.
+
+        Untrusted media is touched only through *context*, which decodes in sandboxed children.
+
+        Raises:
+            AttemptError: The attempt failed; the class decides about a retry. Any other exception
+                counts as a fault of the code and is retried with backoff.
+        """
