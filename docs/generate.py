@@ -1,0 +1,242 @@
+"""Writes docs/reference from the code: what it documents can then not differ from what runs.
+
+``python docs/generate.py`` writes; with ``--check`` it changes nothing and fails where a page is stale.
+"""
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pydantic import JsonValue
+
+from callsheet.catalog import CATALOG, JobType
+from callsheet_scheduler.domain.job import FINAL, TRANSITIONS
+
+ROOT: Final = Path(__file__).parents[1]
+REFERENCE: Final = ROOT / "docs/reference"
+PREFIX: Final = "CALLSHEET_"
+NOTE: Final = "<!-- Written by docs/generate.py; run `make docs` after a change of the code. -->"
+
+METRIC_KINDS: Final = frozenset({"Counter", "Gauge", "Histogram", "Summary", "Enum", "Info"})
+RPC: Final = re.compile(r"rpc (\w+)\((stream )?\w+\) returns \((stream )?\w+\)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One field of a settings class."""
+
+    name: str
+    kind: str
+    default: str
+    """As written in the code; empty where it must be given."""
+    text: str
+
+
+def table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
+    """Return a Markdown table."""
+    cells = [head, tuple("---" for _ in head), *rows]
+    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |\n" for row in cells)
+
+
+def page(title: str, *parts: str) -> str:
+    """Return a page of *parts* under *title*."""
+    return "\n".join((f"# {title}\n", NOTE + "\n", *parts)).rstrip("\n") + "\n"
+
+
+def joined(text: str) -> str:
+    """Return *text* in one line."""
+    return " ".join(text.split())
+
+
+def modules(name: str) -> list[Path]:
+    """Return the modules called *name* of all distributions."""
+    return sorted([*(ROOT / "src").rglob(f"{name}.py"), *(ROOT / "services").glob(f"*/src/**/{name}.py")])
+
+
+def life_cycle() -> str:
+    """Draw the table of transitions."""
+    lines = ["```mermaid", "stateDiagram-v2", "    [*] --> pending", "    [*] --> queued"]
+    for state, targets in TRANSITIONS.items():
+        lines += [f"    {state.name.lower()} --> {target.name.lower()}" for target in sorted(targets)]
+    names = ", ".join(f"`{state.name.lower()}`" for state in sorted(FINAL))
+    return page(
+        "The life cycle of a job",
+        "\n".join([*lines, "```", ""]),
+        f"Final: {names}. A manual retry leaves `failed` and `cancelled`; nothing else leaves a final state.\n",
+    )
+
+
+def job_type(kind: JobType) -> str:
+    """Describe one job type."""
+    schema = kind.params.schema_for_wire()
+    required = schema.get("required")
+    needed = set(map(str, required)) if isinstance(required, list) else set[str]()
+    properties = schema.get("properties")
+    rows = (
+        (f"`{name}`", "yes" if name in needed else "", constraint(value))
+        for name, value in (properties.items() if isinstance(properties, dict) else ())
+    )
+    facts = f"Category `{kind.category.name.lower()}`, VRAM {kind.vram_mib} MiB, run limit {kind.run_limit_s} s.\n"
+    return f"## `{kind.name}`\n\n{kind.description} {facts}\n" + table(
+        ("parameter", "required", "value"), rows
+    )
+
+
+def constraint(value: JsonValue) -> str:
+    """Return a parameter's schema as words of JSON Schema, titles left out."""
+    if not isinstance(value, dict):
+        return str(value)
+    choices = value.get("anyOf")
+    if isinstance(choices, list):
+        return " or ".join(constraint(choice) for choice in choices)
+    items = value.get("items")
+    facts = {key: fact for key, fact in value.items() if key not in {"title", "items"}}
+    words = [f"{key} `{fact}`" if key != "type" else str(fact) for key, fact in facts.items()]
+    return ", ".join([*words, f"of {constraint(items)}"] if items is not None else words)
+
+
+def job_types() -> str:
+    """Describe the catalogue."""
+    parts = [job_type(kind) for _, kind in sorted(CATALOG.items())]
+    return page("Job types", "Keys are written as on the wire. Unknown keys are refused.\n", *parts)
+
+
+def settings_of(node: ast.ClassDef) -> Iterator[Setting]:
+    """Yield the fields of a settings class."""
+    for field, after in zip(node.body, [*node.body[1:], ast.Pass()], strict=True):
+        if not isinstance(field, ast.AnnAssign) or not isinstance(field.target, ast.Name):
+            continue
+        documented = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+        yield Setting(
+            name=field.target.id,
+            kind=ast.unparse(field.annotation),
+            default=default_of(field.value),
+            text=joined(str(after.value.value)) if documented else "",
+        )
+
+
+def default_of(value: ast.expr | None) -> str:
+    """Return the default as it is written; of a ``Field`` only the default, without its limits."""
+    if value is None:
+        return ""
+    if not isinstance(value, ast.Call) or ast.unparse(value.func) != "Field":
+        return ast.unparse(value)
+    for keyword in value.keywords:
+        if keyword.arg in {"default", "default_factory"}:
+            return ast.unparse(keyword.value) + ("()" if keyword.arg == "default_factory" else "")
+    return ast.unparse(value.args[0]) if value.args else ""
+
+
+def settings() -> str:
+    """List every setting of every process."""
+    parts: list[str] = []
+    for path in modules("settings"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in (entry for entry in tree.body if isinstance(entry, ast.ClassDef)):
+            parents = [ast.unparse(parent) for parent in node.bases]
+            variable = "BaseModel" not in parents
+            rows = (
+                (
+                    f"`{PREFIX + field.name.upper() if variable else field.name}`",
+                    f"`{field.kind}`",
+                    f"`{field.default}`" if field.default else "must be given",
+                    field.text,
+                )
+                for field in settings_of(node)
+            )
+            inherits = (
+                f" Has those of {', '.join(parents)} as well."
+                if variable and "BaseSettings" not in parents
+                else ""
+            )
+            parts.append(
+                f"## {node.name}\n\n{joined(ast.get_docstring(node) or '')}{inherits}"
+                f" In `{path.relative_to(ROOT)}`.\n\n"
+                + table(("variable", "type", "default", "meaning"), rows),
+            )
+    return page(
+        "Settings", f"Each setting is an environment variable; `{PREFIX}` and the name in capitals.\n", *parts
+    )
+
+
+def metric_rows(path: Path) -> Iterator[tuple[str, ...]]:
+    """Yield the metrics that a module declares: name, kind, labels, help."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.Call) or ast.unparse(node.func).split(".")[-1] not in METRIC_KINDS:
+            continue
+        texts = [argument.value for argument in node.args[:2] if isinstance(argument, ast.Constant)]
+        if len(texts) == len(("name", "help")):
+            labels = ast.literal_eval(node.args[2]) if len(node.args) > len(texts) else ()
+            kind = ast.unparse(node.func).split(".")[-1].lower()
+            yield f"`{texts[0]}`", kind, ", ".join(f"`{label}`" for label in labels), joined(str(texts[1]))
+
+
+def metrics() -> str:
+    """List what the processes export at /metrics."""
+    parts = [
+        f"## `{path.relative_to(ROOT)}`\n\n" + table(("metric", "kind", "labels", "meaning"), iter(rows))
+        for path in modules("metrics")
+        if (rows := list(metric_rows(path)))
+    ]
+    return page("Metrics", *(parts or ["No metric is declared yet.\n"]))
+
+
+def calls(proto: str) -> Iterator[tuple[str, ...]]:
+    """Yield the calls of a proto's services: name, shape, comment."""
+    comment: list[str] = []
+    for line in map(str.strip, proto.splitlines()):
+        if line.startswith("//"):
+            comment.append(line.removeprefix("//").strip())
+            continue
+        if found := RPC.match(line):
+            name, streams_in, streams_out = found.groups()
+            shape = f"{'stream' if streams_in else 'one'} → {'stream' if streams_out else 'one'}"
+            yield f"`{name}`", shape, joined(" ".join(comment))
+        comment.clear()
+
+
+def services() -> str:
+    """List the gRPC services with their calls."""
+    parts: list[str] = []
+    for path in sorted((ROOT / "protos/callsheet/v1").glob("*_service.proto")):
+        proto = path.read_text(encoding="utf-8")
+        name = re.findall(r"^service (\w+)", proto, re.MULTILINE)[0]
+        parts.append(
+            f"## {name}\n\nIn `{path.relative_to(ROOT)}`.\n\n"
+            + table(("call", "shape", "meaning"), calls(proto))
+        )
+    return page("gRPC services", *parts)
+
+
+def documents() -> dict[str, str]:
+    """Return every page by file name, as it has to be."""
+    return {
+        "grpc.md": services(),
+        "job-types.md": job_types(),
+        "life-cycle.md": life_cycle(),
+        "metrics.md": metrics(),
+        "settings.md": settings(),
+    }
+
+
+def main(arguments: list[str]) -> int:
+    """Write the pages, or with ``--check`` say which are stale."""
+    REFERENCE.mkdir(parents=True, exist_ok=True)
+    stale = [
+        (REFERENCE / name, content)
+        for name, content in documents().items()
+        if not (REFERENCE / name).is_file() or (REFERENCE / name).read_text(encoding="utf-8") != content
+    ]
+    for path, content in stale:
+        print(path.relative_to(ROOT))
+        if "--check" not in arguments:
+            path.write_text(content, encoding="utf-8")
+    return 1 if stale and "--check" in arguments else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

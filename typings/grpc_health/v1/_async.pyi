@@ -1,0 +1,6 @@
+from grpc_health.v1 import health_pb2_grpc
+from grpc_health.v1.health_pb2 import HealthCheckResponse
+
+class HealthServicer(health_pb2_grpc.HealthServicer):
+    async def set(self, service: str, status: HealthCheckResponse.ServingStatus) -> None: ...
+    async def enter_graceful_shutdown(self) -> None: ...
