@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from callsheet_scheduler.domain.job import FINAL, TRANSITIONS
 from pydantic import JsonValue
 
 from callsheet.catalog import CATALOG, JobType
-from callsheet_scheduler.domain.job import FINAL, TRANSITIONS
 
 ROOT: Final = Path(__file__).parents[1]
 REFERENCE: Final = ROOT / "docs/reference"
@@ -66,7 +66,7 @@ def life_cycle() -> str:
     return page(
         "The life cycle of a job",
         "\n".join([*lines, "```", ""]),
-        f"Final: {names}. A manual retry leaves `failed` and `cancelled`; nothing else leaves a final state.\n",
+        f"Final: {names}. Only a manual retry leaves `failed` and `cancelled`.\n",
     )
 
 
@@ -80,7 +80,10 @@ def job_type(kind: JobType) -> str:
         (f"`{name}`", "yes" if name in needed else "", constraint(value))
         for name, value in (properties.items() if isinstance(properties, dict) else ())
     )
-    facts = f"Category `{kind.category.name.lower()}`, VRAM {kind.vram_mib} MiB, run limit {kind.run_limit_s} s.\n"
+    facts = (
+        f"Category `{kind.category.name.lower()}`, VRAM {kind.vram_mib} MiB,"
+        f" run limit {kind.run_limit_s} s.\n"
+    )
     return f"## `{kind.name}`\n\n{kind.description} {facts}\n" + table(
         ("parameter", "required", "value"), rows
     )
@@ -105,17 +108,27 @@ def job_types() -> str:
     return page("Job types", "Keys are written as on the wire. Unknown keys are refused.\n", *parts)
 
 
+def docstring_after(node: ast.stmt) -> str:
+    """Return the text of *node* where it is a docstring, in one line, else nothing."""
+    if (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    ):
+        return joined(node.value.value)
+    return ""
+
+
 def settings_of(node: ast.ClassDef) -> Iterator[Setting]:
     """Yield the fields of a settings class."""
     for field, after in zip(node.body, [*node.body[1:], ast.Pass()], strict=True):
         if not isinstance(field, ast.AnnAssign) or not isinstance(field.target, ast.Name):
             continue
-        documented = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
         yield Setting(
             name=field.target.id,
             kind=ast.unparse(field.annotation),
             default=default_of(field.value),
-            text=joined(str(after.value.value)) if documented else "",
+            text=docstring_after(after),
         )
 
 
@@ -168,11 +181,17 @@ def metric_rows(path: Path) -> Iterator[tuple[str, ...]]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if not isinstance(node, ast.Call) or ast.unparse(node.func).split(".")[-1] not in METRIC_KINDS:
             continue
-        texts = [argument.value for argument in node.args[:2] if isinstance(argument, ast.Constant)]
+        texts = [
+            argument.value
+            for argument in node.args[:2]
+            if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
+        ]
         if len(texts) == len(("name", "help")):
-            labels = ast.literal_eval(node.args[2]) if len(node.args) > len(texts) else ()
+            labels: tuple[str, ...] = (
+                tuple(ast.literal_eval(node.args[2])) if len(node.args) > len(texts) else ()
+            )
             kind = ast.unparse(node.func).split(".")[-1].lower()
-            yield f"`{texts[0]}`", kind, ", ".join(f"`{label}`" for label in labels), joined(str(texts[1]))
+            yield f"`{texts[0]}`", kind, ", ".join(f"`{label}`" for label in labels), joined(texts[1])
 
 
 def metrics() -> str:
