@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,9 @@ MEDIA_PLACES = [
 
 #: Written apart, so that this file does not name what it looks for.
 FOREIGN = re.compile(
-    "|".join([r"/wo" + r"rk/", r"/ro" + r"ot/\w", r"/tmp/br" + r"ief", r"/home/\w+/", "pypi" + r"\.org"])
+    "|".join(
+        [r"/wo" + r"rk/", r"/ro" + r"ot/\w", r"/tm" + r"p/br" + r"ief", r"/home/\w+/", "pypi" + r"\.org"]
+    )
 )
 REGISTRIES = re.compile(
     "|".join(["files.python" + "hosted", "registry.npm" + "js", r"index-ur" + r"l\s*[=:]\s*\S"])
@@ -40,6 +43,34 @@ def inside(path: Path, places: list[Path]) -> bool:
 
 def pure_modules() -> list[Path]:
     return [path for path in tree.shipped() if inside(path, PURE)]
+
+
+def test_decisions_import_nothing_that_the_contract_forbids() -> None:
+    """The contract names packages; this holds single modules, worker/session.py among them, to the same list."""
+    project = tomllib.loads(tree.text(tree.ROOT / "pyproject.toml"))
+    contracts = project["tool"]["importlinter"]["contracts"]
+    forbidden = next(
+        set(contract["forbidden_modules"])
+        for contract in contracts
+        if contract["name"] == "Decisions know no I/O, no clock and no chance"
+    )
+
+    impure = [
+        f"{path.relative_to(tree.ROOT)}: {name}"
+        for path in pure_modules()
+        for name in tree.imports(path)
+        if name.split(".")[0] in forbidden
+    ]
+
+    assert impure == []
+
+
+def test_type_checkers_see_every_folder_with_code() -> None:
+    tools = tomllib.loads(tree.text(tree.ROOT / "pyproject.toml"))["tool"]
+    folders = {path.relative_to(tree.ROOT).parts[0] for path in tree.code()}
+
+    assert folders - set(tools["mypy"]["files"]) == set()
+    assert folders - set(tools["basedpyright"]["include"]) == set()
 
 
 def test_decisions_take_pure_paths_only() -> None:
