@@ -42,6 +42,7 @@ CREATE TABLE job_live (
     capacity_count smallint NOT NULL,
     retry_after timestamptz,
     worker_id text,
+    host text,
     granted_at timestamptz,
     started_at timestamptz,
     cancel_requested_at timestamptz,
@@ -74,6 +75,7 @@ CREATE TABLE job_done (
     lost_count smallint NOT NULL,
     capacity_count smallint NOT NULL,
     worker_id text,
+    host text,
     granted_at timestamptz,
     started_at timestamptz,
     finished_at timestamptz NOT NULL,
@@ -119,11 +121,11 @@ CREATE TABLE job_counter (
     PRIMARY KEY (hour, state, type, category)
 ) WITH (fillfactor = 50);
 
--- Originals.
+-- Originals. Paths sort by their bytes whatever the database's locale, so that a folder is a range.
 CREATE TABLE library_item (
     id uuid PRIMARY KEY,
-    root text NOT NULL,
-    path text NOT NULL,
+    root text COLLATE "C" NOT NULL,
+    path text COLLATE "C" NOT NULL,
     kind smallint NOT NULL,
     state smallint NOT NULL,
     reason text NOT NULL,

@@ -1,0 +1,119 @@
+"""The life cycle of a job as one table, and the compact record that the engine keeps of a live job."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Final, NewType
+
+from callsheet.catalog import Category
+
+JobId = NewType("JobId", str)
+"""A UUIDv7 in canonical lower-case text."""
+
+WorkerId = NewType("WorkerId", str)
+"""The identity of a worker."""
+
+Token = NewType("Token", int)
+"""A fencing token: ``term << 32 | counter``."""
+
+
+class JobState(IntEnum):
+    """Where a job is in its life; the values are those on the wire and in the tables.
+
+    In the tables QUEUED stands for every leased job: that the worker reported its start is known to
+    the leader alone.
+    """
+
+    PENDING = 1
+    QUEUED = 2
+    RUNNING = 3
+    PAUSED = 4
+    COMPLETED = 5
+    FAILED = 6
+    CANCELLED = 7
+
+
+#: Every transition there is.
+TRANSITIONS: Final[dict[JobState, frozenset[JobState]]] = {
+    JobState.PENDING: frozenset({JobState.QUEUED, JobState.PAUSED, JobState.CANCELLED, JobState.FAILED}),
+    JobState.QUEUED: frozenset(
+        {
+            JobState.RUNNING,
+            JobState.PENDING,
+            JobState.COMPLETED,
+            JobState.FAILED,
+            JobState.PAUSED,
+            JobState.CANCELLED,
+        },
+    ),
+    JobState.RUNNING: frozenset(
+        {JobState.PENDING, JobState.COMPLETED, JobState.FAILED, JobState.PAUSED, JobState.CANCELLED},
+    ),
+    JobState.PAUSED: frozenset({JobState.PENDING, JobState.CANCELLED}),
+    JobState.COMPLETED: frozenset(),
+    JobState.FAILED: frozenset({JobState.PENDING}),
+    JobState.CANCELLED: frozenset({JobState.PENDING}),
+}
+
+#: States that only a manual retry leaves.
+FINAL: Final = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED})
+
+#: States in which a worker holds a lease.
+LEASED: Final = frozenset({JobState.QUEUED, JobState.RUNNING})
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class LiveJob:
+    """What the engine knows of a job that is not final. Parameters stay in the table.
+
+    Instants are seconds since 1970.
+    """
+
+    id: JobId
+    sequence: int
+    type: str
+    category: Category
+    priority: int
+    interactive: bool
+    vram_mib: int
+    max_retries: int
+    request_hash: int
+    """Of everything that the submitter gave: tells a repeated submission from another job."""
+    parent_id: JobId | None
+    created_at: float
+    run_at: float | None
+    state: JobState = JobState.PENDING
+    token: Token = Token(0)
+    """Of the newest lease; 0 before the first."""
+    attempt: int = 0
+    retry_count: int = 0
+    lost_count: int = 0
+    """Leases lost in a row."""
+    capacity_count: int = 0
+    retry_after: float | None = None
+    worker_id: WorkerId | None = None
+    host: str | None = None
+    started_at: float | None = None
+    cancel_requested_at: float | None = None
+    error: str | None = None
+    progress_percent: int = 0
+    busy: bool = False
+    """A statement about it is under way; what concerns it waits in *deferred*."""
+    deferred: list[Callable[[float], None]] | None = field(default=None)
+
+    @property
+    def ready_at(self) -> float:
+        """The instant before which it must not start."""
+        return max(self.run_at or 0.0, self.retry_after or 0.0)
+
+
+def move(job: LiveJob, state: JobState) -> None:
+    """Put *job* into *state*.
+
+    Raises:
+        ValueError: The table of transitions has no such step.
+    """
+    if state not in TRANSITIONS[job.state]:
+        message = f"job {job.id} cannot go from {job.state.name} to {state.name}"
+        raise ValueError(message)
+    job.state = state

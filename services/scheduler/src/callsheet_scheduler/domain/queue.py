@@ -1,0 +1,72 @@
+"""The live jobs, those that wait for their turn, and those that wait for an instant."""
+
+from collections import Counter
+from heapq import heappop, heappush
+
+from callsheet.catalog import Category
+from callsheet_scheduler.domain.job import JobId, JobState, LiveJob, move
+from callsheet_scheduler.domain.lanes import Lane
+
+HOUR_S = 3600.0
+
+
+class Queue:
+    """Every live job by id, counted by state, and the order of those that wait."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[JobId, LiveJob] = {}
+        self.lanes: dict[Category, Lane] = {category: Lane() for category in Category}
+        self.counts: Counter[tuple[JobState, str, Category]] = Counter()
+        self.created: Counter[tuple[int, str]] = Counter()
+        """Live jobs by hour of creation (hours since 1970) and type."""
+        self._later: list[tuple[float, JobId]] = []
+
+    def add(self, job: LiveJob) -> None:
+        """Count *job* in. It waits nowhere yet."""
+        self.jobs[job.id] = job
+        self.counts[job.state, job.type, job.category] += 1
+        self.created[int(job.created_at // HOUR_S), job.type] += 1
+
+    def remove(self, job: LiveJob) -> None:
+        """Count *job* out."""
+        del self.jobs[job.id]
+        self._uncount((job.state, job.type, job.category))
+        hour = (int(job.created_at // HOUR_S), job.type)
+        self.created[hour] -= 1
+        if not self.created[hour]:
+            del self.created[hour]
+
+    def move(self, job: LiveJob, state: JobState) -> None:
+        """Put *job* into *state*."""
+        self._uncount((job.state, job.type, job.category))
+        move(job, state)
+        self.counts[job.state, job.type, job.category] += 1
+
+    def wait(self, job: LiveJob, now: float) -> None:
+        """Let a pending job wait for its turn, or first for its instant."""
+        if job.ready_at > now:
+            heappush(self._later, (job.ready_at, job.id))
+        else:
+            self.lanes[job.category].add(job)
+
+    def wake(self, now: float) -> None:
+        """Let the jobs whose instant has come wait for their turn."""
+        while self._later and self._later[0][0] <= now:
+            ready_at, job_id = heappop(self._later)
+            job = self.jobs.get(job_id)
+            if (
+                job is not None
+                and job.state is JobState.PENDING
+                and not job.busy
+                and job.ready_at == ready_at
+            ):
+                self.lanes[job.category].add(job)
+
+    def next_instant(self) -> float | None:
+        """Return the soonest instant that a job waits for."""
+        return self._later[0][0] if self._later else None
+
+    def _uncount(self, key: tuple[JobState, str, Category]) -> None:
+        self.counts[key] -= 1
+        if not self.counts[key]:
+            del self.counts[key]

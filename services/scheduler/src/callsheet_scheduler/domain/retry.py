@@ -1,0 +1,125 @@
+"""What becomes of a job when an attempt ended without success."""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+from callsheet_scheduler.domain.job import LiveJob
+
+#: Leases lost in a row before the job itself is held to be the cause.
+LOST_MAX: Final = 3
+
+#: Attempts that may end for want of memory, disk or encoder sessions.
+CAPACITY_MAX: Final = 10
+
+#: Seconds before a job that met a want of capacity goes again.
+CAPACITY_DELAY_S: Final = 30.0
+
+
+class Ending(Enum):
+    """How an attempt ended, other than completed."""
+
+    BAD_INPUT = auto()
+    CAPACITY = auto()
+    TRANSIENT = auto()
+    CANCELLED = auto()
+    LOST = auto()
+    """The worker is gone, and the lease with it."""
+    RETURNED = auto()
+    """The worker gave the lease back without having failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryRules:
+    """The delay before retry *n* is ``base_s * 2**n``, at most *cap_s*."""
+
+    base_s: float = 60.0
+    cap_s: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What to do with the job, and its counts afterwards."""
+
+    again: bool
+    """Back to pending; otherwise it is failed, or cancelled where *cancelled* says so."""
+    cancelled: bool = False
+    retry_after: float | None = None
+    retry_count: int
+    lost_count: int = 0
+    capacity_count: int
+    error: str | None
+
+
+def judge(job: LiveJob, ending: Ending, reason: str, rules: RetryRules, now: float) -> Verdict:
+    """Decide what becomes of *job* after an attempt that did not complete."""
+    if job.cancel_requested_at is not None:
+        return _verdict(job, again=False, cancelled=True, error=job.error)
+    match ending:
+        case Ending.BAD_INPUT:
+            return _verdict(job, again=False, error=reason)
+        case Ending.RETURNED:
+            return _verdict(job, again=True, error=job.error, lost_count=job.lost_count)
+        case Ending.LOST:
+            return _after_loss(job, reason)
+        case Ending.CAPACITY if job.capacity_count < CAPACITY_MAX:
+            return _verdict(
+                job,
+                again=True,
+                retry_after=now + CAPACITY_DELAY_S,
+                capacity_count=job.capacity_count + 1,
+                error=reason,
+            )
+        case _:
+            return _after_failure(job, reason, rules, now)
+
+
+def _after_loss(job: LiveJob, reason: str) -> Verdict:
+    lost_count = job.lost_count + 1
+    if lost_count < LOST_MAX:
+        return _verdict(job, again=True, lost_count=lost_count, error=reason)
+    poison = f"{LOST_MAX} workers in a row were lost while they ran this job; its media may be the cause"
+    return _verdict(job, again=False, lost_count=lost_count, error=poison)
+
+
+def _after_failure(job: LiveJob, reason: str, rules: RetryRules, now: float) -> Verdict:
+    if job.retry_count >= job.max_retries:
+        return _verdict(job, again=False, error=reason)
+    retry_count = job.retry_count + 1
+    return _verdict(
+        job,
+        again=True,
+        retry_count=retry_count,
+        retry_after=now + delay_s(retry_count, rules, spread=job.request_hash),
+        error=reason,
+    )
+
+
+def delay_s(retry: int, rules: RetryRules, *, spread: int) -> float:
+    """Return the seconds before retry number *retry*, up to 5 % longer by *spread*.
+
+    The spread comes from the job, not from chance, so that the same history gives the same decision.
+    """
+    return min(rules.base_s * 2.0**retry, rules.cap_s) * (1.0 + (spread % 1000) / 20_000.0)
+
+
+def _verdict(
+    job: LiveJob,
+    *,
+    again: bool,
+    error: str | None,
+    cancelled: bool = False,
+    retry_after: float | None = None,
+    retry_count: int | None = None,
+    lost_count: int = 0,
+    capacity_count: int | None = None,
+) -> Verdict:
+    return Verdict(
+        again=again,
+        cancelled=cancelled,
+        retry_after=retry_after,
+        retry_count=job.retry_count if retry_count is None else retry_count,
+        lost_count=lost_count,
+        capacity_count=job.capacity_count if capacity_count is None else capacity_count,
+        error=error,
+    )

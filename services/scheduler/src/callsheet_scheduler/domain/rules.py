@@ -1,0 +1,25 @@
+"""The numbers that the engine decides by."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from callsheet.catalog import Category
+from callsheet_scheduler.domain.retry import RetryRules
+
+#: Jobs at once on one host, by category.
+DEFAULT_HOST_LIMITS: Final[Mapping[Category, int]] = {
+    Category.CPU: 5,
+    Category.GPU_ENCODE: 2,
+    Category.GPU_AI: 1,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """Limits, and how patient the scheduler is."""
+
+    host_limits: Mapping[Category, int] = field(default_factory=lambda: DEFAULT_HOST_LIMITS)
+    lease_ttl_s: float = 30.0
+    live_jobs_max: int = 2_000_000
+    retry: RetryRules = RetryRules()

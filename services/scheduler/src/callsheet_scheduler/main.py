@@ -1,0 +1,148 @@
+"""Starts the scheduler."""
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import asyncpg
+
+from callsheet.catalog import Category
+from callsheet.errors import UnavailableError
+from callsheet.service import logs
+from callsheet.service.clock import SystemClock
+from callsheet.service.ops import OpsServer
+from callsheet.service.run import read_settings, read_token, run
+from callsheet.service.server import make_server, serve
+from callsheet.v1.fleet_service_pb2_grpc import add_FleetServiceServicer_to_server
+from callsheet.v1.job_service_pb2_grpc import add_JobServiceServicer_to_server
+from callsheet.v1.lease_service_pb2_grpc import add_LeaseServiceServicer_to_server
+from callsheet.v1.library_service_pb2_grpc import add_LibraryServiceServicer_to_server
+from callsheet_scheduler.leadership import Leadership
+from callsheet_scheduler.metrics import export_metrics
+from callsheet_scheduler.rpc.fleet_service import FleetService
+from callsheet_scheduler.rpc.job_service import JobService
+from callsheet_scheduler.rpc.lease_service import LeaseService
+from callsheet_scheduler.rpc.library_service import LibraryService
+from callsheet_scheduler.settings import SchedulerSettings
+from callsheet_scheduler.store.history import HistoryStore
+from callsheet_scheduler.store.job_types import load_job_types
+from callsheet_scheduler.store.library import LibraryStore
+from callsheet_scheduler.store.migrate import migrate
+from callsheet_scheduler.store.pool import open_lists, open_readers
+from callsheet_scheduler.use_cases.fleet import FleetView
+from callsheet_scheduler.use_cases.grants import Grants
+from callsheet_scheduler.use_cases.job_types import JobTypes, KnownType
+from callsheet_scheduler.use_cases.jobs import Jobs
+from callsheet_scheduler.use_cases.library import Library
+from callsheet_scheduler.use_cases.views import Views
+from callsheet_scheduler.use_cases.watching import Watching
+
+log = logging.getLogger(__name__)
+
+SERVICES = tuple(f"callsheet.v1.{name}Service" for name in ("Job", "Lease", "Library", "Fleet"))
+
+#: Seconds that calls under way have to end when the scheduler stops.
+GRACE_S = 1.0
+
+#: Seconds to wait for a database that is not there yet.
+DATABASE_PATIENCE_S = 30
+
+
+def main() -> None:
+    """Run the scheduler until it is told to stop."""
+    settings = read_settings(SchedulerSettings)  # pyright: ignore[reportArgumentType] -- from the environment
+    logs.configure(settings.log_level)
+    sys.exit(run(lambda stop: _main(settings, stop)))
+
+
+async def _main(settings: SchedulerSettings, stop: asyncio.Event) -> int:
+    dsn = settings.database_url
+    await _migrate(dsn)
+    readers = await open_readers(dsn, connections_max=settings.readers_max)
+    lists = open_lists(dsn, connections_max=settings.readers_max)
+    leadership = Leadership(dsn, readers, settings.rules(), SystemClock())
+    leading = asyncio.create_task(leadership.run())
+    types = await _known_types(readers)
+    jobs = Jobs(leadership, types, readers)
+    watching = Watching(leadership)
+    watches = asyncio.create_task(watching.run())
+    server = make_server(token=read_token(settings))
+    views = Views(leadership, HistoryStore(lists, readers))
+    add_JobServiceServicer_to_server(JobService(jobs, views, watching, types), server)
+    add_LibraryServiceServicer_to_server(LibraryService(Library(leadership, LibraryStore(readers))), server)
+    add_FleetServiceServicer_to_server(FleetService(FleetView(leadership)), server)
+    lease_service = LeaseService(
+        Grants(leadership, types, jobs),
+        lease_ttl_s=settings.lease_ttl_s,
+        orphan_limit_s=settings.orphan_limit_s,
+    )
+    add_LeaseServiceServicer_to_server(lease_service, server)
+    export_metrics(leadership)
+    ops = OpsServer(_ready(leadership))
+    try:
+        ops_port = await ops.start("127.0.0.1", settings.ops_port)
+        port = await serve(server, settings.listen, SERVICES)
+        log.info("listening", extra={"grpc_port": port, "ops_port": ops_port})
+        if settings.port_file is not None:
+            _write_port(settings.port_file, port)
+        await stop.wait()
+    finally:
+        await server.stop(GRACE_S)
+        for running in (leading, watches):
+            running.cancel()
+            with suppress(asyncio.CancelledError):
+                await running
+        await ops.stop()
+        await lists.dispose()
+        readers.terminate()
+    return 0
+
+
+async def _migrate(dsn: str) -> None:
+    error: Exception | None = None
+    for _ in range(DATABASE_PATIENCE_S * 2):
+        try:
+            applied = await migrate(dsn)
+        except (OSError, asyncpg.CannotConnectNowError, asyncpg.ConnectionDoesNotExistError) as cause:
+            error = cause
+            await asyncio.sleep(0.5)
+        except asyncpg.PostgresError as cause:
+            message = f"CALLSHEET_DATABASE_URL does not work: {cause}"
+            raise UnavailableError(message) from cause
+        else:
+            log.info("tables are up to date", extra={"applied": applied})
+            return
+    message = f"the database of CALLSHEET_DATABASE_URL cannot be reached: {error}"
+    raise UnavailableError(message)
+
+
+async def _known_types(readers: asyncpg.Pool) -> JobTypes:
+    types = JobTypes()
+    known = {declared.name for declared in types.all()}
+    async with readers.acquire() as connection:
+        for row in await load_job_types(connection):
+            if row["name"] not in known:
+                values = dict(row) | {"category": Category(row["category"])}
+                types.learn(KnownType(**values))
+    return types
+
+
+def _ready(leadership: Leadership) -> "Callable[[], object]":
+    async def ready() -> bool:
+        return leadership.leads
+
+    return ready
+
+
+def _write_port(path: Path, port: int) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_text(f"{port}\n", encoding="ascii")
+    os.replace(partial, path)
+
+
+if __name__ == "__main__":
+    main()

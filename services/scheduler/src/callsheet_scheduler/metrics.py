@@ -1,0 +1,52 @@
+"""The scheduler's Prometheus metrics, read from the leader's memory when they are asked for."""
+
+from collections.abc import Iterator
+
+from prometheus_client import REGISTRY
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from typing_extensions import override
+
+from callsheet_scheduler.domain.job import JobState
+from callsheet_scheduler.leadership import Leadership
+
+
+class QueueMetrics(Collector):
+    """Counts of live jobs and of workers; nothing while another scheduler leads."""
+
+    def __init__(self, leadership: Leadership) -> None:
+        self._leadership = leadership
+
+    @override
+    def collect(self) -> Iterator[Metric]:
+        if not self._leadership.leads:
+            return
+        term = self._leadership.current()
+        pending = GaugeMetricFamily("media_jobs_pending", "Jobs that wait", labels=["type"])
+        running = GaugeMetricFamily(
+            "media_jobs_running",
+            "Jobs that a worker holds",
+            labels=["resourceCategory"],
+        )
+        waiting: dict[str, int] = {}
+        leased: dict[str, int] = {}
+        for (state, job_type, category), jobs in term.engine.queue.counts.items():
+            if state is JobState.PENDING:
+                waiting[job_type] = waiting.get(job_type, 0) + jobs
+            elif state in {JobState.QUEUED, JobState.RUNNING}:
+                name = category.name.lower()
+                leased[name] = leased.get(name, 0) + jobs
+        for name, jobs in sorted(waiting.items()):
+            pending.add_metric([name], jobs)
+        for name, jobs in sorted(leased.items()):
+            running.add_metric([name], jobs)
+        workers = [worker for worker in term.engine.fleet.workers.values() if worker.session is not None]
+        yield pending
+        yield running
+        yield GaugeMetricFamily("callsheet_workers_connected", "Open worker streams", value=len(workers))
+        yield GaugeMetricFamily("callsheet_leader_term", "Number of the leadership", value=term.number)
+
+
+def export_metrics(leadership: Leadership) -> None:
+    """Serve the metrics from this process."""
+    REGISTRY.register(QueueMetrics(leadership))

@@ -1,0 +1,201 @@
+"""JobService: translate in, call, translate out."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Final
+
+import grpc
+from google.protobuf.message import Message
+from typing_extensions import override
+
+from callsheet.catalog import Category
+from callsheet.errors import InvalidError
+from callsheet.v1 import job_pb2
+from callsheet.v1.job_service_pb2 import (
+    CancelJobRequest,
+    CancelJobResponse,
+    GetJobRequest,
+    GetJobResponse,
+    GetStatsRequest,
+    GetStatsResponse,
+    ListJobsRequest,
+    ListJobsResponse,
+    ListJobTypesRequest,
+    ListJobTypesResponse,
+    ReadLogRequest,
+    ReadLogResponse,
+    RetryJobRequest,
+    RetryJobResponse,
+    StateCount,
+    SubmitJobsRequest,
+    SubmitJobsResponse,
+    SubmittedJob,
+    WatchJobsRequest,
+    WatchJobsResponse,
+)
+from callsheet.v1.job_service_pb2_grpc import JobServiceServicer
+from callsheet_scheduler.domain.job import FINAL, JobId, JobState
+from callsheet_scheduler.rpc.convert import (
+    category_from_wire,
+    instant_to_wire,
+    job_id_from_wire,
+    job_to_wire,
+    known_type_to_wire,
+    submission_from_wire,
+)
+from callsheet_scheduler.store.history import JobFilter
+from callsheet_scheduler.use_cases.job_types import JobTypes
+from callsheet_scheduler.use_cases.jobs import Jobs
+from callsheet_scheduler.use_cases.views import Views
+from callsheet_scheduler.use_cases.watching import Watching
+
+Context = grpc.aio.ServicerContext[Message, Message]
+
+PAGE_DEFAULT: Final = 20
+PAGE_MAX: Final = 200
+SKIP_MAX: Final = 10_000
+WATCHED_MAX: Final = 1000
+
+#: Seconds between two looks at a log that grows.
+LOG_PAUSE_S: Final = 0.25
+
+
+class JobService(JobServiceServicer):
+    """The queue as its clients see it."""
+
+    def __init__(self, jobs: Jobs, views: Views, watching: Watching, types: JobTypes) -> None:
+        self._jobs = jobs
+        self._views = views
+        self._watching = watching
+        self._types = types
+
+    @override
+    async def SubmitJobs(self, request: SubmitJobsRequest, context: Context) -> SubmitJobsResponse:
+        accepted = await self._jobs.submit([submission_from_wire(job) for job in request.jobs])
+        return SubmitJobsResponse(
+            jobs=[
+                SubmittedJob(
+                    id=job.id,
+                    state=job_pb2.JobState.ValueType(job.state),
+                    created_at=instant_to_wire(job.created_at),
+                    existed=job.existed,
+                )
+                for job in accepted
+            ],
+        )
+
+    @override
+    async def GetJob(self, request: GetJobRequest, context: Context) -> GetJobResponse:
+        return GetJobResponse(job=job_to_wire(await self._views.job(job_id_from_wire(request.id))))
+
+    @override
+    async def ListJobs(self, request: ListJobsRequest, context: Context) -> ListJobsResponse:
+        size = request.page_size or PAGE_DEFAULT
+        if size > PAGE_MAX:
+            message = f"at most {PAGE_MAX} jobs fit a page"
+            raise InvalidError(message, field="page_size")
+        if request.skip > SKIP_MAX:
+            message = f"at most {SKIP_MAX} jobs can be passed over; use page_token for deep lists"
+            raise InvalidError(message, field="skip")
+        page = await self._views.page(
+            _filter(request),
+            size=size,
+            after=request.page_token,
+            skip=request.skip,
+        )
+        return ListJobsResponse(
+            jobs=[job_to_wire(view) for view in page.jobs],
+            next_page_token=page.next_token,
+            total=page.total,
+            total_is_exact=page.total_is_exact,
+        )
+
+    @override
+    async def CancelJob(self, request: CancelJobRequest, context: Context) -> CancelJobResponse:
+        job_id = job_id_from_wire(request.id)
+        await self._jobs.cancel(job_id, by=request.requested_by[:64])
+        return CancelJobResponse(job=job_to_wire(await self._views.job(job_id)))
+
+    @override
+    async def RetryJob(self, request: RetryJobRequest, context: Context) -> RetryJobResponse:
+        job_id = job_id_from_wire(request.id)
+        await self._jobs.retry(job_id)
+        return RetryJobResponse(job=job_to_wire(await self._views.job(job_id)))
+
+    @override
+    async def WatchJobs(
+        self,
+        request: WatchJobsRequest,
+        context: Context,
+    ) -> AsyncIterator[WatchJobsResponse]:
+        if len(request.ids) > WATCHED_MAX:
+            message = f"at most {WATCHED_MAX} jobs can be named; name none to watch all"
+            raise InvalidError(message, field="ids")
+        ids = [job_id_from_wire(text) for text in request.ids]
+        watch = self._watching.open(frozenset(ids))
+        try:
+            if request.initial and ids:
+                yield WatchJobsResponse(jobs=[job_to_wire(view) for view in await self._views.jobs(ids)])
+            async for changed in watch.rounds():
+                for start in range(0, len(changed), PAGE_MAX):
+                    views = await self._views.jobs(changed[start : start + PAGE_MAX])
+                    if views:
+                        yield WatchJobsResponse(jobs=[job_to_wire(view) for view in views])
+        finally:
+            self._watching.close(watch)
+
+    @override
+    async def ReadLog(self, request: ReadLogRequest, context: Context) -> AsyncIterator[ReadLogResponse]:
+        job_id = job_id_from_wire(request.id)
+        after = (0, 0)
+        while True:
+            final = (await self._views.job(job_id)).state in FINAL
+            while pieces := await self._views.log_pieces(job_id, after):
+                after = pieces[-1][:2]
+                yield ReadLogResponse(text="".join(piece[2] for piece in pieces))
+            if final or not request.follow:
+                return
+            await asyncio.sleep(LOG_PAUSE_S)
+
+    @override
+    async def GetStats(self, request: GetStatsRequest, context: Context) -> GetStatsResponse:
+        stats = await self._views.stats()
+        return GetStatsResponse(
+            states=[
+                StateCount(
+                    state=job_pb2.JobState.ValueType(state),
+                    category=job_pb2.ResourceCategory.ValueType(category),
+                    count=count,
+                )
+                for (state, category), count in sorted(stats.states.items())
+            ],
+            vram_allocated_mib=stats.vram_allocated_mib,
+            mean_run_s=stats.mean_run_s,
+            created_by_type=stats.created_by_type,
+            completed_last_hour=stats.completed_last_hour,
+        )
+
+    @override
+    async def ListJobTypes(self, request: ListJobTypesRequest, context: Context) -> ListJobTypesResponse:
+        return ListJobTypesResponse(types=[known_type_to_wire(known) for known in self._types.all()])
+
+
+def _filter(request: ListJobsRequest) -> JobFilter:
+    states = frozenset(JobState(state) for state in request.states if state in set(JobState))
+    if len(states) != len(set(request.states)):
+        message = "contains a value that is no state"
+        raise InvalidError(message, field="states")
+    categories: set[Category] = set()
+    for value in request.categories:
+        category = category_from_wire(value, field="categories")
+        if category is not None:
+            categories.add(category)
+    return JobFilter(
+        states=states,
+        types=frozenset(request.types),
+        categories=frozenset(categories),
+        query=request.query,
+    )
+
+
+__all__ = ["JobId", "JobService"]

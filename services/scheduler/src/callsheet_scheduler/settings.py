@@ -1,0 +1,53 @@
+"""The scheduler's settings."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from callsheet.catalog import Category
+from callsheet.service.settings import ServiceSettings
+from callsheet_scheduler.domain.retry import RetryRules
+from callsheet_scheduler.domain.rules import Rules
+
+
+class SchedulerSettings(ServiceSettings):
+    """Where the database is, where to listen, and the numbers of scheduling."""
+
+    database_url: str
+    """PostgreSQL, as postgresql://user:password@host:port/database. A pooler in transaction mode will not
+    do: leadership rests on session locks."""
+    listen: str = "127.0.0.1:7420"
+    """The gRPC address, host:port; port 0 takes a free one."""
+    port_file: Path | None = None
+    """Where to write the bound gRPC port once the scheduler listens."""
+    limit_cpu: int = Field(default=5, ge=0, le=10_000)
+    """CPU jobs at once on one host."""
+    limit_gpu_encode: int = Field(default=2, ge=0, le=10_000)
+    """Encoding jobs at once on one host."""
+    limit_gpu_ai: int = Field(default=1, ge=0, le=10_000)
+    """Inference jobs at once on one host."""
+    lease_ttl_s: float = Field(default=30.0, ge=1.0, le=3600.0)
+    """How many seconds a worker may stay silent before its jobs are given to another."""
+    orphan_limit_s: float = Field(default=900.0, ge=1.0)
+    """After how many seconds without a scheduler a worker stops its attempts."""
+    retry_base_s: float = Field(default=60.0, ge=0.0)
+    """The delay before retry n is this times 2 to the power of n, in seconds."""
+    retry_cap_s: float = Field(default=3600.0, ge=0.0)
+    """The longest delay before a retry, in seconds."""
+    live_jobs_max: int = Field(default=2_000_000, ge=1)
+    """Jobs that are not final; more are refused until some finish."""
+    readers_max: int = Field(default=8, ge=2, le=100)
+    """Connections for reading, in each of two pools."""
+
+    def rules(self) -> Rules:
+        """Return what the engine decides by."""
+        return Rules(
+            host_limits={
+                Category.CPU: self.limit_cpu,
+                Category.GPU_ENCODE: self.limit_gpu_encode,
+                Category.GPU_AI: self.limit_gpu_ai,
+            },
+            lease_ttl_s=self.lease_ttl_s,
+            live_jobs_max=self.live_jobs_max,
+            retry=RetryRules(base_s=self.retry_base_s, cap_s=self.retry_cap_s),
+        )

@@ -1,0 +1,262 @@
+"""Writes the queue: one method per statement, each for a whole batch."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import asyncpg
+
+from callsheet.catalog import Category
+from callsheet_scheduler.domain.effects import (
+    FinishJob,
+    GrantLease,
+    NewRow,
+    NoteCancel,
+    ReleaseLease,
+    ReviveJob,
+)
+from callsheet_scheduler.domain.job import JobId, JobState, LiveJob, Token, WorkerId
+from callsheet_scheduler.store.statements import statement
+
+#: Log sequences from here on are marks set by the scheduler.
+MARK_SEQUENCE = 1_000_000
+
+
+class DisagreementError(Exception):
+    """The tables are not what the engine holds them to be; the leadership has to begin again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoneJob:
+    """A job of history, as far as a repeated submission or result needs it."""
+
+    request_hash: int
+    token: int
+    state: JobState
+    created_at: float
+
+
+CounterKey = tuple[float | None, int, str, int]
+"""Hour in seconds since 1970 (None: all history), state, type, category."""
+
+
+async def insert_jobs(connection: asyncpg.Connection, rows: Sequence[NewRow]) -> None:
+    """Insert jobs, pending or leased.
+
+    Raises:
+        asyncpg.UniqueViolationError: An id is live already; nothing was written.
+    """
+    jobs = [row.job for row in rows]
+    await connection.execute(
+        statement("insert_jobs"),
+        [job.id for job in jobs],
+        [job.sequence for job in jobs],
+        [job.type for job in jobs],
+        [int(job.category) for job in jobs],
+        [job.priority for job in jobs],
+        [job.interactive for job in jobs],
+        [job.vram_mib for job in jobs],
+        [job.max_retries for job in jobs],
+        [job.request_hash for job in jobs],
+        [job.parent_id for job in jobs],
+        [job.created_at for job in jobs],
+        [job.run_at for job in jobs],
+        [row.params for row in rows],
+        [int(job.state) for job in jobs],
+        [job.token for job in jobs],
+        [job.attempt for job in jobs],
+        [job.worker_id for job in jobs],
+        [job.host for job in jobs],
+    )
+
+
+async def find_done(connection: asyncpg.Connection, ids: Sequence[JobId]) -> dict[JobId, DoneJob]:
+    """Return those of *ids* that are in history."""
+    rows = await connection.fetch(statement("find_done"), ids)
+    return {
+        JobId(row["id"]): DoneJob(
+            request_hash=row["request_hash"],
+            token=row["token"],
+            state=JobState(row["state"]),
+            created_at=row["created_at"].timestamp(),
+        )
+        for row in rows
+    }
+
+
+async def grant_jobs(connection: asyncpg.Connection, grants: Sequence[GrantLease], *, now: float) -> None:
+    """Write leases and read the parameters into the effects."""
+    jobs = [grant.job for grant in grants]
+    rows = await connection.fetch(
+        statement("grant_jobs"),
+        [job.id for job in jobs],
+        [job.token for job in jobs],
+        [job.attempt for job in jobs],
+        [job.worker_id for job in jobs],
+        [job.host for job in jobs],
+        now,
+    )
+    _expect(len(rows), len(grants), "grant_jobs")
+    params = {row["id"]: row["params"] for row in rows}
+    for grant in grants:
+        grant.params = params[grant.job.id]
+
+
+async def finish_jobs(connection: asyncpg.Connection, finishes: Sequence[FinishJob]) -> None:
+    """Move jobs to history."""
+    status = await connection.execute(
+        statement("finish_jobs"),
+        [finish.job.id for finish in finishes],
+        [finish.token for finish in finishes],
+        [int(finish.was) for finish in finishes],
+        [int(finish.state) for finish in finishes],
+        [finish.job.started_at for finish in finishes],
+        [finish.finished_at for finish in finishes],
+        [finish.error for finish in finishes],
+        [finish.result for finish in finishes],
+        [finish.lost_count for finish in finishes],
+    )
+    _expect(_count(status), len(finishes), "finish_jobs")
+
+
+async def release_jobs(connection: asyncpg.Connection, releases: Sequence[ReleaseLease]) -> None:
+    """Put leased jobs back to pending."""
+    verdicts = [release.verdict for release in releases]
+    status = await connection.execute(
+        statement("release_jobs"),
+        [release.job.id for release in releases],
+        [release.token for release in releases],
+        [verdict.retry_after for verdict in verdicts],
+        [verdict.retry_count for verdict in verdicts],
+        [verdict.lost_count for verdict in verdicts],
+        [verdict.capacity_count for verdict in verdicts],
+        [verdict.error for verdict in verdicts],
+        [release.job.started_at for release in releases],
+        [release.ended_at for release in releases],
+        [release.outcome for release in releases],
+        [release.reason for release in releases],
+    )
+    _expect(_count(status), len(releases), "release_jobs")
+
+
+async def note_cancel(connection: asyncpg.Connection, notes: Sequence[NoteCancel]) -> None:
+    """Write that the end of leased jobs was asked for."""
+    status = await connection.execute(
+        statement("note_cancel"),
+        [note.job.id for note in notes],
+        [note.job.token for note in notes],
+        [note.at for note in notes],
+    )
+    _expect(_count(status), len(notes), "note_cancel")
+
+
+async def revive_jobs(connection: asyncpg.Connection, revivals: Sequence[ReviveJob]) -> None:
+    """Bring jobs back from history."""
+    status = await connection.execute(
+        statement("revive_jobs"),
+        [revival.job.id for revival in revivals],
+        [revival.job.token for revival in revivals],
+        [int(revival.was) for revival in revivals],
+        [revival.job.sequence for revival in revivals],
+        [revival.job.retry_count for revival in revivals],
+    )
+    _expect(_count(status), len(revivals), "revive_jobs")
+
+
+async def write_logs(connection: asyncpg.Connection, rows: Sequence[tuple[JobId, int, int, str]]) -> None:
+    """Append log text: job, attempt, sequence, text."""
+    await connection.execute(
+        statement("write_logs"),
+        [row[0] for row in rows],
+        [row[1] for row in rows],
+        [row[2] for row in rows],
+        [row[3] for row in rows],
+    )
+
+
+async def count_jobs(
+    connection: asyncpg.Connection,
+    jobs: Counter[CounterKey],
+    run_ms: Counter[CounterKey],
+) -> None:
+    """Add to the counters. Keys are written in one order, so that no two batches wait for each other."""
+    keys = sorted(jobs, key=lambda key: (key[0] or 0.0, *key[1:]))
+    await connection.execute(
+        statement("count_jobs"),
+        [key[0] for key in keys],
+        [key[1] for key in keys],
+        [key[2] for key in keys],
+        [key[3] for key in keys],
+        [jobs[key] for key in keys],
+        [run_ms[key] for key in keys],
+    )
+
+
+async def load_live(connection: asyncpg.Connection) -> list[LiveJob]:
+    """Return every live job in the order of arrival."""
+    async with connection.transaction():
+        return [_live(row) async for row in connection.cursor(statement("load_live"), prefetch=5000)]
+
+
+async def read_done(connection: asyncpg.Connection, job_id: JobId) -> tuple[LiveJob, JobState] | None:
+    """Return a job of history as a pending record, and the state it is in; None if it is not there."""
+    row = await connection.fetchrow(statement("read_done"), job_id)
+    if row is None:
+        return None
+    job = LiveJob(
+        id=job_id,
+        sequence=row["sequence"],
+        type=row["type"],
+        category=Category(row["category"]),
+        priority=row["priority"],
+        interactive=row["interactive"],
+        vram_mib=row["vram_mib"],
+        max_retries=row["max_retries"],
+        request_hash=row["request_hash"],
+        parent_id=row["parent_id"],
+        created_at=row["created_at"],
+        run_at=None,
+        token=Token(row["token"]),
+        attempt=row["attempt"],
+        retry_count=row["retry_count"],
+        error=row["error"],
+    )
+    return job, JobState(row["state"])
+
+
+def _live(row: asyncpg.Record) -> LiveJob:
+    return LiveJob(
+        id=JobId(row["id"]),
+        sequence=row["sequence"],
+        type=row["type"],
+        category=Category(row["category"]),
+        priority=row["priority"],
+        interactive=row["interactive"],
+        vram_mib=row["vram_mib"],
+        max_retries=row["max_retries"],
+        request_hash=row["request_hash"],
+        parent_id=row["parent_id"],
+        created_at=row["created_at"],
+        run_at=row["run_at"],
+        state=JobState(row["state"]),
+        token=Token(row["token"]),
+        attempt=row["attempt"],
+        retry_count=row["retry_count"],
+        lost_count=row["lost_count"],
+        capacity_count=row["capacity_count"],
+        retry_after=row["retry_after"],
+        worker_id=None if row["worker_id"] is None else WorkerId(row["worker_id"]),
+        host=row["host"],
+        cancel_requested_at=row["cancel_requested_at"],
+        error=row["error"],
+    )
+
+
+def _count(status: str) -> int:
+    return int(status.rsplit(" ", 1)[1])
+
+
+def _expect(got: int, wanted: int, name: str) -> None:
+    if got != wanted:
+        message = f"{name} changed {got} rows instead of {wanted}"
+        raise DisagreementError(message)

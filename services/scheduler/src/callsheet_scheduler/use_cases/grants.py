@@ -1,0 +1,177 @@
+"""What workers say and hear: hellos, results, and the leases they hold."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from callsheet.errors import InvalidError
+from callsheet_scheduler.commits import LogRow, Outbox
+from callsheet_scheduler.domain.effects import NewRow
+from callsheet_scheduler.domain.fleet import Capability
+from callsheet_scheduler.domain.job import JobId, Token, WorkerId
+from callsheet_scheduler.domain.library import LibraryChanges
+from callsheet_scheduler.domain.retry import Ending
+from callsheet_scheduler.leadership import Leadership, Term
+from callsheet_scheduler.store.job_types import save_job_types
+from callsheet_scheduler.use_cases.job_types import JobTypes, KnownType
+from callsheet_scheduler.use_cases.jobs import Jobs, Submission
+
+log = logging.getLogger(__name__)
+
+#: Follow-up jobs of one result.
+FOLLOW_UPS_MAX = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """A lease as a worker names it, and when its attempt began and ended."""
+
+    job_id: JobId
+    token: Token
+    started_at: float | None
+    ended_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One worker's stay on its stream."""
+
+    number: int
+    worker_id: WorkerId
+    term: Term
+
+    @property
+    def who(self) -> tuple[WorkerId, int]:
+        """Identity and session, as the engine wants them."""
+        return (self.worker_id, self.number)
+
+
+class Grants:
+    """Opens and closes sessions, and passes on what workers say."""
+
+    def __init__(self, leadership: Leadership, types: JobTypes, jobs: Jobs) -> None:
+        self._leadership = leadership
+        self._types = types
+        self._jobs = jobs
+        self._number = 0
+
+    async def open(
+        self,
+        capability: Capability,
+        offers: Sequence[KnownType],
+        credit: int,
+        held: Sequence[tuple[JobId, Token]],
+        outbox: Outbox,
+    ) -> tuple[Session, list[tuple[JobId, Token]]]:
+        """Open a session; return it and the leases named that are no longer the worker's."""
+        term = self._leadership.current()
+        learned = [offer for offer in offers if self._types.learn(offer)]
+        if learned:
+            async with term.write_library() as connection:
+                await save_job_types(connection, learned)
+        self._number += 1
+        session = Session(number=self._number, worker_id=capability.id, term=term)
+        term.commits.outboxes[session.number] = outbox
+        now = term.commits.now()
+        stale = term.engine.hello(capability, session.number, credit, held, now)
+        term.commits.flush()
+        log.info("a worker came", extra={"worker": capability.id, "slots": capability.slots})
+        return session, stale
+
+    def close(self, session: Session, *, for_good: bool) -> None:
+        """End a session; *for_good* when the worker said goodbye."""
+        commits = session.term.commits
+        commits.outboxes.pop(session.number, None)
+        if for_good:
+            session.term.engine.goodbye(session.worker_id, session.number, commits.now())
+        session.term.engine.session_closed(session.worker_id, session.number, commits.now())
+        commits.flush()
+        log.info("a worker went", extra={"worker": session.worker_id, "for_good": for_good})
+
+    def add_logs(self, session: Session, chunks: Sequence[tuple[JobId, Token, int, str]]) -> None:
+        """Keep log text of attempts whose leases the worker holds."""
+        engine = session.term.engine
+        rows: list[LogRow] = []
+        for job_id, token, sequence, text in chunks:
+            attempt = engine.attempt_of(session.worker_id, job_id, token)
+            if attempt is not None:
+                rows.append((job_id, attempt, sequence, text.replace("\x00", "\ufffd")))
+        session.term.commits.add_logs(rows)
+
+    def completed(
+        self,
+        session: Session,
+        attempt: Attempt,
+        result: str,
+        library: LibraryChanges | None,
+        follow_ups: Sequence[Submission],
+    ) -> None:
+        """A worker did what it was asked for. Content that is not acceptable fails the job."""
+        term = session.term
+        now = term.commits.now()
+        lease = (attempt.job_id, attempt.token)
+        span = (attempt.started_at, min(attempt.ended_at, now))
+        try:
+            rows = self._follow_ups(term, attempt.job_id, follow_ups, now)
+        except InvalidError as error:
+            term.engine.ended(
+                session.who,
+                lease,
+                ending=Ending.BAD_INPUT,
+                reason=f"The result was refused: {error.field}: {error.message}",
+                library=None,
+                span=span,
+                now=now,
+            )
+            return
+        term.engine.completed(
+            session.who,
+            lease,
+            result=result or "{}",
+            library=library,
+            follow_ups=rows,
+            span=span,
+            now=now,
+        )
+
+    def ended(
+        self,
+        session: Session,
+        attempt: Attempt,
+        ending: Ending,
+        reason: str,
+        library: LibraryChanges | None,
+    ) -> None:
+        """An attempt failed or was handed back."""
+        now = session.term.commits.now()
+        session.term.engine.ended(
+            session.who,
+            (attempt.job_id, attempt.token),
+            ending=ending,
+            reason=reason.replace("\x00", "\ufffd")[:2000],
+            library=library,
+            span=(attempt.started_at, min(attempt.ended_at, now)),
+            now=now,
+        )
+
+    def run_limit_s(self, job_type: str) -> int:
+        """Return how long an attempt of *job_type* may run."""
+        return self._types.get(job_type, field="type").run_limit_s
+
+    def _follow_ups(
+        self,
+        term: Term,
+        parent: JobId,
+        follow_ups: Sequence[Submission],
+        now: float,
+    ) -> list[NewRow]:
+        if len(follow_ups) > FOLLOW_UPS_MAX:
+            message = f"{len(follow_ups)} follow-up jobs; at most {FOLLOW_UPS_MAX} are allowed"
+            raise InvalidError(message, field="follow_ups")
+        rows: dict[JobId, NewRow] = {}
+        for index, submission in enumerate(follow_ups):
+            row = self._jobs.row_of(submission, term, now, field=f"follow_ups[{index}]")
+            row.job.parent_id = parent
+            if row.job.id not in term.engine.queue.jobs:
+                rows[row.job.id] = row
+        return list(rows.values())

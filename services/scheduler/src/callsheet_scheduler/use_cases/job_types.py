@@ -1,0 +1,109 @@
+"""The job types that the scheduler knows, and the check of parameters against them."""
+
+import json
+from dataclasses import dataclass
+from typing import Final
+
+import jsonschema_rs
+
+from callsheet.catalog import CATALOG, Category
+from callsheet.errors import InvalidError
+
+#: Longest text of a job's parameters.
+PARAMS_BYTES_MAX: Final = 65_536
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownType:
+    """One kind of work, as it was declared."""
+
+    name: str
+    description: str
+    category: Category
+    vram_mib: int
+    run_limit_s: int
+    params_schema: str
+    """JSON Schema, 2020-12."""
+
+
+class JobTypes:
+    """Every known job type by name. A type that a worker brought stays known when it leaves."""
+
+    def __init__(self) -> None:
+        self._types: dict[str, KnownType] = {}
+        self._validators: dict[str, jsonschema_rs.Draft202012Validator] = {}
+        for job_type in CATALOG.values():
+            self.learn(
+                KnownType(
+                    name=job_type.name,
+                    description=job_type.description,
+                    category=job_type.category,
+                    vram_mib=job_type.vram_mib,
+                    run_limit_s=job_type.run_limit_s,
+                    params_schema=json.dumps(job_type.params.schema_for_wire()),
+                ),
+            )
+
+    def learn(self, known: KnownType) -> bool:
+        """Take over a declaration; False where it was known just so.
+
+        Raises:
+            InvalidError: Its schema is none.
+        """
+        if self._types.get(known.name) == known:
+            return False
+        try:
+            validator = jsonschema_rs.Draft202012Validator(json.loads(known.params_schema or "{}"))
+        except (ValueError, jsonschema_rs.ValidationError) as error:
+            message = f"the parameter schema of job type {known.name} is not valid: {error}"
+            raise InvalidError(message, field="types") from error
+        self._types[known.name] = known
+        self._validators[known.name] = validator
+        return True
+
+    def all(self) -> list[KnownType]:
+        """Return every type by name."""
+        return [self._types[name] for name in sorted(self._types)]
+
+    def get(self, name: str, *, field: str) -> KnownType:
+        """Return the type of this name.
+
+        Raises:
+            InvalidError: It is not known; the message lists those that are.
+        """
+        known = self._types.get(name)
+        if known is None:
+            message = f"unknown job type {name!r}; known are {', '.join(sorted(self._types))}"
+            raise InvalidError(message, field=field)
+        return known
+
+    def check_params(self, name: str, text: str, *, field: str) -> str:
+        """Return *text*, or ``{}`` for none, if the type of this name accepts it.
+
+        Raises:
+            InvalidError: It is no JSON object or the schema refuses it; names the parameter.
+        """
+        if not text or text == "{}":
+            text = "{}"
+        if len(text) > PARAMS_BYTES_MAX:
+            message = f"the parameters have {len(text)} characters; at most {PARAMS_BYTES_MAX} are allowed"
+            raise InvalidError(message, field=field)
+        try:
+            value: object = json.loads(text, parse_constant=_refuse_constant)
+        except (ValueError, RecursionError) as error:
+            message = f"the parameters are not JSON: {error}"
+            raise InvalidError(message, field=field) from error
+        if not isinstance(value, dict) or "\\u0000" in text:
+            message = "the parameters must be a JSON object without NUL characters"
+            raise InvalidError(message, field=field)
+        try:
+            self._validators[name].validate(value)
+        except jsonschema_rs.ValidationError as error:
+            path = "".join(f".{part}" for part in error.instance_path)
+            raise InvalidError(error.message, field=f"{field}{path}") from error
+        return text
+
+
+def _refuse_constant(name: str) -> None:
+    message = f"{name} is not JSON"
+    raise ValueError(message)

@@ -1,0 +1,244 @@
+"""Submitting, cancelling and retrying jobs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Final
+
+import asyncpg
+
+from callsheet.catalog import Category
+from callsheet.errors import ConflictError, InvalidError, NotFoundError, OverloadedError, StateError
+from callsheet.ids import check_id, new_job_id
+from callsheet_scheduler.domain.effects import NewRow
+from callsheet_scheduler.domain.job import FINAL, JobId, JobState, LiveJob
+from callsheet_scheduler.leadership import Leadership, Term
+from callsheet_scheduler.store import queue
+from callsheet_scheduler.use_cases.job_types import JobTypes
+
+#: Jobs of one submission.
+SUBMISSION_MAX: Final = 1000
+
+PRIORITY_DEFAULT: Final = 5
+PRIORITY_MAX: Final = 10
+RETRIES_DEFAULT: Final = 3
+RETRIES_MAX: Final = 20
+VRAM_MIB_MAX: Final = 1 << 24
+
+#: How far the instant in a job's id may lie from the database's clock, in seconds.
+ID_AGE_MAX_S: Final = 24 * 3600.0
+ID_AHEAD_MAX_S: Final = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """A job as somebody asks for it."""
+
+    id: str = ""
+    """Empty to have one chosen."""
+    type: str
+    params: str = ""
+    priority: int = 0
+    """0 for the default."""
+    category: Category | None = None
+    vram_mib: int | None = None
+    max_retries: int | None = None
+    run_at: float | None = None
+    interactive: bool = False
+    parent_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """What became of a submission."""
+
+    id: JobId
+    state: JobState
+    created_at: float
+    existed: bool = False
+
+
+class Jobs:
+    """What clients can ask of the queue."""
+
+    def __init__(self, leadership: Leadership, types: JobTypes, readers: asyncpg.Pool) -> None:
+        self._leadership = leadership
+        self._types = types
+        self._readers = readers
+
+    async def submit(self, submissions: Sequence[Submission]) -> list[Accepted]:
+        """Accept all of *submissions* or none, and answer after the commit.
+
+        Raises:
+            InvalidError: One is not acceptable; names its field.
+            ConflictError: An id belongs to another job.
+            OverloadedError: The queue is full.
+        """
+        if not 0 < len(submissions) <= SUBMISSION_MAX:
+            message = f"{len(submissions)} jobs in one submission; 1 to {SUBMISSION_MAX} are allowed"
+            raise InvalidError(message, field="jobs")
+        term = self._leadership.current()
+        engine = term.engine
+        if len(engine.queue.jobs) + len(submissions) > engine.rules.live_jobs_max:
+            message = f"the queue holds its maximum of {engine.rules.live_jobs_max} jobs"
+            raise OverloadedError(message, retry_after_s=5.0)
+        now = term.commits.now()
+        rows: dict[JobId, NewRow] = {}
+        answers: list[Accepted | LiveJob] = []
+        for index, submission in enumerate(submissions):
+            row = self.row_of(submission, term, now, field=f"jobs[{index}]")
+            known = engine.queue.jobs.get(row.job.id) or (
+                rows[row.job.id].job if row.job.id in rows else None
+            )
+            if known is None:
+                rows[row.job.id] = row
+                answers.append(row.job)
+            else:
+                answers.append(_same(known, row.job))
+        for answer in answers:
+            if isinstance(answer, Accepted):
+                await term.commits.settled(answer.id)
+        done = await term.commits.submit(list(rows.values())) if rows else {}
+        return [_accepted(answer, done) for answer in answers]
+
+    def row_of(self, submission: Submission, term: Term, now: float, *, field: str) -> NewRow:
+        """Return the checked job that *submission* asks for.
+
+        Raises:
+            InvalidError: It is not acceptable.
+        """
+        known = self._types.get(submission.type, field=f"{field}.type")
+        params = self._types.check_params(submission.type, submission.params, field=f"{field}.params")
+        priority = submission.priority or PRIORITY_DEFAULT
+        _check_range(priority, 1, PRIORITY_MAX, field=f"{field}.priority")
+        retries = RETRIES_DEFAULT if submission.max_retries is None else submission.max_retries
+        _check_range(retries, 0, RETRIES_MAX, field=f"{field}.max_retries")
+        if submission.category not in {None, known.category}:
+            message = f"{submission.type} runs in the category {known.category.name.lower()} only"
+            raise InvalidError(message, field=f"{field}.resource_category")
+        vram_mib = known.vram_mib if submission.vram_mib is None else submission.vram_mib
+        _check_range(vram_mib, known.vram_mib, VRAM_MIB_MAX, field=f"{field}.vram_required")
+        job_id = _job_id(submission.id, now, field=f"{field}.id")
+        parent_id = check_id(submission.parent_id, f"{field}.parent_id") if submission.parent_id else None
+        job = LiveJob(
+            id=job_id,
+            sequence=term.engine.next_sequence(),
+            type=submission.type,
+            category=known.category,
+            priority=priority,
+            interactive=submission.interactive,
+            vram_mib=vram_mib,
+            max_retries=retries,
+            request_hash=_hash(submission, params),
+            parent_id=None if parent_id is None else JobId(parent_id),
+            created_at=now,
+            run_at=submission.run_at,
+        )
+        return NewRow(job=job, params=params)
+
+    async def cancel(self, job_id: JobId, *, by: str) -> None:
+        """End a job: at once where it waits, else when its worker confirms.
+
+        Raises:
+            NotFoundError: There is no such job.
+            StateError: It is final.
+        """
+        term = self._leadership.current()
+        await term.commits.settled(job_id)
+        job = term.engine.queue.jobs.get(job_id)
+        if job is None:
+            _, state = await self._done(job_id)
+            message = (
+                f"the job is {state.name.lower()} already; only a job that is not final can be cancelled"
+            )
+            raise StateError(message)
+        term.engine.cancel(job, by=by, now=term.commits.now())
+        term.commits.flush()
+        await term.commits.settled(job_id)
+
+    async def retry(self, job_id: JobId) -> None:
+        """Put a failed or cancelled job back into the queue, to run at once.
+
+        Raises:
+            NotFoundError: There is no such job.
+            StateError: It is neither failed nor cancelled.
+        """
+        term = self._leadership.current()
+        await term.commits.settled(job_id)
+        job = term.engine.queue.jobs.get(job_id)
+        if job is not None:
+            message = f"the job is {job.state.name.lower()}; only a failed or cancelled job can be retried"
+            raise StateError(message)
+        record, was = await self._done(job_id)
+        if was is JobState.COMPLETED:
+            message = "the job is completed; only a failed or cancelled job can be retried"
+            raise StateError(message)
+        if job_id in term.engine.queue.jobs:
+            message = "the job is being retried already"
+            raise StateError(message)
+        record.retry_count += 1
+        record.sequence = term.engine.next_sequence()
+        term.engine.revive(record, was, term.commits.now())
+        term.commits.flush()
+        await term.commits.settled(job_id)
+
+    async def _done(self, job_id: JobId) -> tuple[LiveJob, JobState]:
+        async with self._readers.acquire() as connection:
+            found = await queue.read_done(connection, job_id)
+        if found is None:
+            message = f"there is no job {job_id}"
+            raise NotFoundError(message)
+        return found
+
+
+def _same(known: LiveJob, asked: LiveJob) -> Accepted:
+    if known.request_hash != asked.request_hash:
+        message = f"the id {asked.id} belongs to another job"
+        raise ConflictError(message)
+    return Accepted(id=known.id, state=known.state, created_at=known.created_at, existed=True)
+
+
+def _accepted(answer: Accepted | LiveJob, done: dict[JobId, queue.DoneJob]) -> Accepted:
+    if isinstance(answer, Accepted):
+        return answer
+    known = done.get(answer.id)
+    if known is not None:
+        return Accepted(id=answer.id, state=known.state, created_at=known.created_at, existed=True)
+    state = JobState.QUEUED if answer.state is JobState.RUNNING else answer.state
+    return Accepted(
+        id=answer.id,
+        state=JobState.QUEUED if state in FINAL else state,
+        created_at=answer.created_at,
+    )
+
+
+def _check_range(value: int, low: int, high: int, *, field: str) -> None:
+    if not low <= value <= high:
+        message = f"must be from {low} to {high}, not {value}"
+        raise InvalidError(message, field=field)
+
+
+def _job_id(text: str, now: float, *, field: str) -> JobId:
+    if not text:
+        return JobId(new_job_id())
+    job_id = check_id(text, field)
+    at = int(job_id[:8] + job_id[9:13], 16) / 1000
+    if job_id[14] != "7" or not now - ID_AGE_MAX_S <= at <= now + ID_AHEAD_MAX_S:
+        message = "must be a UUIDv7 made in the last 24 hours by a clock that is right"
+        raise InvalidError(message, field=field)
+    return JobId(job_id)
+
+
+def _hash(submission: Submission, params: str) -> int:
+    parts = (
+        submission.type,
+        params,
+        submission.priority,
+        submission.category,
+        submission.vram_mib,
+        submission.max_retries,
+        submission.run_at,
+        submission.interactive,
+        submission.parent_id,
+    )
+    return int.from_bytes(blake2b(repr(parts).encode(), digest_size=8).digest(), "big", signed=True)

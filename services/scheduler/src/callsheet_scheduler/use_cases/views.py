@@ -1,0 +1,152 @@
+"""Jobs as somebody looks at them: the row of the table, and what only the leader's memory knows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from callsheet.errors import NotFoundError
+from callsheet_scheduler.domain.engine import Engine
+from callsheet_scheduler.domain.job import LEASED, JobId, JobState
+from callsheet_scheduler.domain.queue import HOUR_S
+from callsheet_scheduler.leadership import Leadership
+from callsheet_scheduler.store.history import AttemptRow, HistoryStore, JobFilter, JobRow
+from callsheet_scheduler.use_cases.waiting import queue_position, waiting_reason
+
+DAY_S: Final = 24 * HOUR_S
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobView:
+    """A job as it stands."""
+
+    row: JobRow
+    state: JobState
+    progress_percent: int = 0
+    started_at: float | None = None
+    waiting_reason: str = ""
+    queue_position: int = 0
+    attempts: list[AttemptRow] = field(default_factory=list[AttemptRow])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Some jobs, newest first."""
+
+    jobs: list[JobView]
+    next_token: str
+    total: int
+    total_is_exact: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stats:
+    """Counts of the whole queue."""
+
+    states: dict[tuple[JobState, int], int]
+    """By state and category."""
+    vram_allocated_mib: int
+    mean_run_s: float
+    created_by_type: dict[str, int]
+    completed_last_hour: int
+
+
+class Views:
+    """Reads jobs."""
+
+    def __init__(self, leadership: Leadership, history: HistoryStore) -> None:
+        self._leadership = leadership
+        self._history = history
+
+    async def job(self, job_id: JobId) -> JobView:
+        """Return one job with its attempts.
+
+        Raises:
+            NotFoundError: There is none.
+        """
+        engine, now = self._engine()
+        found = await self._history.job(job_id)
+        if found is None:
+            message = f"there is no job {job_id}"
+            raise NotFoundError(message)
+        row, attempts = found
+        return replace(view_of(engine, row, now), attempts=attempts)
+
+    async def jobs(self, ids: Sequence[JobId]) -> list[JobView]:
+        """Return those of *ids* that exist."""
+        engine, now = self._engine()
+        return [view_of(engine, row, now) for row in await self._history.jobs(ids)]
+
+    async def page(self, wanted: JobFilter, *, size: int, after: str, skip: int) -> Page:
+        """Return one page of the jobs that pass *wanted*."""
+        engine, now = self._engine()
+        queued_or_running = frozenset(wanted.states) & LEASED
+        if len(queued_or_running) == 1:
+            wanted = replace(wanted, leased_ids=_leased_ids(engine, next(iter(queued_or_running))))
+        rows, next_token = await self._history.page(wanted, size=size, after=after, skip=skip)
+        total, exact = await self._history.total(wanted, live=engine.queue.counts)
+        return Page(
+            jobs=[view_of(engine, row, now) for row in rows],
+            next_token=next_token,
+            total=total,
+            total_is_exact=exact,
+        )
+
+    async def log_pieces(self, job_id: JobId, after: tuple[int, int]) -> list[tuple[int, int, str]]:
+        """Return the next pieces of a job's log: attempt, sequence, text."""
+        return await self._history.log_pieces(job_id, after)
+
+    async def stats(self) -> Stats:
+        """Return counts of the whole queue."""
+        engine, now = self._engine()
+        counted = await self._history.counters(since=now - DAY_S)
+        states: dict[tuple[JobState, int], int] = {
+            (state, category): jobs for (state, category), jobs in counted.finished.items()
+        }
+        created = dict(counted.created_by_type)
+        for (state, _, category), jobs in engine.queue.counts.items():
+            key = (state, int(category))
+            states[key] = states.get(key, 0) + jobs
+        for (hour, job_type), jobs in engine.queue.created.items():
+            if hour * HOUR_S >= now - DAY_S:
+                created[job_type] = created.get(job_type, 0) + jobs
+        leased = (job for worker in engine.fleet.workers.values() for job in worker.leases)
+        return Stats(
+            states=states,
+            vram_allocated_mib=sum(engine.queue.jobs[job_id].vram_mib for job_id in leased),
+            mean_run_s=counted.mean_run_s,
+            created_by_type=created,
+            completed_last_hour=counted.completed_last_hour,
+        )
+
+    def _engine(self) -> tuple[Engine, float]:
+        term = self._leadership.current()
+        return term.engine, term.commits.now()
+
+
+def view_of(engine: Engine, row: JobRow, now: float) -> JobView:
+    """Return *row* with what the leader's memory adds."""
+    started_at = row.started_at
+    if row.state not in LEASED and row.state is not JobState.PENDING and row.state is not JobState.PAUSED:
+        progress = 100 if row.state is JobState.COMPLETED else 0
+        return JobView(row=row, state=row.state, progress_percent=progress, started_at=started_at)
+    job = engine.queue.jobs.get(JobId(row.id))
+    if job is None or job.token != row.token:
+        return JobView(row=row, state=row.state, started_at=started_at)
+    running = row.state is JobState.QUEUED and job.state is JobState.RUNNING
+    return JobView(
+        row=row,
+        state=JobState.RUNNING if running else row.state,
+        progress_percent=job.progress_percent,
+        started_at=job.started_at or started_at,
+        waiting_reason=waiting_reason(engine, job, now),
+        queue_position=queue_position(engine, job, now),
+    )
+
+
+def _leased_ids(engine: Engine, state: JobState) -> frozenset[JobId]:
+    return frozenset(
+        job_id
+        for worker in engine.fleet.workers.values()
+        for job_id in worker.leases
+        if engine.queue.jobs[job_id].state is state
+    )

@@ -1,0 +1,76 @@
+"""Opens gRPC channels to the scheduler."""
+
+from collections.abc import Sequence
+from typing import Final, TypeVar
+
+import grpc
+
+#: Bytes of one message, both ways; enough for 1,000 items.
+MESSAGE_BYTES_MAX: Final = 4 * 1024 * 1024
+
+CHANNEL_OPTIONS: Final = (
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+    ("grpc.enable_http_proxy", 0),
+)
+
+RequestT = TypeVar("RequestT")
+ResponseT = TypeVar("ResponseT")
+
+
+def open_channel(target: str, *, token: str | None = None) -> grpc.aio.Channel:
+    """Open a channel to *target*, host:port, or several separated by commas that are tried in turn.
+
+    *token* is sent with every call as a bearer token.
+    """
+    addresses = [part.strip() for part in target.split(",") if part.strip()]
+    uri = addresses[0] if len(addresses) == 1 else "ipv4:" + ",".join(addresses)
+    interceptors = _interceptors(token) if token else ()
+    return grpc.aio.insecure_channel(uri, options=CHANNEL_OPTIONS, interceptors=interceptors)
+
+
+def _interceptors(token: str) -> Sequence[grpc.aio.ClientInterceptor]:
+    return (_UnaryUnary(token), _UnaryStream(token), _StreamStream(token))
+
+
+def _with_token(details: grpc.aio.ClientCallDetails, token: str) -> grpc.aio.ClientCallDetails:
+    metadata = grpc.aio.Metadata(*(details.metadata or ()))
+    metadata.add("authorization", f"Bearer {token}")
+    return grpc.aio.ClientCallDetails(
+        method=details.method,
+        timeout=details.timeout,
+        metadata=metadata,
+        credentials=details.credentials,
+        wait_for_ready=details.wait_for_ready,
+    )
+
+
+class _UnaryUnary(grpc.aio.UnaryUnaryClientInterceptor):
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    async def intercept_unary_unary(self, continuation, client_call_details, request):
+        return await continuation(_with_token(client_call_details, self._token), request)
+
+
+class _UnaryStream(grpc.aio.UnaryStreamClientInterceptor):
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    async def intercept_unary_stream(self, continuation, client_call_details, request):
+        return await continuation(_with_token(client_call_details, self._token), request)
+
+
+class _StreamStream(grpc.aio.StreamStreamClientInterceptor):
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    async def intercept_stream_stream(self, continuation, client_call_details, request_iterator):
+        return await continuation(_with_token(client_call_details, self._token), request_iterator)

@@ -1,0 +1,164 @@
+"""A gRPC server with what every service wants: limits, credentials, errors as statuses, health."""
+
+import asyncio
+import hmac
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Final, TypeAlias, cast
+
+import grpc
+from google.protobuf.message import Message
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from callsheet.channel import MESSAGE_BYTES_MAX
+from callsheet.errors import CallsheetError, UnavailableError
+from callsheet.wire_errors import status_of
+
+log = logging.getLogger(__name__)
+
+#: Seconds for a unary call whose caller set no deadline.
+DEADLINE_S: Final = 30.0
+
+SERVER_OPTIONS: Final = (
+    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.max_concurrent_streams", 1000),
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    ("grpc.so_reuseport", 0),
+)
+
+Context = grpc.aio.ServicerContext[Message, Message]
+Unary = Callable[[Message, Context], Awaitable[Message]]
+Stream = Callable[[object, Context], AsyncIterator[Message]]
+Handler: TypeAlias = "grpc.RpcMethodHandler[Message, Message]"
+Continuation: TypeAlias = "Callable[[grpc.HandlerCallDetails], Awaitable[Handler]]"
+
+#: Methods that need no credential.
+OPEN: Final = ("/grpc.health.v1.Health/",)
+
+
+class _Border(grpc.aio.ServerInterceptor):
+    """Checks the credential of a call and turns what it raises into a status."""
+
+    def __init__(self, token: str | None) -> None:
+        self._wanted = None if token is None else f"Bearer {token}".encode()
+
+    async def intercept_service(
+        self,
+        continuation: Continuation,
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler:
+        handler = await continuation(handler_call_details)
+        if handler is None:  # an unknown method
+            return handler
+        method = handler_call_details.method
+        if not method.startswith(OPEN) and not self._admits(handler_call_details):
+            return _refusing(handler)
+        if handler.unary_unary is not None:
+            return grpc.unary_unary_rpc_method_handler(
+                _unary(cast("Unary", handler.unary_unary), method),
+                handler.request_deserializer,
+                handler.response_serializer,
+            )
+        if handler.unary_stream is not None:
+            return grpc.unary_stream_rpc_method_handler(
+                _stream(cast("Stream", handler.unary_stream), method),
+                handler.request_deserializer,
+                handler.response_serializer,
+            )
+        return grpc.stream_stream_rpc_method_handler(
+            _stream(cast("Stream", handler.stream_stream), method),
+            handler.request_deserializer,
+            handler.response_serializer,
+        )
+
+    def _admits(self, details: grpc.HandlerCallDetails) -> bool:
+        if self._wanted is None:
+            return True
+        given = dict(details.invocation_metadata or ()).get("authorization", "")
+        raw = given if isinstance(given, bytes) else given.encode()
+        return hmac.compare_digest(raw, self._wanted)
+
+
+def _unary(behaviour: Unary, method: str) -> Unary:
+    async def call(request: Message, context: Context) -> Message:
+        try:
+            async with asyncio.timeout(None if context.time_remaining() else DEADLINE_S):
+                return await behaviour(request, context)
+        except Exception as error:  # the border: everything becomes a status
+            await _abort(context, error, method)
+            raise
+
+    return call
+
+
+def _stream(behaviour: Stream, method: str) -> Stream:
+    async def call(request: object, context: Context) -> AsyncIterator[Message]:
+        try:
+            async for message in behaviour(request, context):
+                yield message
+        except Exception as error:  # the border: everything becomes a status
+            await _abort(context, error, method)
+            raise
+
+    return call
+
+
+def _refusing(handler: Handler) -> Handler:
+    async def refuse(_: object, context: Context) -> Message:
+        await context.abort(
+            grpc.StatusCode.UNAUTHENTICATED,
+            "this call needs the join token: set CALLSHEET_JOIN_TOKEN_FILE",
+        )
+        raise AssertionError
+
+    async def refuse_stream(_: object, context: Context) -> AsyncIterator[Message]:
+        yield await refuse(_, context)
+
+    if handler.unary_unary is not None:
+        return grpc.unary_unary_rpc_method_handler(refuse)
+    if handler.unary_stream is not None:
+        return grpc.unary_stream_rpc_method_handler(refuse_stream)
+    return grpc.stream_stream_rpc_method_handler(refuse_stream)
+
+
+async def _abort(context: Context, error: Exception, method: str) -> None:
+    if isinstance(error, TimeoutError):
+        error = UnavailableError("the call took too long; whether it took effect is unknown, repeat it")
+    if isinstance(error, CallsheetError):
+        code, message, trailer = status_of(error)
+        await context.abort(code, message, trailer)
+    if isinstance(error, grpc.aio.AbortError):
+        raise error
+    log.exception("a call failed", extra={"method": method}, exc_info=error)
+    await context.abort(grpc.StatusCode.INTERNAL, "an error of Callsheet; its log says more")
+
+
+def make_server(*, token: str | None) -> grpc.aio.Server:
+    """Return a server that wants *token* with every call; add the services, then ``serve``."""
+    return grpc.aio.server(interceptors=(_Border(token),), options=SERVER_OPTIONS)
+
+
+async def serve(server: grpc.aio.Server, address: str, services: Sequence[str]) -> int:
+    """Add health and reflection for *services*, start, and return the bound port.
+
+    Raises:
+        UnavailableError: The address is taken.
+    """
+    checks = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+    for name in ("", *services):
+        await checks.set(name, health_pb2.HealthCheckResponse.SERVING)
+    reflection.enable_server_reflection((*services, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+    try:
+        port = server.add_insecure_port(address)
+    except RuntimeError as error:
+        message = f"cannot listen on {address}: the port is taken or not allowed"
+        raise UnavailableError(message) from error
+    await server.start()
+    return port
