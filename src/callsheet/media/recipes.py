@@ -1,0 +1,27 @@
+"""Names for how a derivative is made: the same recipe of the same original is the same picture."""
+
+from typing import Final
+
+THUMBNAIL_BOX: Final = 300
+"""The box of the usual thumbnail, in pixels."""
+PREVIEW_BOX: Final = 1600
+"""The box of the usual preview, in pixels."""
+_VERSION: Final = 1
+
+THUMBNAIL_RECIPE: Final = f"box{THUMBNAIL_BOX}-v{_VERSION}"
+PREVIEW_RECIPE: Final = f"box{PREVIEW_BOX}-v{_VERSION}"
+THUMBHASH_RECIPE: Final = f"thumbhash-v{_VERSION}"
+
+
+def still_recipe(timestamp_s: float | None, width: int | None) -> str:
+    """Return the recipe of a picture at an instant and of a width; the usual thumbnail's for neither.
+
+    Args:
+        timestamp_s: Seconds into the video; None for the best of several instants.
+        width: Pixels; None for the usual box.
+    """
+    if timestamp_s is None and width is None:
+        return THUMBNAIL_RECIPE
+    size = f"box{THUMBNAIL_BOX}" if width is None else f"w{width}"
+    instant = "" if timestamp_s is None else f"-t{round(timestamp_s * 1000)}ms"
+    return f"{size}{instant}-v{_VERSION}"

@@ -1,0 +1,1 @@
+"""What runs inside the sandboxed children: the only code that opens media."""
