@@ -4,7 +4,7 @@ from typing import BinaryIO, Self
 from PIL.Image import Image
 
 class PdfiumError(RuntimeError):
-    err_code: int
+    err_code: int | None
 
 class PdfBitmap:
     def to_pil(self) -> Image: ...

@@ -46,7 +46,7 @@ def pure_modules() -> list[Path]:
 
 
 def test_decisions_import_nothing_that_the_contract_forbids() -> None:
-    """The contract names packages; this holds single modules, worker/session.py among them, to the same list."""
+    """Single modules, such as worker/session.py, keep to the list that the contract has for packages."""
     project = tomllib.loads(tree.text(tree.ROOT / "pyproject.toml"))
     contracts = project["tool"]["importlinter"]["contracts"]
     forbidden = next(

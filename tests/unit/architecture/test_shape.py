@@ -11,7 +11,7 @@ FUNCTION_LINES_MAX = 60
 CLASS_ENDINGS = re.compile(r"(Manager|Helper|Utils|Common|Base|Impl|Data|Info)$")
 WORDS = re.compile(r"\b(zombies?|stuck|tickets?)\b|\borphan(?!_limit)", re.IGNORECASE)
 SUPPRESSION = re.compile(r"#\s*(?:noqa|type:\s*ignore|pyright:\s*ignore|mypy:|ruff:)(?P<rest>.*)")
-EXPLAINED = re.compile(r"^:\s*[A-Z]+[0-9]+(?:,\s*[A-Z]+[0-9]+)*\s+- \w.+")
+EXPLAINED = re.compile(r"^:\s*[A-Z]+[0-9]+(?:,\s*[A-Z]+[0-9]+)*\s+--? \w.+")
 THIS_FILE = tree.ROOT / "tests/unit/architecture/test_shape.py"
 
 
