@@ -1,91 +1,218 @@
 """Translates the library between the wire and the domain."""
 
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from enum import IntEnum
+from typing import Final, TypeVar
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from callsheet.errors import InvalidError
 from callsheet.ids import check_id
-from callsheet.v1.library_service_pb2 import (
+from callsheet.v1 import library_service_pb2 as wire
+from callsheet_scheduler.domain.library import (
     BrokenItem,
     Derivative,
     DerivativeFacts,
     Item,
     ItemFacts,
+    ItemId,
     ItemState,
+    LibraryChanges,
     MediaKind,
 )
-from callsheet.v1.library_service_pb2 import LibraryChanges as WireChanges
-from callsheet_scheduler.domain.library import (
-    BrokenRow,
-    DerivativeRow,
-    ItemRow,
-    LibraryChanges,
-    check_changes,
-)
-from callsheet_scheduler.store.library import StoredItem
+from callsheet_scheduler.store.library_reads import CacheStats, ItemFilter, ItemPage
 
-SAME_IN_ITEM = (
-    "root path kind state reason size_bytes mtime_ns identity width height format video_codec "
-    "audio_codec rotation frame_rate bitrate_kbps pages public"
-).split()
+EnumT = TypeVar("EnumT", bound=IntEnum)
 
-SAME_IN_DERIVATIVE = "kind recipe source_identity root path media_type width height size_bytes inline".split()
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_KINDS: Final = frozenset(int(kind) for kind in MediaKind)
+_STATES: Final = frozenset(int(state) for state in ItemState)
 
 
-def changes_from_wire(changes: WireChanges) -> LibraryChanges:
-    """Return checked changes.
+def item_ids_from_wire(ids: Sequence[str], *, field: str) -> list[ItemId]:
+    """Return the ids in canonical form.
 
     Raises:
-        InvalidError: One is not acceptable.
+        InvalidError: One is no UUID.
     """
-    return check_changes(
-        LibraryChanges(
-            items=tuple(item_from_wire(item) for item in changes.items),
-            derivatives=tuple(_derivative_from_wire(row) for row in changes.derivatives),
-            broken=tuple(_broken_from_wire(row) for row in changes.broken),
+    return [ItemId(check_id(text, f"{field}[{index}]")) for index, text in enumerate(ids)]
+
+
+def items_from_wire(items: Sequence[wire.ItemFacts]) -> list[ItemFacts]:
+    """Return the items as values, not yet checked."""
+    return [_item_from_wire(item) for item in items]
+
+
+def changes_from_wire(changes: wire.LibraryChanges) -> LibraryChanges:
+    """Return the changes as values, not yet checked: the store refuses what cannot be written."""
+    return LibraryChanges(
+        items=tuple(items_from_wire(changes.items)),
+        derivatives=tuple(_derivative_from_wire(facts) for facts in changes.derivatives),
+        broken=tuple(
+            BrokenItem(
+                item_id=ItemId(found.item_id),
+                source_identity=found.source_identity,
+                reason=found.reason,
+            )
+            for found in changes.broken
         ),
     )
 
 
-def item_from_wire(facts: ItemFacts) -> ItemRow:
-    """Return an item's row, unchecked."""
-    return ItemRow(
-        duration_s=facts.duration_s if facts.HasField("duration_s") else None,
-        extra=facts.extra_json or "{}",
-        **{name: getattr(facts, name) for name in SAME_IN_ITEM},
+def filter_from_wire(request: wire.ListItemsRequest) -> ItemFilter:
+    """Return the filter as a value.
+
+    Raises:
+        InvalidError: A kind or state is unknown.
+    """
+    return ItemFilter(
+        root=request.root,
+        folder=request.folder,
+        kinds=_members(MediaKind, request.kinds, field="kinds"),
+        states=_members(ItemState, request.states, field="states"),
+        query=request.query,
     )
 
 
-def _derivative_from_wire(facts: DerivativeFacts) -> DerivativeRow:
-    return DerivativeRow(
-        item_id=check_id(facts.item_id, "derivatives.item_id"),
-        **{name: getattr(facts, name) for name in SAME_IN_DERIVATIVE},
-    )
-
-
-def _broken_from_wire(broken: BrokenItem) -> BrokenRow:
-    return BrokenRow(
-        item_id=check_id(broken.item_id, "broken.item_id"),
-        source_identity=broken.source_identity,
-        reason=broken.reason,
-    )
-
-
-def item_to_wire(item: StoredItem) -> Item:
-    """Return an item as a message."""
-    same = {name: getattr(item.facts, name) for name in SAME_IN_ITEM}
-    same["kind"] = MediaKind.ValueType(item.facts.kind)
-    same["state"] = ItemState.ValueType(item.facts.state)
-    return Item(
+def item_to_wire(item: Item) -> wire.Item:
+    """Return the item for the wire."""
+    facts = item.facts
+    return wire.Item(
         id=item.id,
-        facts=ItemFacts(duration_s=item.facts.duration_s, extra_json=item.facts.extra, **same),
-        derivatives=[
-            Derivative(
-                facts=DerivativeFacts(
-                    item_id=item.id,
-                    **{name: getattr(derivative.facts, name) for name in SAME_IN_DERIVATIVE},
-                ),
-                job_id=derivative.job_id,
-                created_at=derivative.created_at,
-            )
-            for derivative in item.derivatives
-        ],
-        created_at=item.created_at,
-        updated_at=item.updated_at,
+        facts=wire.ItemFacts(
+            root=facts.root,
+            path=facts.path,
+            kind=wire.MediaKind.ValueType(facts.kind),
+            state=wire.ItemState.ValueType(facts.state),
+            reason=facts.reason,
+            size_bytes=facts.size_bytes,
+            mtime_ns=facts.mtime_ns,
+            identity=facts.identity,
+            width=facts.width,
+            height=facts.height,
+            duration_s=facts.duration_s,
+            format=facts.format,
+            video_codec=facts.video_codec,
+            audio_codec=facts.audio_codec,
+            rotation=facts.rotation,
+            frame_rate=facts.frame_rate,
+            bitrate_kbps=facts.bitrate_kbps,
+            pages=facts.pages,
+            extra_json=facts.extra,
+            public=facts.public,
+        ),
+        derivatives=[_derivative_to_wire(derivative) for derivative in item.derivatives],
+        updated_at=instant_to_wire(item.updated_at),
+        created_at=instant_to_wire(item.created_at),
     )
+
+
+def page_to_wire(page: ItemPage) -> wire.ListItemsResponse:
+    """Return the page for the wire."""
+    return wire.ListItemsResponse(
+        items=[item_to_wire(item) for item in page.items],
+        next_page_token=page.next_page_token,
+        total=page.total,
+        total_is_exact=page.total_is_exact,
+    )
+
+
+def cache_stats_to_wire(stats: CacheStats) -> wire.GetCacheStatsResponse:
+    """Return the figures for the wire."""
+    return wire.GetCacheStatsResponse(
+        derivative_count=stats.derivative_count,
+        derivative_bytes=stats.derivative_bytes,
+        thumbnail_count=stats.thumbnail_count,
+        thumbnail_bytes=stats.thumbnail_bytes,
+        item_count=stats.item_count,
+        item_bytes=stats.item_bytes,
+        items=[
+            wire.ItemCount(
+                kind=wire.MediaKind.ValueType(count.kind),
+                state=wire.ItemState.ValueType(count.state),
+                count=count.count,
+                with_thumbnail=count.with_thumbnail,
+            )
+            for count in stats.items
+        ],
+    )
+
+
+def instant_to_wire(at: float) -> Timestamp:
+    """Return seconds since 1970, to the microsecond, for the wire."""
+    stamp = Timestamp()
+    stamp.FromDatetime(_EPOCH + timedelta(microseconds=round(at * 1e6)))
+    return stamp
+
+
+def _item_from_wire(item: wire.ItemFacts) -> ItemFacts:
+    return ItemFacts(
+        root=item.root,
+        path=item.path,
+        kind=MediaKind(item.kind) if item.kind in _KINDS else MediaKind.UNSPECIFIED,
+        state=ItemState(item.state) if item.state in _STATES else ItemState.UNSPECIFIED,
+        reason=item.reason,
+        size_bytes=item.size_bytes,
+        mtime_ns=item.mtime_ns,
+        identity=item.identity,
+        width=item.width,
+        height=item.height,
+        duration_s=item.duration_s if item.HasField("duration_s") else None,
+        format=item.format,
+        video_codec=item.video_codec,
+        audio_codec=item.audio_codec,
+        rotation=item.rotation,
+        frame_rate=item.frame_rate,
+        bitrate_kbps=item.bitrate_kbps,
+        pages=item.pages,
+        extra=item.extra_json or "{}",
+        public=item.public,
+    )
+
+
+def _derivative_from_wire(facts: wire.DerivativeFacts) -> DerivativeFacts:
+    return DerivativeFacts(
+        item_id=ItemId(facts.item_id),
+        kind=facts.kind,
+        recipe=facts.recipe,
+        source_identity=facts.source_identity,
+        root=facts.root,
+        path=facts.path,
+        media_type=facts.media_type,
+        width=facts.width,
+        height=facts.height,
+        size_bytes=facts.size_bytes,
+        inline=facts.inline,
+    )
+
+
+def _derivative_to_wire(derivative: Derivative) -> wire.Derivative:
+    facts = derivative.facts
+    return wire.Derivative(
+        facts=wire.DerivativeFacts(
+            item_id=facts.item_id,
+            kind=facts.kind,
+            recipe=facts.recipe,
+            source_identity=facts.source_identity,
+            root=facts.root,
+            path=facts.path,
+            media_type=facts.media_type,
+            width=facts.width,
+            height=facts.height,
+            size_bytes=facts.size_bytes,
+            inline=facts.inline,
+        ),
+        job_id=derivative.job_id,
+        created_at=instant_to_wire(derivative.created_at),
+    )
+
+
+def _members(kind: type[EnumT], values: Sequence[int], *, field: str) -> tuple[EnumT, ...]:
+    """Return the members, each once; none where one value means any."""
+    known = {int(member) for member in kind}
+    for index, value in enumerate(values):
+        if value not in known:
+            names = ", ".join(member.name for member in kind)
+            raise InvalidError(f"must be one of {names}", field=f"{field}[{index}]")
+    return () if 0 in values else tuple(sorted({kind(value) for value in values}))

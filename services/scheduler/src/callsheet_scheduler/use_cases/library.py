@@ -1,71 +1,106 @@
-"""What can be asked of the library."""
+"""The library as jobs write it and clients read it: checks, then the store."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
 
-from callsheet.errors import NotFoundError
-from callsheet_scheduler.domain.library import ItemRow, LibraryChanges, check_changes
-from callsheet_scheduler.leadership import Leadership
-from callsheet_scheduler.store.library import (
-    CacheStats,
-    ItemFilter,
-    LibraryStore,
-    StoredItem,
-    upsert_items_fenced,
+from callsheet.errors import InvalidError, NotFoundError
+from callsheet_scheduler.domain.library import (
+    BATCH_MAX,
+    Item,
+    ItemFacts,
+    ItemId,
+    check_count,
+    check_items,
+    check_path,
+    check_query,
+    check_root,
 )
+from callsheet_scheduler.leadership import Leadership
+from callsheet_scheduler.store.library import upsert_items_fenced
+from callsheet_scheduler.store.library_reads import CacheStats, ItemFilter, ItemPage, LibraryStore
+
+PAGE_SIZE_DEFAULT: Final = 100
+PAGE_SIZE_MAX: Final = 1000
 
 
 class Library:
-    """Items, their metadata and derivatives."""
+    """Media items and what is made from them."""
 
     def __init__(self, leadership: Leadership, store: LibraryStore) -> None:
         self._leadership = leadership
         self._store = store
 
     async def upsert(
-        self,
-        lease: tuple[str, int],
-        items: Sequence[ItemRow],
-        missing_ids: Sequence[str],
-    ) -> list[str]:
-        """Write a batch in the middle of a job and return the ids in order.
+        self, job_id: str, token: int, items: Sequence[ItemFacts], missing_ids: Sequence[ItemId]
+    ) -> list[ItemId]:
+        """Write a batch under a job's lease and return the items' ids in order.
 
         Raises:
-            LeaseLostError: The lease has ended; nothing was written.
+            InvalidError: Something cannot be written; names it. Nothing was written.
+            LeaseLostError: The lease is no longer the job's newest. Nothing was written.
+        UnavailableError: No scheduler leads here, or the outcome is unknown; repeating is safe.
         """
-        check_changes(LibraryChanges(items=tuple(items)))
+        check_count(len(items), field="items")
+        check_count(len(missing_ids), field="missing_ids")
+        check_items(items, field="items")
         term = self._leadership.current()
-        async with term.write_library() as connection:
-            return await upsert_items_fenced(connection, lease, items, missing_ids, term.commits.now())
+        now = term.commits.now()
+        return await upsert_items_fenced(term.write_library, job_id, token, items, missing_ids, now=now)
 
-    async def item(self, *, item_id: str, root: str, path: str) -> StoredItem:
-        """Return one item, by id or by root and path.
+    async def list_items(self, wanted: ItemFilter, *, page_size: int, page_token: str) -> ItemPage:
+        """Return a page of the items that pass; a page size of 0 means the default.
+
+        Raises:
+            InvalidError: The filter or the page cannot be.
+        """
+        folder = wanted.folder.rstrip("/")
+        if wanted.root:
+            check_root(wanted.root, field="root")
+        if folder or wanted.folder:
+            check_path(folder, field="folder")
+        check_query(wanted.query, field="query")
+        if not 0 <= page_size <= PAGE_SIZE_MAX:
+            raise InvalidError(f"must be from 1 to {PAGE_SIZE_MAX}, not {page_size}", field="page_size")
+        return await self._store.list_items(
+            replace(wanted, folder=folder),
+            page_size=page_size or PAGE_SIZE_DEFAULT,
+            page_token=page_token,
+        )
+
+    async def get(self, item_id: ItemId) -> Item:
+        """Return one item.
 
         Raises:
             NotFoundError: There is none.
         """
-        if item_id:
-            found = await self._store.items([item_id])
-            item = found[0] if found else None
-        else:
-            item = await self._store.item_at(root, path)
+        item = await self._store.get_item(item_id)
         if item is None:
-            message = f"there is no item {item_id or f'{root}:{path}'}"
-            raise NotFoundError(message)
+            raise NotFoundError(f"there is no item {item_id}")
         return item
 
-    async def items(self, ids: Sequence[str]) -> list[StoredItem]:
-        """Return those of *ids* that exist."""
-        return await self._store.items(ids)
+    async def get_at(self, root: str, path: str) -> Item:
+        """Return the item at this root and path.
 
-    async def page(
-        self,
-        wanted: ItemFilter,
-        *,
-        size: int,
-        after: str,
-    ) -> tuple[list[StoredItem], str, int, bool]:
-        """Return a page, the token of the next, the total, and whether it is exact."""
-        return await self._store.page(wanted, size=size, after=after)
+        Raises:
+            InvalidError: Root or path cannot be.
+            NotFoundError: There is none.
+        """
+        check_root(root, field="root")
+        check_path(path, field="path")
+        item = await self._store.get_item_at(root, path)
+        if item is None:
+            raise NotFoundError(f"there is no item {path!r} in root {root}")
+        return item
+
+    async def get_many(self, ids: Sequence[ItemId]) -> list[Item]:
+        """Return those that exist, by root and path.
+
+        Raises:
+            InvalidError: More than ``BATCH_MAX`` are asked for.
+        """
+        check_count(len(ids), field="ids", most=BATCH_MAX)
+        return await self._store.get_items(ids)
 
     async def cache_stats(self) -> CacheStats:
         """Return how much is cached."""

@@ -1,0 +1,208 @@
+"""Writes media items and what is made from them, inside the transaction or under the lease of a job."""
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Final
+
+import asyncpg
+
+from callsheet.errors import LeaseLostError, OverloadedError
+from callsheet.ids import new_job_id
+from callsheet_scheduler.domain.library import (
+    BrokenItem,
+    DerivativeFacts,
+    ItemFacts,
+    ItemId,
+    LibraryChanges,
+    check_changes,
+    folded_items,
+)
+from callsheet_scheduler.store.repeatable import repeatable
+from callsheet_scheduler.store.statements import statement
+
+Writer = Callable[[], AbstractAsyncContextManager[asyncpg.Connection]]
+"""Lends a connection of the leader, outside any transaction."""
+
+#: How long a batch in mid-job waits for a row before it gives way. Well below the deadlock_timeout of
+#: the server (1 s), so that the transaction which ends jobs is never the one that is ended.
+ROW_WAIT_MS: Final = 200
+
+#: How often such a batch begins again.
+ATTEMPTS_MAX: Final = 10
+
+ItemKey = tuple[str, str]
+"""Root and path."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeasedChanges:
+    """Changes and the lease under which they were made."""
+
+    job_id: str
+    token: int
+    changes: LibraryChanges
+
+
+async def apply_changes(
+    connection: asyncpg.Connection, job_id: str, token: int, changes: LibraryChanges, now: float
+) -> None:
+    """Check and write what one result changes, in the caller's transaction, which has checked the lease.
+
+    Raises:
+        InvalidError: Something cannot be written; names it. Nothing was written.
+    """
+    leased = LeasedChanges(job_id=job_id, token=token, changes=changes)
+    await apply_all(connection, [leased], now=now)
+
+
+async def apply_all(connection: asyncpg.Connection, batch: Sequence[LeasedChanges], *, now: float) -> None:
+    """Check and write what several results change, in three statements.
+
+    The transaction is the caller's, and so is the check of the leases. Where two name the same item
+    the later one counts; the same derivative, the newer lease.
+
+    Raises:
+        InvalidError: Something cannot be written; names it. Nothing was written.
+    """
+    for leased in batch:
+        check_changes(leased.changes)
+    items = [item for leased in batch for item in leased.changes.items]
+    derivatives = [
+        (facts, leased.job_id, leased.token) for leased in batch for facts in leased.changes.derivatives
+    ]
+    broken = [found for leased in batch for found in leased.changes.broken]
+    if items:
+        await upsert_items(connection, items, now=now)
+    if derivatives:
+        await upsert_derivatives(connection, derivatives, now=now)
+    if broken:
+        await mark_broken(connection, broken, now=now)
+
+
+async def upsert_items_fenced(
+    write: Writer,
+    job_id: str,
+    token: int,
+    items: Sequence[ItemFacts],
+    missing_ids: Sequence[ItemId] = (),
+    *,
+    now: float,
+) -> list[ItemId]:
+    """Write items in the middle of a job and return their ids in the order given.
+
+    Raises:
+        LeaseLostError: The lease is no longer the job's newest; nothing was written.
+        OverloadedError: Others write the same rows all the time; nothing was written.
+        UnavailableError: The outcome is unknown; repeating writes the same rows.
+    """
+    for _ in range(ATTEMPTS_MAX):
+        try:
+            with repeatable():
+                ids = await _upsert_once(write, job_id, token, items, missing_ids, now=now)
+        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
+            continue
+        return [ids[item.root, item.path] for item in items]
+    raise OverloadedError("the same items are being written by other jobs; repeat the call")
+
+
+async def _upsert_once(
+    write: Writer,
+    job_id: str,
+    token: int,
+    items: Sequence[ItemFacts],
+    missing_ids: Sequence[ItemId],
+    *,
+    now: float,
+) -> dict[ItemKey, ItemId]:
+    async with write() as connection, connection.transaction():
+        await connection.execute(f"SET LOCAL lock_timeout = {ROW_WAIT_MS}")
+        await lock_lease(connection, job_id, token)
+        ids = await upsert_items(connection, items, now=now)
+        if missing_ids:
+            await mark_missing(connection, missing_ids, now=now)
+    return ids
+
+
+async def lock_lease(connection: asyncpg.Connection, job_id: str, token: int) -> None:
+    """Keep the lease the job's newest until the transaction ends.
+
+    Raises:
+        LeaseLostError: It is not.
+    """
+    if await connection.fetchval(statement("lock_lease"), job_id, token) is None:
+        raise LeaseLostError(f"the lease {token:016x} is no longer the newest of job {job_id}")
+
+
+async def upsert_items(
+    connection: asyncpg.Connection, items: Iterable[ItemFacts], *, now: float
+) -> dict[ItemKey, ItemId]:
+    """Insert or replace items, the last of those with one root and path, and return all their ids."""
+    rows = folded_items(items)
+    written = await connection.fetch(
+        statement("upsert_items"),
+        now,
+        [new_job_id() for _ in rows],
+        [row.root for row in rows],
+        [row.path for row in rows],
+        [int(row.kind) for row in rows],
+        [int(row.state) for row in rows],
+        [row.reason for row in rows],
+        [row.size_bytes for row in rows],
+        [row.mtime_ns for row in rows],
+        [row.identity for row in rows],
+        [row.width for row in rows],
+        [row.height for row in rows],
+        [row.duration_s for row in rows],
+        [row.format for row in rows],
+        [row.video_codec for row in rows],
+        [row.audio_codec for row in rows],
+        [row.rotation for row in rows],
+        [row.frame_rate for row in rows],
+        [row.bitrate_kbps for row in rows],
+        [row.pages for row in rows],
+        [row.extra for row in rows],
+        [row.public for row in rows],
+    )
+    return {(row["root"], row["path"]): ItemId(row["id"]) for row in written}
+
+
+async def mark_missing(connection: asyncpg.Connection, ids: Sequence[ItemId], *, now: float) -> None:
+    """Mark items whose files are gone."""
+    await connection.execute(statement("mark_missing"), now, ids)
+
+
+async def mark_broken(connection: asyncpg.Connection, broken: Sequence[BrokenItem], *, now: float) -> None:
+    """Mark items broken whose content is still the one that was found broken."""
+    last = {found.item_id: found for found in broken}
+    await connection.execute(
+        statement("mark_broken"),
+        now,
+        list(last),
+        [found.source_identity for found in last.values()],
+        [found.reason for found in last.values()],
+    )
+
+
+async def upsert_derivatives(
+    connection: asyncpg.Connection, derivatives: Sequence[tuple[DerivativeFacts, str, int]], *, now: float
+) -> None:
+    """Point at derivatives, each with the job and token that it was made under."""
+    rows = [facts for facts, _, _ in derivatives]
+    await connection.execute(
+        statement("upsert_derivatives"),
+        now,
+        [row.item_id for row in rows],
+        [row.kind for row in rows],
+        [row.recipe for row in rows],
+        [row.source_identity for row in rows],
+        [row.root for row in rows],
+        [row.path for row in rows],
+        [row.media_type for row in rows],
+        [row.width for row in rows],
+        [row.height for row in rows],
+        [row.size_bytes for row in rows],
+        [row.inline for row in rows],
+        [job_id for _, job_id, _ in derivatives],
+        [token for _, _, token in derivatives],
+    )

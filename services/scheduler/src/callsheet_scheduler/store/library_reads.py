@@ -1,0 +1,264 @@
+"""Reads media items and what is made from them."""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import asyncpg
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callsheet.errors import InvalidError
+from callsheet_scheduler.domain.library import (
+    Derivative,
+    DerivativeFacts,
+    Item,
+    ItemFacts,
+    ItemId,
+    ItemState,
+    MediaKind,
+)
+from callsheet_scheduler.store.patterns import any_case, below
+from callsheet_scheduler.store.repeatable import repeatable
+from callsheet_scheduler.store.statements import statement
+from callsheet_scheduler.store.tables import LIBRARY_ITEM
+
+#: Where counting stops.
+COUNT_MAX: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemFilter:
+    """Which items. All that is given must hold; what is empty always does."""
+
+    root: str = ""
+    folder: str = ""
+    """This path and all below it, without a slash at the end."""
+    kinds: tuple[MediaKind, ...] = ()
+    states: tuple[ItemState, ...] = ()
+    query: str = ""
+    """A part of the path, in any case."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemPage:
+    """Some items by root and path."""
+
+    items: tuple[Item, ...]
+    next_page_token: str
+    """Empty on the last page."""
+    total: int
+    total_is_exact: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemCount:
+    """Items of one kind in one state."""
+
+    kind: MediaKind
+    state: ItemState
+    count: int
+    with_thumbnail: int
+    """How many of them have a thumbnail of their present content."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheStats:
+    """How much is cached."""
+
+    derivative_count: int
+    derivative_bytes: int
+    thumbnail_count: int
+    thumbnail_bytes: int
+    item_count: int
+    item_bytes: int
+    """Of the items' table with its indexes."""
+    items: tuple[ItemCount, ...]
+
+
+class LibraryStore:
+    """The library as readers see it."""
+
+    def __init__(self, lists: AsyncEngine, readers: asyncpg.Pool) -> None:
+        self._lists = lists
+        self._readers = readers
+
+    async def list_items(self, wanted: ItemFilter, *, page_size: int, page_token: str = "") -> ItemPage:
+        """Return a page of the items that pass, by root and path, and how many pass in all.
+
+        Raises:
+            InvalidError: The page token is not one of ours.
+        """
+        after = key_of(page_token) if page_token else None
+        conditions = _conditions(wanted)
+        with repeatable():
+            async with self._lists.connect() as connection:
+                found = await connection.execute(page_statement(conditions, after, page_size + 1))
+                rows = [(str(row[0]), str(row[1]), str(row[2])) for row in found]
+                total = int((await connection.execute(count_statement(conditions))).scalar_one())
+        page = rows[:page_size]
+        items = await self.get_items([ItemId(row[0]) for row in page])
+        more = len(rows) > page_size
+        return ItemPage(
+            items=tuple(items),
+            next_page_token=page_token_of(page[-1][1], page[-1][2]) if more else "",
+            total=min(total, COUNT_MAX),
+            total_is_exact=total <= COUNT_MAX,
+        )
+
+    async def get_items(self, ids: Sequence[ItemId]) -> list[Item]:
+        """Return those that exist, by root and path."""
+        if not ids:
+            return []
+        with repeatable():
+            async with self._readers.acquire() as connection:
+                rows = await connection.fetch(statement("read_items"), ids)
+                derivatives = await connection.fetch(
+                    statement("read_derivatives"),
+                    [row["id"] for row in rows],
+                    [row["identity"] for row in rows],
+                )
+        by_item: dict[str, list[Derivative]] = {}
+        for row in derivatives:
+            by_item.setdefault(row["item_id"], []).append(_derivative(row))
+        return [_item(row, by_item.get(row["id"], [])) for row in rows]
+
+    async def get_item(self, item_id: ItemId) -> Item | None:
+        """Return the item, or None where there is none."""
+        return next(iter(await self.get_items([item_id])), None)
+
+    async def get_item_at(self, root: str, path: str) -> Item | None:
+        """Return the item at this root and path, or None where there is none."""
+        with repeatable():
+            async with self._readers.acquire() as connection:
+                item_id: str | None = await connection.fetchval(statement("find_item"), root, path)
+        return None if item_id is None else await self.get_item(ItemId(item_id))
+
+    async def cache_stats(self) -> CacheStats:
+        """Return how much is cached. Reads both tables whole."""
+        with repeatable():
+            async with self._readers.acquire() as connection:
+                totals = await connection.fetchrow(statement("cache_totals"))
+                counts = await connection.fetch(statement("count_items"))
+        items = tuple(_count(row) for row in counts)
+        sums: dict[str, int] = dict(totals.items()) if totals is not None else {}
+        return CacheStats(item_count=sum(count.count for count in items), items=items, **sums)
+
+
+def page_statement(
+    conditions: Sequence[sa.ColumnElement[bool]], after: tuple[str, str] | None, limit: int
+) -> sa.Select[Any, Any, Any]:
+    """Return id, root and path of *limit* items behind the key *after*."""
+    columns = LIBRARY_ITEM.c
+    key = sa.tuple_(columns.root, columns.path)
+    behind = [] if after is None else [key > sa.tuple_(*after)]
+    return (
+        sa.select(columns.id, columns.root, columns.path)
+        .where(*conditions, *behind)
+        .order_by(columns.root, columns.path)
+        .limit(limit)
+    )
+
+
+def count_statement(conditions: Sequence[sa.ColumnElement[bool]]) -> sa.Select[int]:
+    """Return how many items pass, one more than ``COUNT_MAX`` at most."""
+    some = sa.select(LIBRARY_ITEM.c.id).where(*conditions).limit(COUNT_MAX + 1).subquery()
+    return sa.select(sa.func.count()).select_from(some)
+
+
+def page_token_of(root: str, path: str) -> str:
+    """Return the token of the page behind this root and path."""
+    return base64.urlsafe_b64encode(f"{root}\0{path}".encode()).decode()
+
+
+def key_of(page_token: str) -> tuple[str, str]:
+    """Return root and path that the page lies behind.
+
+    Raises:
+        InvalidError: The token is not one of ours.
+    """
+    try:
+        root, path = base64.b64decode(page_token, altchars=b"-_", validate=True).decode().split("\0")
+    except (binascii.Error, ValueError) as error:
+        raise InvalidError("must be a token from the page before", field="page_token") from error
+    return root, path
+
+
+def _conditions(wanted: ItemFilter) -> list[sa.ColumnElement[bool]]:
+    columns = LIBRARY_ITEM.c
+    conditions: list[sa.ColumnElement[bool]] = []
+    if wanted.root:
+        conditions.append(columns.root == wanted.root)
+    if wanted.folder:
+        first, end = below(wanted.folder)
+        conditions += [columns.path >= wanted.folder, columns.path < end]
+        conditions.append(sa.or_(columns.path == wanted.folder, columns.path >= first))
+    if wanted.kinds:
+        conditions.append(columns.kind.in_([int(kind) for kind in wanted.kinds]))
+    if wanted.states:
+        conditions.append(columns.state.in_([int(state) for state in wanted.states]))
+    if wanted.query:
+        conditions.append(columns.path.regexp_match(any_case(wanted.query)))
+    return conditions
+
+
+def _item(row: asyncpg.Record, derivatives: Sequence[Derivative]) -> Item:
+    return Item(
+        id=ItemId(row["id"]),
+        facts=ItemFacts(
+            root=row["root"],
+            path=row["path"],
+            kind=MediaKind(row["kind"]),
+            state=ItemState(row["state"]),
+            reason=row["reason"],
+            size_bytes=row["size_bytes"],
+            mtime_ns=row["mtime_ns"],
+            identity=row["identity"],
+            width=row["width"],
+            height=row["height"],
+            duration_s=row["duration_s"],
+            format=row["format"],
+            video_codec=row["video_codec"],
+            audio_codec=row["audio_codec"],
+            rotation=row["rotation"],
+            frame_rate=row["frame_rate"],
+            bitrate_kbps=row["bitrate_kbps"],
+            pages=row["pages"],
+            extra=row["extra"],
+            public=row["public"],
+        ),
+        derivatives=tuple(derivatives),
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )
+
+
+def _derivative(row: asyncpg.Record) -> Derivative:
+    return Derivative(
+        facts=DerivativeFacts(
+            item_id=ItemId(row["item_id"]),
+            kind=row["kind"],
+            recipe=row["recipe"],
+            source_identity=row["source_identity"],
+            root=row["root"],
+            path=row["path"],
+            media_type=row["media_type"],
+            width=row["width"],
+            height=row["height"],
+            size_bytes=row["size_bytes"],
+            inline=row["inline"],
+        ),
+        job_id=row["job_id"],
+        created_at=row["created_at"],
+    )
+
+
+def _count(row: asyncpg.Record) -> ItemCount:
+    return ItemCount(
+        kind=MediaKind(row["kind"]),
+        state=ItemState(row["state"]),
+        count=row["items"],
+        with_thumbnail=row["with_thumbnail"],
+    )

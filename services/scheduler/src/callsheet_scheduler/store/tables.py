@@ -1,0 +1,34 @@
+"""The columns that lists filter and sort by, as SQLAlchemy knows them; the migrations make the tables."""
+
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import UUID
+
+_METADATA: Final = sa.MetaData()
+
+
+def _jobs(name: str) -> sa.Table:
+    return sa.Table(
+        name,
+        _METADATA,
+        sa.Column("id", UUID(as_uuid=False)),
+        sa.Column("type", sa.Text),
+        sa.Column("category", sa.SmallInteger),
+        sa.Column("params", sa.JSON),
+        sa.Column("state", sa.SmallInteger),
+        sa.Column("error", sa.Text),
+    )
+
+
+JOB_LIVE: Final = _jobs("job_live")
+JOB_DONE: Final = _jobs("job_done")
+LIBRARY_ITEM: Final = sa.Table(
+    "library_item",
+    _METADATA,
+    sa.Column("id", UUID(as_uuid=False)),
+    sa.Column("root", sa.Text),
+    sa.Column("path", sa.Text),
+    sa.Column("kind", sa.SmallInteger),
+    sa.Column("state", sa.SmallInteger),
+)
