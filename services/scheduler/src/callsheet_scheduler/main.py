@@ -30,7 +30,7 @@ from callsheet_scheduler.rpc.library_service import LibraryService
 from callsheet_scheduler.settings import SchedulerSettings
 from callsheet_scheduler.store.history import HistoryStore
 from callsheet_scheduler.store.job_types import load_job_types
-from callsheet_scheduler.store.library import LibraryStore
+from callsheet_scheduler.store.library_reads import LibraryStore
 from callsheet_scheduler.store.migrate import migrate
 from callsheet_scheduler.store.pool import open_lists, open_readers
 from callsheet_scheduler.use_cases.fleet import FleetView
@@ -73,7 +73,9 @@ async def _main(settings: SchedulerSettings, stop: asyncio.Event) -> int:
     server = make_server(token=read_token(settings))
     views = Views(leadership, HistoryStore(lists, readers))
     add_JobServiceServicer_to_server(JobService(jobs, views, watching, types), server)
-    add_LibraryServiceServicer_to_server(LibraryService(Library(leadership, LibraryStore(readers))), server)
+    add_LibraryServiceServicer_to_server(
+        LibraryService(Library(leadership, LibraryStore(lists, readers))), server
+    )
     add_FleetServiceServicer_to_server(FleetService(FleetView(leadership)), server)
     lease_service = LeaseService(
         Grants(leadership, types, jobs),
