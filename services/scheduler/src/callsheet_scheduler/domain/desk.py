@@ -1,0 +1,206 @@
+"""What the scheduler has before it, and the moves that its decisions are made of."""
+
+from collections.abc import Callable
+from typing import Final
+
+from callsheet.catalog import Category
+from callsheet_scheduler.domain.effects import (
+    Fate,
+    FinishJob,
+    GrantLease,
+    InsertJobs,
+    LookUp,
+    Message,
+    ReleaseLease,
+    SendAck,
+    SendGrant,
+    SendRevoke,
+    TurnEffect,
+)
+from callsheet_scheduler.domain.fleet import Fleet, Worker
+from callsheet_scheduler.domain.job import LEASED, JobId, JobState, LiveJob, Token, WorkerId
+from callsheet_scheduler.domain.lanes import Lane
+from callsheet_scheduler.domain.library import LibraryChanges
+from callsheet_scheduler.domain.queue import Queue
+from callsheet_scheduler.domain.retry import Ending, judge
+from callsheet_scheduler.domain.rules import Rules
+
+#: The word that an attempt's row keeps.
+OUTCOME_WORDS: Final = {Ending.LOST: "expired", Ending.RETURNED: "returned"}
+
+
+def cancel_mark(by: str) -> str:
+    """Return the line that a cancelled job's log ends with."""
+    return f"--- JOB CANCELLED BY {(by or 'admin').upper()} ---"
+
+
+class Desk:
+    """The queue, the fleet, and what waits to be written or sent."""
+
+    def __init__(self, *, term: int, rules: Rules) -> None:
+        self.term = term
+        self.rules = rules
+        self.queue = Queue()
+        self.fleet = Fleet(rules.host_limits)
+        self.intake: list[InsertJobs] = []
+        self.turn: list[TurnEffect] = []
+        self.messages: list[Message] = []
+        self.changed: set[JobId] = set()
+        """Jobs to tell watchers of; filled only while *watched*."""
+        self.watched = False
+        self._token = term << 32
+        self._sequence = term << 32
+
+    def next_sequence(self) -> int:
+        """Return the next place in the order of arrival."""
+        self._sequence += 1
+        return self._sequence
+
+    def holds(self, worker_id: WorkerId, job_id: JobId, token: Token) -> bool:
+        """Return whether the worker holds the job under this token now."""
+        job = self.queue.jobs.get(job_id)
+        return job is not None and job.token == token and job.worker_id == worker_id and job.state in LEASED
+
+    def note(self, job: LiveJob) -> None:
+        """Tell watchers of *job*, if there are any."""
+        if self.watched:
+            self.changed.add(job.id)
+
+    def acknowledge(self, session: int, job_id: JobId, token: Token, fate: Fate) -> None:
+        """Answer a result."""
+        self.messages.append(SendAck(session=session, job_id=job_id, token=token, fate=fate))
+
+    def revoke(self, session: int, job: LiveJob) -> None:
+        """Tell the session's worker to end the attempt."""
+        revoke = SendRevoke(session=session, job_id=job.id, token=job.token, cancelled=True)
+        self.messages.append(revoke)
+
+    def settle(self, job: LiveJob, now: float) -> None:
+        """The statement about *job* is done; what waited for it goes on."""
+        job.busy = False
+        while job.deferred and not job.busy:
+            job.deferred.pop(0)(now)
+
+    def job_of_result(
+        self,
+        worker: tuple[WorkerId, int],
+        lease: tuple[JobId, Token],
+        again: Callable[[float], None],
+    ) -> LiveJob | None:
+        """Return the job that a result speaks of, or answer it, or let it wait, and return None."""
+        job_id, token = lease
+        job = self.queue.jobs.get(job_id)
+        if job is None:
+            self.messages.append(LookUp(session=worker[1], job_id=job_id, token=token))
+            return None
+        if job.busy and job.token == token:
+            job.deferred = [*(job.deferred or []), again]
+            return None
+        if not self.holds(worker[0], job_id, token):
+            self.acknowledge(worker[1], job_id, token, Fate.STALE)
+            return None
+        return job
+
+    def lease(self, job: LiveJob, worker: Worker) -> None:
+        """Give *job* to *worker*: the next token, the next attempt."""
+        self._token += 1
+        job.token = Token(self._token)
+        job.attempt += 1
+        job.worker_id = worker.capability.id
+        job.host = worker.capability.host
+        job.started_at = None
+        job.retry_after = None
+        job.progress_percent = 0
+        self.queue.move(job, JobState.QUEUED)
+        self.fleet.charge(worker, job)
+
+    def plan(self, now: float) -> None:
+        """Grant what can be granted."""
+        self.queue.wake(now)
+        for category, lane in self.queue.lanes.items():
+            while self.fleet.any_ready() and self._grant_next(category, lane):
+                pass
+
+    def _grant_next(self, category: Category, lane: Lane) -> bool:
+        for _, job_type in lane.heads():
+            worker = self.fleet.worker_for(category, job_type)
+            if worker is not None and worker.session is not None:
+                job = self.queue.jobs[lane.pop(job_type)]
+                job.busy = True
+                self.lease(job, worker)
+                self.turn.append(GrantLease(job=job, session=worker.session))
+                return True
+        return False
+
+    def granted(self, job: LiveJob, session: int, params: str, now: float) -> None:
+        """The lease is durable: tell its worker, or take it back where the worker is gone."""
+        token = job.token
+        self.settle(job, now)
+        worker = self.fleet.workers.get(job.worker_id or WorkerId(""))
+        if job.busy or job.token != token:
+            return
+        if worker is None or worker.session != session:
+            self.end(job, Ending.RETURNED, "The worker was gone before it heard of the lease", now)
+            return
+        self.messages.append(
+            SendGrant(session=session, job=job, token=token, attempt=job.attempt, params=params),
+        )
+        self.note(job)
+
+    def end(
+        self,
+        job: LiveJob,
+        ending: Ending,
+        reason: str,
+        now: float,
+        *,
+        library: LibraryChanges | None = None,
+        session: int | None = None,
+    ) -> None:
+        """The attempt of *job* is over without success: free its slot and decide what comes next."""
+        job.busy = True
+        self.fleet.release(job)
+        self.conclude(job, ending, reason, now, library=library, session=session)
+
+    def conclude(
+        self,
+        job: LiveJob,
+        ending: Ending,
+        reason: str,
+        now: float,
+        *,
+        library: LibraryChanges | None,
+        session: int | None,
+    ) -> None:
+        """Decide what becomes of *job* after an attempt without success, and have it written."""
+        verdict = judge(job, ending, reason, self.rules.retry, now)
+        mark = f"--- LEASE LOST --- {reason}" if ending is Ending.LOST else None
+        if verdict.again:
+            self.turn.append(
+                ReleaseLease(
+                    job=job,
+                    token=job.token,
+                    verdict=verdict,
+                    outcome=OUTCOME_WORDS.get(ending, "failed"),
+                    ended_at=now,
+                    reason=reason,
+                    library=library,
+                    mark=mark,
+                    session=session,
+                ),
+            )
+            return
+        self.turn.append(
+            FinishJob(
+                job=job,
+                token=job.token,
+                was=JobState.QUEUED,
+                state=JobState.CANCELLED if verdict.cancelled else JobState.FAILED,
+                finished_at=now,
+                error=verdict.error,
+                library=library,
+                mark=cancel_mark("") if verdict.cancelled else mark,
+                session=session,
+                lost_count=verdict.lost_count,
+            ),
+        )

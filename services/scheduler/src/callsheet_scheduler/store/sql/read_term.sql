@@ -1,0 +1,2 @@
+-- The number of the present leadership.
+SELECT term FROM leader

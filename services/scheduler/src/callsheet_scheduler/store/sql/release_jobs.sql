@@ -1,0 +1,18 @@
+-- Put leased jobs back to pending and keep a row of the attempt that ended.
+WITH back AS (
+    UPDATE job_live AS l
+    SET state = 1, retry_after = to_timestamp(u.retry_after), retry_count = u.retry_count,
+        lost_count = u.lost_count, capacity_count = u.capacity_count, error = u.error,
+        started_at = to_timestamp(u.started_at)
+    FROM unnest(
+        $1::uuid[], $2::bigint[], $3::float8[], $4::smallint[], $5::smallint[], $6::smallint[],
+        $7::text[], $8::float8[], $9::float8[], $10::text[], $11::text[]
+    ) AS u (
+        id, token, retry_after, retry_count, lost_count, capacity_count, error, started_at, ended_at,
+        outcome, reason
+    )
+    WHERE l.id = u.id AND l.token = u.token AND l.state = 2
+    RETURNING l.id, l.attempt, l.token, l.worker_id, l.started_at, u.ended_at, u.outcome, u.reason
+)
+INSERT INTO job_attempt (job_id, number, token, worker_id, started_at, ended_at, outcome, error)
+SELECT id, attempt, token, worker_id, started_at, to_timestamp(ended_at), outcome, reason FROM back

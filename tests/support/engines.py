@@ -1,0 +1,132 @@
+"""Drives the engine without a database: every effect is committed at once, in order."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from callsheet.catalog import Category
+from callsheet.ids import new_job_id
+from callsheet_scheduler.domain.effects import (
+    FinishJob,
+    InsertJobs,
+    Message,
+    NewRow,
+    ReleaseLease,
+    SendGrant,
+    TurnEffect,
+)
+from callsheet_scheduler.domain.engine import Engine
+from callsheet_scheduler.domain.fleet import Capability
+from callsheet_scheduler.domain.job import JobId, LiveJob, Token, WorkerId
+from callsheet_scheduler.domain.retry import Ending
+from callsheet_scheduler.domain.rules import Rules
+
+START = 1_800_000_000.0
+
+
+def new_job(engine: Engine, *, at: float = START, **changes: object) -> LiveJob:
+    """Return a fresh CPU job of type scan."""
+    values: dict[str, object] = {
+        "id": JobId(new_job_id()),
+        "sequence": engine.next_sequence(),
+        "type": "scan",
+        "category": Category.CPU,
+        "priority": 5,
+        "interactive": False,
+        "vram_mib": 0,
+        "max_retries": 3,
+        "request_hash": 0,
+        "parent_id": None,
+        "created_at": at,
+        "run_at": None,
+    }
+    return LiveJob(**cast("dict[str, Any]", values | changes))
+
+
+@dataclass
+class Drive:
+    """An engine whose commits succeed at once."""
+
+    engine: Engine = field(default_factory=lambda: Engine(term=1, rules=Rules()))
+    now: float = START
+    sent: list[Message] = field(default_factory=list)
+    finished: list[FinishJob] = field(default_factory=list)
+    released: list[ReleaseLease] = field(default_factory=list)
+    request: int = 0
+
+    def settle(self) -> None:
+        """Commit everything, and what follows from it."""
+        engine = self.engine
+        while engine.intake or engine.turn:
+            inserts: list[InsertJobs] = engine.intake[:]
+            engine.intake.clear()
+            turn: list[TurnEffect] = engine.turn[:]
+            engine.turn.clear()
+            for insert in inserts:
+                engine.inserted(insert, self.now)
+            for effect in turn:
+                if isinstance(effect, FinishJob):
+                    self.finished.append(effect)
+                if isinstance(effect, ReleaseLease):
+                    self.released.append(effect)
+                engine.committed(effect, self.now)
+            engine.plan(self.now)
+        self.sent += engine.messages
+        engine.messages = []
+
+    def submit(self, *jobs: LiveJob) -> None:
+        """Submit *jobs* in one request."""
+        self.request += 1
+        self.engine.submit(self.request, [NewRow(job=job, params="{}") for job in jobs], self.now)
+        self.settle()
+
+    def hello(
+        self,
+        worker: str = "w1",
+        *,
+        session: int = 1,
+        slots: int = 5,
+        host: str = "atlas",
+        types: Sequence[str] = ("scan",),
+        held: Sequence[tuple[JobId, Token]] = (),
+    ) -> list[tuple[JobId, Token]]:
+        """Connect a worker."""
+        capability = Capability(id=WorkerId(worker), host=host, slots=slots, types=frozenset(types))
+        stale = self.engine.hello(capability, session, slots - len(held), held, self.now)
+        self.settle()
+        return stale
+
+    def grants(self) -> list[SendGrant]:
+        """Return the leases that were sent, and forget all that was sent."""
+        grants = [message for message in self.sent if isinstance(message, SendGrant)]
+        self.sent.clear()
+        return grants
+
+    def complete(self, grant: SendGrant, worker: str = "w1") -> None:
+        """Let the worker report success and give its credit back."""
+        lease = (grant.job.id, grant.token)
+        self.engine.completed(
+            (WorkerId(worker), grant.session),
+            lease,
+            result="{}",
+            library=None,
+            follow_ups=[],
+            span=(self.now, self.now),
+            now=self.now,
+        )
+        self.engine.credit(WorkerId(worker), 1, self.now)
+        self.settle()
+
+    def fail(self, grant: SendGrant, ending: Ending, worker: str = "w1") -> None:
+        """Let the worker report that the attempt ended without success."""
+        self.engine.ended(
+            (WorkerId(worker), grant.session),
+            (grant.job.id, grant.token),
+            ending=ending,
+            reason="it broke",
+            library=None,
+            span=(self.now, self.now),
+            now=self.now,
+        )
+        self.engine.credit(WorkerId(worker), 1, self.now)
+        self.settle()
