@@ -54,7 +54,8 @@ def check_size(width: int, height: int, limits: MediaLimits) -> None:
         raise unsupported(f"its size is {width}x{height} pixels")
     if width * height > limits.pixels:
         raise unsupported(
-            f"{width}x{height} is {width * height / 1e6:,.0f} megapixels; the limit is {limits.pixels / 1e6:,.0f}"
+            f"{width}x{height} is {width * height / 1e6:,.0f} megapixels; "
+            f"the limit is {limits.pixels / 1e6:,.0f}"
         )
 
 

@@ -74,9 +74,9 @@ def tone_map(pixels: NDArray[np.uint16], transfer: int) -> NDArray[np.uint8]:
     peak = np.float32(_KNEE_NITS / _WHITE_NITS)
     top = linear.max(axis=2, keepdims=True)
     mapped = linear * ((1 + top / (peak * peak)) / (1 + top)) * np.float32(1.4)
-    table = _srgb_table()
     index = np.minimum(mapped * 4095, 4095).astype(np.uint16)
-    return table[index]
+    shown: NDArray[np.uint8] = _srgb_table()[index]
+    return shown
 
 
 def _pq_nits() -> NDArray[np.float32]:

@@ -81,15 +81,16 @@ AUDIO_CODECS: Final = frozenset(
 )  # fmt: skip
 """Codecs of sound that are decoded."""
 
-MEDIA_SUFFIXES: Final = frozenset(
-    {
-        "jpg", "jpeg", "jpe", "jfif", "png", "apng", "gif", "webp", "bmp", "dib", "tif", "tiff", "heic", "heif",
-        "avif", "pdf", "mp4", "m4v", "mov", "qt", "3gp", "3g2", "mkv", "webm", "avi", "ts", "m2ts", "mts",
-        "mpg", "mpeg", "vob", "flv", "wmv", "asf", "mp3", "m4a", "m4b", "aac", "wav", "w64", "ogg", "oga", "ogv",
-        "opus", "flac", "wma", "mka",
-    }
-)  # fmt: skip
+SUFFIXES: Final = {
+    Kind.IMAGE: ("jpg", "jpeg", "jpe", "jfif", "png", "apng", "gif", "webp", "bmp", "dib", "tif", "tiff",
+                 "heic", "heif", "avif"),
+    Kind.VIDEO: ("mp4", "m4v", "mov", "qt", "3gp", "3g2", "mkv", "webm", "avi", "ts", "m2ts", "mts",
+                 "mpg", "mpeg", "vob", "flv", "wmv", "asf", "ogv"),
+    Kind.AUDIO: ("mp3", "m4a", "m4b", "aac", "wav", "w64", "ogg", "oga", "opus", "flac", "wma", "mka"),
+    Kind.DOCUMENT: ("pdf",),
+}  # fmt: skip
 """Name endings, without the dot, that promise media: a file with another content is listed as broken."""
+_PROMISES: Final = {suffix: kind for kind, suffixes in SUFFIXES.items() for suffix in suffixes}
 
 _ISO_FIRST: Final = frozenset({b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"})
 _HEIF_BRANDS: Final = frozenset(
@@ -116,11 +117,10 @@ _RIFF: Final = {b"WEBP": Family.WEBP, b"AVI ": Family.AVI, b"WAVE": Family.WAV}
 _PDF_WITHIN: Final = 1024
 
 
-def promises_media(path: str) -> bool:
-    """Say whether a file's name ends as media does."""
-    name = path.rpartition("/")[2]
-    stem, _, suffix = name.rpartition(".")
-    return bool(stem) and suffix.lower() in MEDIA_SUFFIXES
+def promised_kind(path: str) -> Kind | None:
+    """Return what the end of a file's name says it is; None where it promises no media."""
+    stem, _, suffix = path.rpartition("/")[2].rpartition(".")
+    return _PROMISES.get(suffix.lower()) if stem else None
 
 
 def sniff(head: bytes) -> Family | None:

@@ -74,8 +74,8 @@ def _planes(rgba: Plane, alpha: Plane) -> tuple[Plane, Plane, Plane]:
 
 def _transform(plane: Plane, across: int, down: int) -> _Channel:
     height, width = plane.shape
-    columns = np.cos(np.pi / width * np.outer(np.arange(across), np.arange(width) + 0.5))
-    rows = np.cos(np.pi / height * np.outer(np.arange(down), np.arange(height) + 0.5))
+    columns = np.cos(np.pi / width * np.outer(_steps(across), _steps(width) + 0.5))
+    rows = np.cos(np.pi / height * np.outer(_steps(down), _steps(height) + 0.5))
     table: Plane = rows @ plane @ columns.T / (width * height)
     waves = [
         float(table[y, x])
@@ -87,6 +87,10 @@ def _transform(plane: Plane, across: int, down: int) -> _Channel:
     if scale:
         waves = [0.5 + 0.5 / scale * wave for wave in waves]
     return _Channel(mean=float(table[0, 0]), waves=tuple(waves), scale=scale)
+
+
+def _steps(count: int) -> Plane:
+    return np.arange(count, dtype=np.float64)
 
 
 def _header(channels: list[_Channel], across: int, down: int, *, landscape: bool) -> bytes:

@@ -1,5 +1,6 @@
 """Draws the loudness of a recording over time."""
 
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -22,10 +23,7 @@ def peaks(samples: NDArray[np.float32], bars: int) -> NDArray[np.float32]:
     edges = np.linspace(0, samples.size, bars + 1).astype(np.int64)
     magnitude = np.abs(samples)
     return np.array(
-        [
-            magnitude[start:end].max() if end > start else 0.0
-            for start, end in zip(edges[:-1], edges[1:], strict=True)
-        ],
+        [magnitude[start:end].max() if end > start else 0.0 for start, end in pairwise(edges.tolist())],
         dtype=np.float32,
     )
 

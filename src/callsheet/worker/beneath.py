@@ -65,7 +65,8 @@ def open_beneath(folder_fd: int, path: str, flags: int, mode: int = 0o600) -> in
     except OSError as error:
         if error.errno in {errno.ELOOP, errno.EXDEV} or _is_link(folder_fd, relative, error):
             raise BadInputError(
-                f"{_shown(path)}: leads over a symbolic link, which is not followed; put the file itself in the root"
+                f"{_shown(path)}: leads over a symbolic link, which is not followed; "
+                "put the file itself in the root"
             ) from error
         raise
 
@@ -100,6 +101,7 @@ def has_openat2() -> bool:
 def _openat2(folder_fd: int, relative: str, flags: int, mode: int) -> int:
     how = struct.pack("=QQQ", flags, mode if flags & os.O_CREAT else 0, _RESOLVE)
     name = os.fsencode(relative)
+    number = errno.EAGAIN
     for _ in range(8):
         fd = int(_libc.syscall(_OPENAT2, ctypes.c_int(folder_fd), name, how, ctypes.c_size_t(len(how))))
         number = ctypes.get_errno()

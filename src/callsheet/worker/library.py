@@ -22,6 +22,14 @@ FILE_LIMIT: Final = 2_000_000
 """Files that one walk returns."""
 
 _OUT_OF_ROOM: Final = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+_OF_THE_NAME: Final = {
+    errno.ENAMETOOLONG,
+    errno.ENXIO,
+    errno.EINVAL,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EROFS,
+}
 _READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY
 
@@ -62,6 +70,10 @@ class OpenedFile:
         os.close(self.fd)
 
 
+class VanishedError(BadInputError):
+    """The file is gone."""
+
+
 class Roots(Mapping[str, RootSettings]):
     """The named roots that this process reaches."""
 
@@ -99,7 +111,8 @@ class Roots(Mapping[str, RootSettings]):
             return os.open(path, _FOLDER | os.O_CLOEXEC)
         except OSError as error:
             raise TransientError(
-                f"root {name!r}: its folder {path} cannot be read ({error.strerror}); mount it or mend its rights"
+                f"root {name!r}: its folder {path} cannot be read ({error.strerror}); "
+                "mount it or mend its rights"
             ) from error
 
     def open_file(self, root: str, path: str) -> OpenedFile:
@@ -158,10 +171,8 @@ class Roots(Mapping[str, RootSettings]):
             raise as_attempt_error(error, f"{root}/{start}") from error
         finally:
             os.close(root_fd)
-        found = 0
-        for entry in _walk(fd, start, DEPTH_LIMIT):
-            found += 1
-            if found > FILE_LIMIT:
+        for count, entry in enumerate(_walk(fd, start, DEPTH_LIMIT)):
+            if count >= FILE_LIMIT:
                 raise BadInputError(
                     f"{root}/{start}: holds more than {FILE_LIMIT:,} files; scan its folders one by one"
                 )
@@ -207,16 +218,12 @@ def as_attempt_error(error: OSError, path: str) -> AttemptError:
     said = error.strerror or str(error)
     match error:
         case FileNotFoundError():
-            return BadInputError(f"{path}: there is no such file; scan its folder again")
+            return VanishedError(f"{path}: there is no such file; scan its folder again")
         case PermissionError():
             return BadInputError(f"{path}: the worker may not open it; give its user the right to")
-        case NotADirectoryError() | IsADirectoryError():
-            return BadInputError(f"{path}: {said}")
         case OSError(errno=number) if number in _OUT_OF_ROOM:
             return CapacityError(f"{path}: {said}; make room")
-        case OSError(errno=errno.EROFS):
-            return BadInputError(f"{path}: {said}; name a root that can be written")
-        case OSError(errno=errno.ENAMETOOLONG | errno.ENXIO | errno.EINVAL):
+        case OSError(errno=number) if number in _OF_THE_NAME:
             return BadInputError(f"{path}: {said}")
         case _:
             return TransientError(f"{path}: {said}")

@@ -71,7 +71,7 @@ class _Child:
         message = framed(codec(Request).dump_json(request))
         if len(message) > REQUEST_LIMIT:
             raise BadInputError(
-                f"the request to a decoder has {len(message):,} bytes; the limit is {REQUEST_LIMIT:,}"
+                f"the request to a decoder has {len(message):,} bytes, over {REQUEST_LIMIT:,}"
             )
         try:
             sent = socket.send_fds(self.channel, [message], list(descriptors)[:DESCRIPTOR_LIMIT])
@@ -130,7 +130,7 @@ class ChildPool:
         limits: SandboxLimits | None = None,
         functions: Sequence[str] = (),
     ) -> None:
-        """Prepare a pool of *size* children; *functions*, as works name them, are imported besides the usual ones."""
+        """Prepare a pool of *size* children, which import *functions*, as works name them, beforehand."""
         self.size = size
         self.limits = limits or SandboxLimits()
         self.strength: tuple[str, ...] = ()

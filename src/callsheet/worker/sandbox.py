@@ -120,8 +120,8 @@ def _become_nobody() -> None:
 def _limit(limits: SandboxLimits) -> None:
     size = limits.address_space_mib * _MIB
     resource.setrlimit(resource.RLIMIT_AS, (size, size))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limits.file_size_mib * _MIB,) * 2)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limits.open_files,) * 2)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limits.file_size_mib * _MIB, limits.file_size_mib * _MIB))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limits.open_files, limits.open_files))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     allow_cpu(limits.cpu_s)
 

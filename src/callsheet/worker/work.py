@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Final, Generic, TypeVar, cast
 
 from pydantic import TypeAdapter
@@ -64,9 +63,10 @@ class Reply:
 
 def codec(of: type[ValueT]) -> TypeAdapter[ValueT]:
     """Return what turns a dataclass into JSON and checks it on the way back."""
-    return cast("TypeAdapter[ValueT]", _codec(cast("type[object]", of)))
+    found = _CODECS.get(of)
+    if found is None:
+        found = _CODECS[of] = TypeAdapter(of)
+    return cast("TypeAdapter[ValueT]", found)
 
 
-@cache
-def _codec(of: type[object]) -> TypeAdapter[object]:
-    return TypeAdapter(of)
+_CODECS: Final[dict[type, object]] = {}

@@ -58,7 +58,7 @@ def check(arguments: CheckArguments, descriptors: Sequence[int]) -> Answer[Check
 def _read(
     source: Source, family: Family | None, facts: MediaFacts, seen: _Seen, arguments: CheckArguments
 ) -> None:
-    if family in kinds.PICTURES:
+    if family is not None and family in kinds.PICTURES:
         with still.opened_picture(source, family, arguments.limits) as image:
             still.pixels(image, family, image.size)
             seen.frames += 1

@@ -1,6 +1,6 @@
 """Opens containers of moving pictures and sound, with every door to other files shut."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -55,7 +55,7 @@ class Opened:
 
 
 @contextmanager
-def opened(source: Source, family: Family | None, limits: MediaLimits) -> Iterator[Opened]:
+def opened(source: Source, family: Family | None, limits: MediaLimits) -> Generator[Opened]:
     """Open a container and check what its header says against the limits.
 
     Raises:
@@ -85,7 +85,7 @@ def opened(source: Source, family: Family | None, limits: MediaLimits) -> Iterat
 
 
 @contextmanager
-def decoder_errors(doing: str) -> Iterator[None]:
+def decoder_errors(doing: str) -> Generator[None]:
     """Turn FFmpeg's errors into faults that say what was being done."""
     try:
         yield
@@ -157,7 +157,7 @@ def quarter_turns(frame: VideoFrame) -> int:
 
 
 @contextmanager
-def _open(source: Source, family: Family | None) -> Iterator[InputContainer]:
+def _open(source: Source, family: Family | None) -> Generator[InputContainer]:
     try:
         container = av.open(
             source.stream(), "r", options=_OPTIONS, metadata_errors="replace", buffer_size=131_072

@@ -1,6 +1,6 @@
 """Reads PDF documents: how many pages, and a picture of the first."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Final
 
@@ -18,7 +18,7 @@ _NEEDS_PASSWORD: Final = pypdfium2.raw.FPDF_ERR_PASSWORD
 
 
 @contextmanager
-def opened_document(source: Source, limits: MediaLimits) -> Iterator[pypdfium2.PdfDocument]:
+def opened_document(source: Source, limits: MediaLimits) -> Generator[pypdfium2.PdfDocument]:
     """Open a document and check the number of its pages.
 
     Raises:
@@ -35,7 +35,7 @@ def opened_document(source: Source, limits: MediaLimits) -> Iterator[pypdfium2.P
 
 
 @contextmanager
-def document_errors() -> Iterator[None]:
+def document_errors() -> Generator[None]:
     """Turn the reader's errors into faults."""
     try:
         yield

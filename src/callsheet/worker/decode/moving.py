@@ -1,6 +1,7 @@
 """Takes still pictures out of videos."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Final
 
 import av
@@ -63,12 +64,14 @@ def picture(frame: VideoFrame, size: tuple[int, int]) -> Image.Image:
         MediaFaultError: Its pixels cannot be converted.
     """
     turned = quarter_turns(frame)
-    width, height = size[::-1] if turned % 180 else size
+    width, height = (size[1], size[0]) if turned % 180 else size
     with decoder_errors("converting the picture"):
         if frame.color_trc in {frames.PQ, frames.HLG}:
             image = Image.fromarray(_tone_mapped(frame, width, height))
         else:
-            image = _converted(frame, width, height, "rgb24").to_image()
+            image = Image.fromarray(
+                _converted(frame, width, height, "rgb24").to_ndarray().astype(np.uint8, copy=False)
+            )
     method = _TURNS.get(turned)
     return image if method is None else image.transpose(method)
 
@@ -96,10 +99,8 @@ def _keyframe_near(media: Opened, instant_s: float) -> VideoFrame | None:
 
 
 def _from_start(media: Opened) -> VideoFrame | None:
-    try:
+    with suppress(MediaFaultError):
         _seek(media, 0.0)
-    except MediaFaultError:
-        pass
     if media.video is not None:
         media.video.codec_context.skip_frame = "DEFAULT"
     return _next_frame(media)
@@ -115,7 +116,7 @@ def _frame_at(media: Opened, timestamp_s: float) -> VideoFrame | None:
     shown: VideoFrame | None = None
     with decoder_errors(f"decoding the picture at {timestamp_s:g} s"):
         for count, frame in enumerate(media.container.decode(media.video)):
-            late = frame.time is not None and frame.time - start > timestamp_s + 1e-6
+            late = frame.time - start > timestamp_s + 1e-6
             if late or count >= _FRAMES_TO_INSTANT:
                 return shown or frame
             shown = frame

@@ -45,7 +45,7 @@ def facts_of(source: Source, family: Family | None, limits: MediaLimits) -> Medi
         MediaFaultError: It cannot be used; says why.
     """
     check_readable(source, family)
-    if family in kinds.PICTURES:
+    if family is not None and family in kinds.PICTURES:
         with still.opened_picture(source, family, limits) as image:
             return still.picture_facts(image, family, limits)
     if family is Family.PDF:

@@ -1,7 +1,7 @@
 """Makes still pictures of any media, all of one file from one decoding."""
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -49,9 +49,9 @@ def render(arguments: RenderArguments, descriptors: Sequence[int]) -> Answer[Ren
 
 
 @contextmanager
-def _opened(source: Source, family: Family | None, arguments: RenderArguments) -> Iterator[_Original]:
+def _opened(source: Source, family: Family | None, arguments: RenderArguments) -> Generator[_Original]:
     limits = arguments.limits
-    if family in kinds.PICTURES:
+    if family is not None and family in kinds.PICTURES:
         with still.opened_picture(source, family, limits) as image:
             size = still.upright_size(image)
             yield _Original(size, lambda needed: still.pixels(image, family, needed))
@@ -109,7 +109,8 @@ def _target(original: _Original, picture: Picture) -> Size:
 def _resized(image: Image.Image, size: Size) -> Image.Image:
     if image.size == size:
         return image
-    return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    filtered = Image.Resampling.HAMMING if size[0] * 2 > image.width else Image.Resampling.LANCZOS
+    return image.resize(size, filtered, reducing_gap=2.0)
 
 
 def _jpeg(image: Image.Image, quality: int) -> bytes:

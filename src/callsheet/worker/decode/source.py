@@ -4,7 +4,7 @@ import io
 import os
 from typing import Final
 
-from typing_extensions import override
+from typing_extensions import Buffer, override
 
 from callsheet.media.identity import END_BYTES, quick_identity
 from callsheet.media.kinds import HEAD_BYTES
@@ -54,8 +54,8 @@ class _AtFile(io.RawIOBase):
         return True
 
     @override
-    def readinto(self, buffer: bytearray | memoryview, /) -> int:
-        count = os.preadv(self._source_fd, [buffer], self._at)
+    def readinto(self, buffer: Buffer, /) -> int:
+        count = os.preadv(self._source_fd, [memoryview(buffer)], self._at)
         self._at += count
         return count
 

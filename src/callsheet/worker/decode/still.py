@@ -3,12 +3,13 @@
 import io
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from typing import Final, cast
 
 import pillow_heif
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
+from PIL._imagingcms import createProfile
 
 from callsheet.media.facts import MediaFacts, MediaLimits, check_size, upright
 from callsheet.media.faults import truncated, undecodable
@@ -44,12 +45,12 @@ _FAULTS: Final = (
     zlib.error,
 )
 _TEXT_LIMIT: Final = 100
-_SRGB: Final = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+_SRGB: Final = ImageCms.ImageCmsProfile(createProfile("sRGB", 0))
 _SIXTEEN_BIT: Final = frozenset({"I;16", "I;16B", "I;16L", "I;16N", "I"})
 
 
 @contextmanager
-def opened_picture(source: Source, family: Family, limits: MediaLimits) -> Iterator[Image.Image]:
+def opened_picture(source: Source, family: Family, limits: MediaLimits) -> Generator[Image.Image]:
     """Open a picture by its header, and check its size against the limits.
 
     Raises:
@@ -63,7 +64,7 @@ def opened_picture(source: Source, family: Family, limits: MediaLimits) -> Itera
 
 
 @contextmanager
-def picture_errors(family: Family) -> Iterator[None]:
+def picture_errors(family: Family) -> Generator[None]:
     """Turn the errors of picture readers into faults; memory that ran out is no fault of the file."""
     try:
         yield
@@ -120,12 +121,12 @@ def pixels(image: Image.Image, family: Family, needed: tuple[int, int]) -> Image
     with picture_errors(family):
         turn = orientation(image)
         profile = image.info.get("icc_profile")
-        wanted = needed[::-1] if _ROTATIONS.get(turn, 0) % 180 else needed
+        wanted = (needed[1], needed[0]) if _ROTATIONS.get(turn, 0) % 180 else needed
         image.draft("RGB", wanted)
         image.load()
         plain = _eight_bit(image)
         if plain.width > wanted[0] * 2 or plain.height > wanted[1] * 2:
-            plain.thumbnail(wanted, Image.Resampling.LANCZOS, reducing_gap=2.0)
+            plain.thumbnail((wanted[0] * 2, wanted[1] * 2), Image.Resampling.BOX, reducing_gap=1.0)
         return _on_white(_turned(plain, turn), profile if isinstance(profile, bytes) else None)
 
 

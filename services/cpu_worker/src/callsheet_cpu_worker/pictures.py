@@ -1,0 +1,179 @@
+"""Makes pictures of an item and publishes them: rendered in a child, checked here, then durable."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from callsheet.errors import AttemptError, TransientError
+from callsheet.media.jpeg import jpeg_size
+from callsheet.media.recipes import (
+    PREVIEW_BOX,
+    PREVIEW_RECIPE,
+    THUMBHASH_RECIPE,
+    THUMBNAIL_BOX,
+    THUMBNAIL_RECIPE,
+)
+from callsheet.v1.library_service_pb2 import Derivative, DerivativeFacts, Item
+from callsheet.worker.context import JobContext
+from callsheet.worker.decode.works import RENDER, Picture, RenderArguments, Rendered
+from callsheet.worker.staging import derivative_path, publish
+
+ROOT: Final = "derivatives"
+"""The root that derivatives lie in."""
+DEADLINE_S: Final = 180.0
+"""How long the pictures of one item may take."""
+THUMBHASH_LIMIT: Final = 25
+"""Bytes of a thumbhash."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """One picture and what it is called."""
+
+    kind: str
+    folder: str
+    recipe: str
+    picture: Picture
+
+
+USUAL: Final = (
+    Wanted(
+        kind="thumbnail",
+        folder="thumbnails",
+        recipe=THUMBNAIL_RECIPE,
+        picture=Picture(box=THUMBNAIL_BOX, quality=82),
+    ),
+    Wanted(
+        kind="preview",
+        folder="previews",
+        recipe=PREVIEW_RECIPE,
+        picture=Picture(box=PREVIEW_BOX, quality=85),
+    ),
+)
+"""What every item gets."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """The pictures of one item as a child made them, not yet published."""
+
+    rendered: Rendered
+    blobs: Sequence[bytes]
+
+
+async def render(
+    context: JobContext,
+    item: Item,
+    wanted: Sequence[Wanted],
+    *,
+    timestamp_s: float | None = None,
+    hash_too: bool = False,
+) -> Made:
+    """Have a child make pictures of an item.
+
+    Raises:
+        BadInputError: The file is gone, or brought the decoder down.
+        AttemptError: As the pool raises it.
+    """
+    arguments = RenderArguments(
+        pictures=tuple(one.picture for one in wanted), timestamp_s=timestamp_s, hash_too=hash_too
+    )
+    with await asyncio.to_thread(context.roots.open_file, item.facts.root, item.facts.path) as file:
+        answer = await context.children.run(RENDER, arguments, descriptors=[file.fd], deadline_s=DEADLINE_S)
+    return Made(rendered=answer.value, blobs=answer.blobs)
+
+
+async def publish_pictures(
+    context: JobContext, item: Item, wanted: Sequence[Wanted], made: Made
+) -> list[DerivativeFacts]:
+    """Check the pictures, publish them, and return the rows that will point at them.
+
+    Either all are published or none.
+
+    Raises:
+        TransientError: What the child made is not what was asked for.
+        CapacityError: The disk is full.
+    """
+    check(wanted, made)
+    rows: list[DerivativeFacts] = []
+    try:
+        for one, blob, (width, height) in zip(wanted, made.blobs, made.rendered.sizes, strict=True):
+            rows.append(_row(context, item, one, blob, width=width, height=height))
+            await publish(context.roots, ROOT, rows[-1].path, context.lease.file_tag, blob)
+    except BaseException:
+        await withdraw(context, rows)
+        raise
+    return rows
+
+
+async def withdraw(context: JobContext, rows: Sequence[DerivativeFacts]) -> None:
+    """Remove files that were published but that no row will point at."""
+    for row in rows:
+        if row.path:
+            try:
+                await asyncio.to_thread(context.roots.remove, row.root, row.path)
+            except AttemptError as error:
+                context.report.log(f"{row.root}/{row.path} could not be removed: {error.message}")
+
+
+def check(wanted: Sequence[Wanted], made: Made) -> None:
+    """Refuse pictures that are not whole JPEG files of the size that was said and asked for.
+
+    Raises:
+        TransientError: One is not.
+    """
+    if not len(wanted) == len(made.blobs) == len(made.rendered.sizes):
+        raise TransientError(f"{len(wanted)} pictures were wanted, {len(made.blobs)} came")
+    for one, blob, said in zip(wanted, made.blobs, made.rendered.sizes, strict=True):
+        size = jpeg_size(blob)
+        if size is None or size != tuple(said):
+            raise TransientError(
+                f"the {one.kind} that was made is no whole JPEG of {said[0]}x{said[1]} pixels"
+            )
+        if one.picture.box is not None and max(size) > one.picture.box:
+            raise TransientError(f"the {one.kind} that was made is larger than {one.picture.box} pixels")
+
+
+def hash_row(item: Item, thumbhash_hex: str) -> DerivativeFacts | None:
+    """Return the row of a thumbhash; None where there is none."""
+    content = bytes.fromhex(thumbhash_hex)
+    if not 0 < len(content) <= THUMBHASH_LIMIT:
+        return None
+    return DerivativeFacts(
+        item_id=item.id,
+        kind="thumbhash",
+        recipe=THUMBHASH_RECIPE,
+        source_identity=item.facts.identity,
+        media_type="application/octet-stream",
+        size_bytes=len(content),
+        inline=content,
+    )
+
+
+def is_current(item: Item, derivative: Derivative, kind: str, recipe: str) -> bool:
+    """Say whether a derivative is of this kind and recipe and made from the item's present content."""
+    facts = derivative.facts
+    return facts.kind == kind and facts.recipe == recipe and facts.source_identity == item.facts.identity
+
+
+def has_current(item: Item, kind: str, recipe: str) -> bool:
+    """Say whether an item has such a derivative."""
+    return any(is_current(item, derivative, kind, recipe) for derivative in item.derivatives)
+
+
+def _row(
+    context: JobContext, item: Item, wanted: Wanted, blob: bytes, *, width: int, height: int
+) -> DerivativeFacts:
+    return DerivativeFacts(
+        item_id=item.id,
+        kind=wanted.kind,
+        recipe=wanted.recipe,
+        source_identity=item.facts.identity,
+        root=ROOT,
+        path=derivative_path(wanted.folder, item.id, wanted.recipe, context.lease.file_tag, ".jpg"),
+        media_type="image/jpeg",
+        width=width,
+        height=height,
+        size_bytes=len(blob),
+    )

@@ -1,0 +1,78 @@
+"""Has a sandboxed child say what a file is, whatever the file does to the child."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+from callsheet.errors import AttemptError, BadInputError
+from callsheet.media.faults import Fault, FaultKind
+from callsheet.media.kinds import promised_kind
+from callsheet.v1.library_service_pb2 import ItemFacts
+from callsheet.worker.context import JobContext
+from callsheet.worker.decode.source import Source
+from callsheet.worker.decode.works import PROBE, ProbeArguments, Probed
+from callsheet.worker.library import OpenedFile
+from callsheet.worker.processes import ChildFaultError
+from callsheet_cpu_worker.item_facts import broken_item, sound_item
+
+DEADLINE_S: Final = 60.0
+"""How long looking at one file may take."""
+_TRIES: Final = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A file as it was when it was opened."""
+
+    size_bytes: int
+    mtime_ns: int
+    probed: Probed
+
+
+async def probe_file(context: JobContext, root: str, path: str) -> Found:
+    """Return what a file is; a file that brings its decoder down is told as a fault.
+
+    Raises:
+        VanishedError: The file is gone.
+        BadInputError: It cannot be opened.
+    """
+    with await asyncio.to_thread(context.roots.open_file, root, path) as file:
+        probed = await _probed(context, file, path)
+        return Found(size_bytes=file.size_bytes, mtime_ns=file.mtime_ns, probed=probed)
+
+
+def item_row(root: str, path: str, found: Found) -> ItemFacts | None:
+    """Return the library's row of a file; None for what is no media and not named as such."""
+    probed = found.probed
+    if probed.facts is not None:
+        row = sound_item(probed.facts)
+    elif probed.fault is not None:
+        row = broken_item(path, probed.fault)
+    else:
+        return None
+    row.root, row.path, row.identity = root, path, probed.identity
+    row.size_bytes, row.mtime_ns = found.size_bytes, found.mtime_ns
+    return row
+
+
+async def _probed(context: JobContext, file: OpenedFile, path: str) -> Probed:
+    arguments = ProbeArguments(name_promises_media=promised_kind(path) is not None)
+    reason = ""
+    for _ in range(_TRIES):
+        try:
+            answer = await context.children.run(
+                PROBE, arguments, descriptors=[file.fd], deadline_s=DEADLINE_S
+            )
+        except (BadInputError, ChildFaultError) as error:
+            reason = error.message
+            break
+        except AttemptError as error:
+            reason = error.message
+        else:
+            return answer.value
+    identity = await asyncio.to_thread(_identity, file.fd)
+    return Probed(identity=identity, fault=Fault(kind=FaultKind.UNDECODABLE, reason=reason))
+
+
+def _identity(fd: int) -> str:
+    return Source(fd).identity()

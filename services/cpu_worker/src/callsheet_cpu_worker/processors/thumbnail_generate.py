@@ -1,0 +1,101 @@
+"""Makes one still picture of an item, at an instant and of a width where they are given."""
+
+from typing import Final
+
+from pydantic import JsonValue
+from typing_extensions import override
+
+from callsheet.catalog import THUMBNAIL_GENERATE
+from callsheet.errors import BadInputError
+from callsheet.media.recipes import THUMBNAIL_BOX, still_recipe
+from callsheet.params import ThumbnailGenerateParams
+from callsheet.v1.library_service_pb2 import DerivativeFacts, Item, ItemState, MediaKind
+from callsheet.worker.context import JobContext
+from callsheet.worker.decode.works import Picture
+from callsheet.worker.processor import Outcome, Processor
+from callsheet_cpu_worker import pictures
+
+_KIND: Final = "thumbnail"
+_PAST_END_S: Final = 0.5
+
+
+class ThumbnailGenerate(Processor[ThumbnailGenerateParams]):
+    """Publishes a derivative whose recipe names the parameters."""
+
+    job_type = THUMBNAIL_GENERATE
+
+    @override
+    async def process(self, params: ThumbnailGenerateParams, context: JobContext) -> Outcome:
+        """Run one attempt.
+
+        Raises:
+            BadInputError: There is no such item, its file is gone or broken, or the instant lies
+                outside of it.
+        """
+        item = await one_item(context, str(params.video_id))
+        _check_instant(item, params.timestamp)
+        recipe = still_recipe(params.timestamp, params.width)
+        for derivative in item.derivatives:
+            if pictures.is_current(item, derivative, _KIND, recipe):
+                context.report.log("The same picture of the same file is there already.")
+                return Outcome(result=_result(derivative.facts, cached=True))
+        return await _make(context, item, params, recipe)
+
+
+async def one_item(context: JobContext, item_id: str) -> Item:
+    """Return the item that a job's ``videoId`` names.
+
+    Raises:
+        BadInputError: There is none, or its file is gone.
+    """
+    items = await context.library.items([item_id])
+    if not items:
+        raise BadInputError(
+            f"videoId: there is no item {item_id}; scan its folder, or take an id from the library"
+        )
+    if items[0].facts.state == ItemState.ITEM_STATE_MISSING:
+        raise BadInputError(f"{items[0].facts.path}: the file is gone; put it back and scan its folder")
+    return items[0]
+
+
+async def _make(context: JobContext, item: Item, params: ThumbnailGenerateParams, recipe: str) -> Outcome:
+    picture = Picture(width=params.width) if params.width else Picture(box=THUMBNAIL_BOX)
+    wanted = [pictures.Wanted(kind=_KIND, folder="thumbnails", recipe=recipe, picture=picture)]
+    context.report.log(f"Making a picture of {item.facts.root}/{item.facts.path} ({recipe}).")
+    made = await pictures.render(context, item, wanted, timestamp_s=params.timestamp)
+    if made.rendered.fault is not None:
+        raise BadInputError(f"{item.facts.path}: {made.rendered.fault.reason}")
+    if made.rendered.identity != item.facts.identity:
+        raise BadInputError(
+            f"{item.facts.path}: the file changed since it was scanned; scan its folder again"
+        )
+    rows = await pictures.publish_pictures(context, item, wanted, made)
+    context.report.log(
+        f"{rows[0].width}x{rows[0].height} pixels, {rows[0].size_bytes:,} bytes: {rows[0].path}"
+    )
+    context.report.progress(100)
+    return Outcome(result=_result(rows[0], cached=False), derivatives=rows)
+
+
+def _check_instant(item: Item, timestamp_s: float | None) -> None:
+    if timestamp_s is None:
+        return
+    if item.facts.kind != MediaKind.MEDIA_KIND_VIDEO:
+        raise BadInputError(f"timestamp: {item.facts.path} is no video; leave it out")
+    if item.facts.HasField("duration_s") and timestamp_s > item.facts.duration_s + _PAST_END_S:
+        raise BadInputError(
+            f"timestamp: {timestamp_s:g} s is beyond the end of {item.facts.path}, "
+            f"which lasts {item.facts.duration_s:.1f} s"
+        )
+
+
+def _result(row: DerivativeFacts, *, cached: bool) -> dict[str, JsonValue]:
+    return {
+        "thumbnailPath": row.path,
+        "root": row.root,
+        "width": row.width,
+        "height": row.height,
+        "sizeBytes": row.size_bytes,
+        "recipe": row.recipe,
+        "cached": cached,
+    }

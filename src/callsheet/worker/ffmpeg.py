@@ -1,0 +1,128 @@
+"""Runs FFmpeg as a confined child: no shell, its own group, its end of stderr kept."""
+
+import asyncio
+import os
+import shutil
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import imageio_ffmpeg
+
+from callsheet.errors import TransientError
+from callsheet.worker.launch import LaunchSettings
+from callsheet.worker.processes import end_group
+from callsheet.worker.sandbox import CLEAN_ENVIRONMENT, Rights, SandboxLimits
+from callsheet.worker.work import codec
+
+LIMITS: Final = SandboxLimits(address_space_mib=16_384, file_size_mib=65_536, cpu_s=7200, open_files=256)
+"""Limits of an FFmpeg child unless told otherwise."""
+_STDERR_BYTES: Final = 16 * 1024
+_SYSTEM_FOLDERS: Final = ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/share/fonts", "/etc/fonts")
+
+OnProgress = Callable[[Mapping[str, str]], None]
+"""Takes one block of what ``-progress`` writes, such as ``out_time_us`` and ``speed``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FfmpegRun:
+    """How a run ended. Exit code 0 is not success: check the output too."""
+
+    exit_code: int
+    said_end: bool
+    """Whether the progress stream ended with ``progress=end``."""
+    stderr: str
+    """The end of what it wrote on stderr."""
+
+
+def ffmpeg_path(environment: Mapping[str, str]) -> Path:
+    """Return the program that runs: ``CALLSHEET_FFMPEG`` if set, else the one that was installed by pip.
+
+    Raises:
+        TransientError: The named program is not there.
+    """
+    named = environment.get("CALLSHEET_FFMPEG", "")
+    found = shutil.which(named) if named else imageio_ffmpeg.get_ffmpeg_exe()
+    if found is None:
+        raise TransientError(
+            f"CALLSHEET_FFMPEG: there is no program {named!r}; name an ffmpeg that can be run"
+        )
+    return Path(found).resolve()
+
+
+async def run_ffmpeg(
+    program: Path,
+    arguments: Sequence[str],
+    *,
+    deadline_s: float,
+    pass_fds: Sequence[int] = (),
+    writable: Sequence[Path] = (),
+    limits: SandboxLimits = LIMITS,
+    on_progress: OnProgress | None = None,
+) -> FfmpegRun:
+    """Run FFmpeg; inputs come by descriptor, outputs lie in *writable* folders or go to descriptors.
+
+    A cancelled call ends the process group: TERM, then KILL.
+
+    Args:
+        program: As `ffmpeg_path` returns it.
+        arguments: All arguments but the program's name; ``-progress pipe:1`` is put before them.
+        deadline_s: Seconds it may take.
+        pass_fds: Descriptors that it inherits under the same numbers.
+        writable: Folders it may change; nothing else.
+        limits: What it may use.
+        on_progress: Called with each block of progress.
+
+    Raises:
+        TransientError: It took longer, or could not be started.
+    """
+    settings = LaunchSettings(
+        limits=limits,
+        rights=Rights(
+            runnable=(str(program), *_SYSTEM_FOLDERS),
+            writable=tuple(str(folder) for folder in writable),
+            keep_user=bool(writable),
+        ),
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-I", "-m", "callsheet.worker.launch", str(os.getpid()),
+        codec(LaunchSettings).dump_json(settings).decode(),
+        str(program), "-hide_banner", "-nostdin", "-progress", "pipe:1", *arguments,
+        stdin=DEVNULL, stdout=PIPE, stderr=PIPE, pass_fds=tuple(pass_fds),
+        env=CLEAN_ENVIRONMENT, cwd="/", start_new_session=True,
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(deadline_s):
+            said_end, stderr = await asyncio.gather(_follow(process, on_progress), _last_words(process))
+            await process.wait()
+    except TimeoutError as error:
+        raise TransientError(f"ffmpeg took longer than {deadline_s:g} s and was ended") from error
+    finally:
+        code = await end_group(process)
+    return FfmpegRun(exit_code=code, said_end=said_end, stderr=stderr)
+
+
+async def _follow(process: Process, on_progress: OnProgress | None) -> bool:
+    """Read the progress stream to its end; True when it said that all was done."""
+    block: dict[str, str] = {}
+    last = ""
+    while process.stdout is not None and (line := await process.stdout.readline()):
+        key, _, value = line.decode("utf-8", "replace").strip().partition("=")
+        block[key] = value
+        if key == "progress":
+            last = value
+            if on_progress is not None:
+                on_progress(block)
+            block = {}
+    return last == "end"
+
+
+async def _last_words(process: Process) -> str:
+    kept = bytearray()
+    while process.stderr is not None and (part := await process.stderr.read(4096)):
+        kept += part
+        del kept[:-_STDERR_BYTES]
+    return kept.decode("utf-8", "replace")

@@ -1,0 +1,3 @@
+from pillow_heif import options as options
+
+def register_heif_opener(*, thumbnails: bool = ...) -> None: ...
