@@ -1,44 +1,29 @@
-"""Reads jobs, waiting, running and finished ones together."""
+"""Reads jobs, waiting, running and finished ones together. Instants are seconds since 1970."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
-from sqlalchemy import (
-    ColumnElement,
-    Select,
-    Text,
-    and_,
-    cast,
-    column,
-    func,
-    literal,
-    null,
-    or_,
-    select,
-    table,
-    union_all,
-)
-from sqlalchemy.dialects.postgresql import UUID
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsheet.catalog import Category
+from callsheet.ids import check_id
 from callsheet_scheduler.domain.job import FINAL, LEASED, JobId, JobState
 from callsheet_scheduler.store.paging import decode_place, encode_place
+from callsheet_scheduler.store.patterns import any_case
+from callsheet_scheduler.store.repeatable import repeatable
 from callsheet_scheduler.store.statements import statement
+from callsheet_scheduler.store.tables import JOB_DONE, JOB_LIVE
 
 #: How far jobs are counted where no counter knows them.
-COUNTED_MAX: Final = 10_000
+COUNT_MAX: Final = 10_000
 
-SHARED: Final = (
-    "type category priority interactive vram_mib max_retries created_at run_at state token attempt "
-    "retry_count worker_id started_at error"
-).split()
+HOUR_S: Final = 3600.0
 
-LIVE_ONLY: Final = ("retry_after", "cancel_requested_at")
-DONE_ONLY: Final = ("finished_at", "result")
+LiveCounts = Mapping[tuple[JobState, str, Category], int]
+"""How many jobs are not final, by state, type and category."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,16 +39,16 @@ class JobRow:
     interactive: bool
     vram_mib: int
     max_retries: int
-    created_at: datetime
-    run_at: datetime | None
+    created_at: float
+    run_at: float | None
     token: int
     attempt: int
     retry_count: int
     worker_id: str | None
     started_at: float | None
-    finished_at: datetime | None
-    retry_after: datetime | None
-    cancel_requested_at: datetime | None
+    finished_at: float | None
+    retry_after: float | None
+    cancel_requested_at: float | None
     error: str | None
     result: str | None
     parent_id: str | None
@@ -75,22 +60,24 @@ class AttemptRow:
 
     number: int
     worker_id: str | None
-    started_at: float | datetime | None
-    ended_at: datetime | None
+    started_at: float | None
+    ended_at: float | None
     outcome: str
+    """Empty while it runs."""
     error: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFilter:
-    """Which jobs; an empty filter passes all."""
+    """Which jobs. All that is given must hold; what is empty always does."""
 
     states: frozenset[JobState] = frozenset()
     types: frozenset[str] = frozenset()
     categories: frozenset[Category] = frozenset()
     query: str = ""
+    """A part of the id, type, parameters or error, in any case."""
     leased_ids: frozenset[JobId] | None = None
-    """Of the leased jobs only these."""
+    """Of the leased jobs only these; None for all of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,197 +99,177 @@ class HistoryStore:
         self._readers = readers
 
     async def job(self, job_id: JobId) -> tuple[JobRow, list[AttemptRow]] | None:
-        """Return a job and its attempts, oldest first."""
+        """Return a job and its attempts, oldest first; None where there is no such job."""
         rows = await self.jobs([job_id])
         if not rows:
             return None
-        async with self._readers.acquire() as connection:
-            ended = await connection.fetch(statement("read_attempts"), job_id)
+        ended = await self._fetch("read_attempts", job_id)
         attempts = [AttemptRow(**dict(row)) for row in ended]
-        row = rows[0]
-        if row.attempt > 0 and all(attempt.number != row.attempt for attempt in attempts):
-            outcome = row.state.name.lower() if row.state in FINAL else ""
-            attempts.append(
-                AttemptRow(
-                    number=row.attempt,
-                    worker_id=row.worker_id,
-                    started_at=row.started_at,
-                    ended_at=row.finished_at,
-                    outcome=outcome,
-                    error=row.error if row.state is JobState.FAILED else None,
-                ),
-            )
-        return row, attempts
+        last = _last_attempt(rows[0])
+        if last is not None and all(attempt.number != last.number for attempt in attempts):
+            attempts.append(last)
+        return rows[0], attempts
 
     async def jobs(self, ids: Sequence[JobId]) -> list[JobRow]:
         """Return those of *ids* that exist, newest first."""
-        condition = column("id").in_([cast(literal(job_id), UUID(as_uuid=False)) for job_id in ids])
-        return await self._fetch(_both(condition, condition))
+        if not ids:
+            return []
+        rows = [_row(row) for row in await self._fetch("read_jobs", ids)]
+        return sorted(rows, key=lambda row: row.id, reverse=True)
 
-    async def page(
-        self,
-        wanted: JobFilter,
-        *,
-        size: int,
-        after: str,
-        skip: int,
-    ) -> tuple[list[JobRow], str]:
-        """Return a page, newest first, and the token of the next."""
-        older = literal(True)  # noqa: FBT003 -- an SQL constant
-        if after:
-            older = column("id") < cast(literal(decode_place(after, parts=1)[0]), UUID(as_uuid=False))
-        both = _both(
-            and_(_condition(wanted, live=True), older),
-            and_(_condition(wanted, live=False), older),
-            first=size + 1 + skip,
-        )
-        rows = await self._fetch(both.offset(skip).limit(size + 1))
-        token = encode_place(rows[size - 1].id) if len(rows) > size else ""
-        return rows[:size], token
+    async def page(self, wanted: JobFilter, *, size: int, after: str, skip: int) -> tuple[list[JobRow], str]:
+        """Return a page, newest first, and the token of the next; an empty token on the last page.
 
-    async def total(
-        self,
-        wanted: JobFilter,
-        *,
-        live: Mapping[tuple[JobState, str, Category], int],
-    ) -> tuple[int, bool]:
-        """Return how many jobs pass, and whether that is exact.
-
-        *live* counts the jobs that are not final by state, type and category.
+        Raises:
+            InvalidError: *after* is no token of ours.
         """
+        before = JobId(check_id(decode_place(after, parts=1)[0], "page_token")) if after else None
+        query = page_statement(wanted, before=before, skip=skip, limit=size + 1)
+        with repeatable():
+            async with self._lists.connect() as connection:
+                ids = [JobId(row[0]) for row in await connection.execute(query)]
+        token = encode_place(ids[size - 1]) if len(ids) > size else ""
+        return await self.jobs(ids[:size]), token
+
+    async def total(self, wanted: JobFilter, *, live: LiveCounts) -> tuple[int, bool]:
+        """Return how many jobs pass, and whether that is exact."""
         if not wanted.query:
             return _count_live(wanted, live) + await self._count_done(wanted), True
-        both = _both(_condition(wanted, live=True), _condition(wanted, live=False), first=COUNTED_MAX)
-        counted = select(func.count()).select_from(both.limit(COUNTED_MAX).subquery())
-        async with self._lists.connect() as connection:
-            count: int = (await connection.execute(counted)).scalar_one()
-        return count, count < COUNTED_MAX
+        with repeatable():
+            async with self._lists.connect() as connection:
+                count = (await connection.execute(count_statement(wanted))).scalar_one()
+        return min(count, COUNT_MAX), count <= COUNT_MAX
 
     async def log_pieces(self, job_id: JobId, after: tuple[int, int]) -> list[tuple[int, int, str]]:
         """Return up to 100 pieces of a log behind *after*: attempt, sequence, text."""
-        async with self._readers.acquire() as connection:
-            rows = await connection.fetch(statement("read_log"), job_id, *after)
+        rows = await self._fetch("read_log", job_id, *after)
         return [(row["attempt"], row["sequence"], row["body"]) for row in rows]
 
-    async def counters(self, *, since: float) -> Counters:
-        """Return totals, and what happened since an instant in seconds since 1970."""
-        async with self._readers.acquire() as connection:
-            sums = await connection.fetch(statement("sum_counters"))
-            recent = await connection.fetch(statement("recent_counters"), since)
+    async def counters(self, *, since: float, now: float) -> Counters:
+        """Return totals, and what happened from *since* to *now*.
+
+        Counters are kept by the hour: of the hour that a span begins in, its share is taken.
+        """
+        sums = await self._fetch("sum_counters")
+        recent = await self._fetch("recent_counters", since - HOUR_S)
         completed = [row for row in recent if row["state"] == JobState.COMPLETED]
-        done = sum(row["jobs"] for row in completed)
-        newest = max((row["hour"] for row in recent), default=0.0)
-        created: dict[str, int] = {}
+        jobs = sum(row["jobs"] * _share(row["hour"], since) for row in completed)
+        run_s = sum(row["run_ms"] * _share(row["hour"], since) for row in completed) / 1000
+        created: dict[str, float] = {}
         for row in recent:
             if row["state"] == JobState.PENDING:
-                created[row["type"]] = created.get(row["type"], 0) + row["jobs"]
+                created[row["type"]] = created.get(row["type"], 0.0) + row["jobs"] * _share(
+                    row["hour"], since
+                )
         return Counters(
             finished={(JobState(row["state"]), row["category"]): row["jobs"] for row in sums},
-            mean_run_s=sum(row["run_ms"] for row in completed) / done / 1000 if done else 0.0,
-            created_by_type=created,
-            completed_last_hour=sum(row["jobs"] for row in completed if row["hour"] == newest),
+            mean_run_s=run_s / jobs if jobs > 0 else 0.0,
+            created_by_type={name: round(count) for name, count in created.items()},
+            completed_last_hour=round(
+                sum(row["jobs"] * _share(row["hour"], now - HOUR_S) for row in completed)
+            ),
         )
 
     async def _count_done(self, wanted: JobFilter) -> int:
         states = [int(state) for state in (wanted.states & FINAL if wanted.states else FINAL)]
-        async with self._readers.acquire() as connection:
-            count: int = await connection.fetchval(
-                statement("sum_matching_counters"),
-                states,
-                sorted(wanted.types),
-                sorted(int(category) for category in wanted.categories),
-            )
+        [row] = await self._fetch(
+            "sum_matching_counters",
+            states,
+            sorted(wanted.types),
+            sorted(int(category) for category in wanted.categories),
+        )
+        count: int = row["jobs"]
         return count
 
-    async def _fetch(self, query: Select[tuple[object, ...]]) -> list[JobRow]:
-        async with self._lists.connect() as connection:
-            rows = (await connection.execute(query)).mappings().all()
-        return [_row(dict(row)) for row in rows]
+    async def _fetch(self, name: str, *values: object) -> list[asyncpg.Record]:
+        with repeatable():
+            async with self._readers.acquire() as connection:
+                rows: list[asyncpg.Record] = await connection.fetch(statement(name), *values)
+        return rows
 
 
-def _both(
-    live: ColumnElement[bool],
-    done: ColumnElement[bool],
-    first: int | None = None,
-) -> Select[tuple[object, ...]]:
-    """Return live and finished jobs that pass, newest first; only the *first* of each are looked at."""
-    parts = [
-        select(*_columns(live=True)).select_from(table("job_live", *_plain())).where(live),
-        select(*_columns(live=False)).select_from(table("job_done", *_plain())).where(done),
-    ]
-    if first is not None:
-        parts = [part.order_by(column("id").desc()).limit(first) for part in parts]
-    together = union_all(*(select(part.subquery()) for part in parts)).subquery()
-    return select(together).order_by(together.c.id.desc())
+def page_statement(wanted: JobFilter, *, before: JobId | None, skip: int, limit: int) -> sa.Select[Any]:
+    """Return the ids of *limit* jobs older than *before*, newest first, less the first *skip*."""
+    both = _both(wanted, before=before, first=skip + limit)
+    return sa.select(both.c.id).order_by(both.c.id.desc()).offset(skip).limit(limit)
 
 
-def _plain() -> list[ColumnElement[object]]:
-    return [column("id")]
+def count_statement(wanted: JobFilter) -> sa.Select[int]:
+    """Return how many jobs pass, one more than ``COUNT_MAX`` at most."""
+    both = _both(wanted, before=None, first=COUNT_MAX + 1)
+    some = sa.select(both.c.id).limit(COUNT_MAX + 1).subquery()
+    return sa.select(sa.func.count()).select_from(some)
 
 
-def _columns(*, live: bool) -> list[ColumnElement[object]]:
-    absent = DONE_ONLY if live else LIVE_ONLY
-    present = LIVE_ONLY if live else DONE_ONLY
-    kinds = {"result": Text}
-    return [
-        column("id"),
-        cast(column("parent_id"), Text).label("parent_id"),
-        cast(column("params"), Text).label("params"),
-        *(column(name) for name in SHARED),
-        *(
-            (cast(column(name), Text).label(name) if name in kinds else column(name))
-            if name in present
-            else _nothing(name)
-            for name in (*LIVE_ONLY, *DONE_ONLY)
-        ),
-    ]
+def _both(wanted: JobFilter, *, before: JobId | None, first: int) -> sa.Subquery:
+    """Return the ids of live and finished jobs that pass, the newest *first* of each."""
+    parts: list[sa.Select[Any]] = []
+    for jobs in (JOB_LIVE, JOB_DONE):
+        conditions = _conditions(wanted, jobs)
+        if before is not None:
+            conditions.append(jobs.c.id < before)
+        newest = sa.select(jobs.c.id).where(*conditions).order_by(jobs.c.id.desc()).limit(first)
+        parts.append(sa.select(newest.subquery().c.id))
+    return sa.union_all(*parts).subquery()
 
 
-def _nothing(name: str) -> ColumnElement[object]:
-    from sqlalchemy import DateTime  # noqa: PLC0415
-
-    return cast(null(), Text if name == "result" else DateTime(timezone=True)).label(name)
-
-
-def _condition(wanted: JobFilter, *, live: bool) -> ColumnElement[bool]:
-    conditions: list[ColumnElement[bool]] = [literal(True)]  # noqa: FBT003 -- an SQL constant
+def _conditions(wanted: JobFilter, jobs: sa.Table) -> list[sa.ColumnElement[bool]]:
+    conditions: list[sa.ColumnElement[bool]] = []
     if wanted.states:
         durable = {JobState.QUEUED if state in LEASED else state for state in wanted.states}
-        state_is = column("state").in_([int(state) for state in durable])
-        if live and wanted.leased_ids is not None:
-            ids = [cast(literal(job_id), UUID(as_uuid=False)) for job_id in wanted.leased_ids]
-            state_is = and_(state_is, or_(column("state") != int(JobState.QUEUED), column("id").in_(ids)))
-        conditions.append(state_is)
+        conditions.append(_among(jobs.c.state, durable))
+        if wanted.leased_ids is not None and jobs is JOB_LIVE:
+            mine = jobs.c.id.in_(sorted(wanted.leased_ids))
+            only_leased = durable <= LEASED
+            conditions.append(mine if only_leased else sa.or_(jobs.c.state != int(JobState.QUEUED), mine))
     if wanted.types:
-        conditions.append(column("type").in_(sorted(wanted.types)))
+        conditions.append(jobs.c.type.in_(sorted(wanted.types)))
     if wanted.categories:
-        conditions.append(column("category").in_(sorted(int(value) for value in wanted.categories)))
+        conditions.append(_among(jobs.c.category, wanted.categories))
     if wanted.query:
-        texts = (column("type"), cast(column("id"), Text), cast(column("params"), Text), column("error"))
-        conditions.append(or_(*(cast(text, Text).icontains(wanted.query, autoescape=True) for text in texts)))
-    return and_(*conditions)
+        pattern = any_case(wanted.query)
+        texts = (sa.cast(jobs.c.id, sa.Text), jobs.c.type, sa.cast(jobs.c.params, sa.Text), jobs.c.error)
+        conditions.append(sa.or_(*(text.regexp_match(pattern) for text in texts)))
+    return conditions
 
 
-def _count_live(wanted: JobFilter, live: Mapping[tuple[JobState, str, Category], int]) -> int:
+def _among(kinds: sa.ColumnElement[Any], values: Collection[int]) -> sa.ColumnElement[bool]:
+    """Compare with constants in the text of the statement, so that a partial index can serve it."""
+    numbers = sorted(int(value) for value in values)
+    return kinds.in_(sa.bindparam(None, numbers, expanding=True, literal_execute=True))
+
+
+def _count_live(wanted: JobFilter, live: LiveCounts) -> int:
     return sum(
         jobs
         for (state, job_type, category), jobs in live.items()
-        if _passes(wanted.states, state)
-        and _passes(wanted.types, job_type)
-        and _passes(wanted.categories, category)
+        if (not wanted.states or state in wanted.states)
+        and (not wanted.types or job_type in wanted.types)
+        and (not wanted.categories or category in wanted.categories)
     )
 
 
-def _passes(allowed: Iterable[object], value: object) -> bool:
-    return not allowed or value in allowed
+def _share(hour: float, since: float) -> float:
+    """Return which part of the hour that begins at *hour* lies behind *since*."""
+    return min(1.0, max(0.0, (hour + HOUR_S - since) / HOUR_S))
 
 
-def _row(values: dict[str, object]) -> JobRow:
-    started_at = values["started_at"]
-    values |= {
-        "id": str(values["id"]),
-        "state": JobState(values["state"]),
-        "category": Category(values["category"]),
-        "started_at": started_at.timestamp() if isinstance(started_at, datetime) else None,
-    }
+def _last_attempt(row: JobRow) -> AttemptRow | None:
+    """Return the attempt whose facts lie on the job's own row."""
+    if row.attempt == 0:
+        return None
+    return AttemptRow(
+        number=row.attempt,
+        worker_id=row.worker_id,
+        started_at=row.started_at,
+        ended_at=row.finished_at,
+        outcome=row.state.name.lower() if row.state in FINAL else "",
+        error=row.error if row.state in FINAL else None,
+    )
+
+
+def _row(row: asyncpg.Record) -> JobRow:
+    values: dict[str, Any] = dict(row.items())
+    values["state"] = JobState(row["state"])
+    values["category"] = Category(row["category"])
     return JobRow(**values)

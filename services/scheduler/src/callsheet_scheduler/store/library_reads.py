@@ -1,7 +1,5 @@
 """Reads media items and what is made from them."""
 
-import base64
-import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,7 +8,6 @@ import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callsheet.errors import InvalidError
 from callsheet_scheduler.domain.library import (
     Derivative,
     DerivativeFacts,
@@ -20,6 +17,7 @@ from callsheet_scheduler.domain.library import (
     ItemState,
     MediaKind,
 )
+from callsheet_scheduler.store.paging import decode_place, encode_place
 from callsheet_scheduler.store.patterns import any_case, below
 from callsheet_scheduler.store.repeatable import repeatable
 from callsheet_scheduler.store.statements import statement
@@ -91,7 +89,7 @@ class LibraryStore:
         Raises:
             InvalidError: The page token is not one of ours.
         """
-        after = key_of(page_token) if page_token else None
+        after = _key_of(page_token) if page_token else None
         conditions = _conditions(wanted)
         with repeatable():
             async with self._lists.connect() as connection:
@@ -103,7 +101,7 @@ class LibraryStore:
         more = len(rows) > page_size
         return ItemPage(
             items=tuple(items),
-            next_page_token=page_token_of(page[-1][1], page[-1][2]) if more else "",
+            next_page_token=encode_place(*page[-1][1:]) if more else "",
             total=min(total, COUNT_MAX),
             total_is_exact=total <= COUNT_MAX,
         )
@@ -168,21 +166,8 @@ def count_statement(conditions: Sequence[sa.ColumnElement[bool]]) -> sa.Select[i
     return sa.select(sa.func.count()).select_from(some)
 
 
-def page_token_of(root: str, path: str) -> str:
-    """Return the token of the page behind this root and path."""
-    return base64.urlsafe_b64encode(f"{root}\0{path}".encode()).decode()
-
-
-def key_of(page_token: str) -> tuple[str, str]:
-    """Return root and path that the page lies behind.
-
-    Raises:
-        InvalidError: The token is not one of ours.
-    """
-    try:
-        root, path = base64.b64decode(page_token, altchars=b"-_", validate=True).decode().split("\0")
-    except (binascii.Error, ValueError) as error:
-        raise InvalidError("must be a token from the page before", field="page_token") from error
+def _key_of(page_token: str) -> tuple[str, str]:
+    root, path = decode_place(page_token, parts=2)
     return root, path
 
 

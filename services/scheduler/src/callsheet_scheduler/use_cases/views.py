@@ -98,7 +98,7 @@ class Views:
     async def stats(self) -> Stats:
         """Return counts of the whole queue."""
         engine, now = self._engine()
-        counted = await self._history.counters(since=now - DAY_S)
+        counted = await self._history.counters(since=now - DAY_S, now=now)
         states: dict[tuple[JobState, int], int] = {
             (state, category): jobs for (state, category), jobs in counted.finished.items()
         }

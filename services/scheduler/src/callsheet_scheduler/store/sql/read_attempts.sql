@@ -1,5 +1,7 @@
 -- The ended attempts of a job that did not finish it, oldest first.
-SELECT number, worker_id, started_at, ended_at, outcome, error
+SELECT
+    number, worker_id, extract(epoch FROM started_at)::float8 AS started_at,
+    extract(epoch FROM ended_at)::float8 AS ended_at, outcome, error
 FROM job_attempt
 WHERE job_id = $1::uuid
 ORDER BY number

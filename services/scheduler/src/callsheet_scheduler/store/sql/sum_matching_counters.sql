@@ -1,5 +1,5 @@
 -- Finished jobs of these states, types and categories; an empty array passes all.
-SELECT coalesce(sum(jobs), 0)::bigint
+SELECT coalesce(sum(jobs), 0)::bigint AS jobs
 FROM job_counter
 WHERE hour = '-infinity'
     AND state = ANY($1::smallint[])

@@ -1,0 +1,5 @@
+"""Fixtures for everything that needs a real database."""
+
+from tests.support.fresh_database import database_server, db_lists, db_readers, db_writer, fresh_dsn
+
+__all__ = ["database_server", "db_lists", "db_readers", "db_writer", "fresh_dsn"]

@@ -1,0 +1,69 @@
+"""A PostgreSQL server for the run, and in it a database of its own for each test that asks for one."""
+
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from callsheet_scheduler.local.postgres import EmbeddedPostgres
+from callsheet_scheduler.store.migrate import migrate
+from callsheet_scheduler.store.partitions import make_partitions
+from callsheet_scheduler.store.pool import open_lists, open_readers, open_writer
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+#: Surviving a crash is not what is asked of the server here.
+FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "32MB"}
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def database_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedPostgres]:
+    postgres = EmbeddedPostgres(tmp_path_factory.mktemp("database"), settings=FAST)
+    await postgres.start()
+    await _run(postgres.dsn(), "CREATE DATABASE migrated")
+    await migrate(postgres.dsn("migrated"))
+    yield postgres
+    await postgres.close()
+
+
+@pytest_asyncio.fixture
+async def fresh_dsn(database_server: EmbeddedPostgres) -> str:
+    """The address of a database with all tables and no rows."""
+    name = f"t{uuid4().hex}"
+    await _run(database_server.dsn(), f"CREATE DATABASE {name} TEMPLATE migrated")
+    writer = await asyncpg.connect(database_server.dsn(name), ssl=False)
+    await make_partitions(writer, now=await writer.fetchval("SELECT now()"))
+    await writer.close()
+    return database_server.dsn(name)
+
+
+@pytest_asyncio.fixture
+async def db_writer(fresh_dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection with the settings of the leader's."""
+    connection = await open_writer(fresh_dsn)
+    yield connection
+    await connection.close()
+
+
+@pytest_asyncio.fixture
+async def db_readers(fresh_dsn: str) -> AsyncIterator[asyncpg.Pool]:
+    """Connections with the settings of readers."""
+    pool = await open_readers(fresh_dsn, connections_max=2)
+    yield pool
+    await pool.close()
+
+
+@pytest_asyncio.fixture
+async def db_lists(fresh_dsn: str) -> AsyncIterator[AsyncEngine]:
+    """SQLAlchemy's connections, with the settings of readers."""
+    engine = open_lists(fresh_dsn, connections_max=2)
+    yield engine
+    await engine.dispose()
+
+
+async def _run(dsn: str, text: str) -> None:
+    connection = await asyncpg.connect(dsn, ssl=False)
+    try:
+        await connection.execute(text)
+    finally:
+        await connection.close()
