@@ -26,15 +26,20 @@ async def database_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIter
     await postgres.close()
 
 
+async def new_database(server: EmbeddedPostgres) -> str:
+    """Make a database with all tables and no rows, and return its address."""
+    name = f"t{uuid4().hex}"
+    await _run(server.dsn(), f"CREATE DATABASE {name} TEMPLATE migrated")
+    connection = await asyncpg.connect(server.dsn(name), ssl=False)
+    await make_partitions(connection, now=await connection.fetchval("SELECT now()"))
+    await connection.close()
+    return server.dsn(name)
+
+
 @pytest_asyncio.fixture
 async def fresh_dsn(database_server: EmbeddedPostgres) -> str:
     """The address of a database with all tables and no rows."""
-    name = f"t{uuid4().hex}"
-    await _run(database_server.dsn(), f"CREATE DATABASE {name} TEMPLATE migrated")
-    writer = await asyncpg.connect(database_server.dsn(name), ssl=False)
-    await make_partitions(writer, now=await writer.fetchval("SELECT now()"))
-    await writer.close()
-    return database_server.dsn(name)
+    return await new_database(database_server)
 
 
 @pytest_asyncio.fixture

@@ -204,8 +204,8 @@ def count_statement(wanted: JobFilter) -> sa.Select[int]:
 def _both(wanted: JobFilter, *, before: JobId | None, first: int) -> sa.Subquery:
     """Return the ids of live and finished jobs that pass, the newest *first* of each."""
     parts: list[sa.Select[Any]] = []
-    for jobs in (JOB_LIVE, JOB_DONE):
-        conditions = _conditions(wanted, jobs)
+    for jobs, states in _parts(wanted):
+        conditions = [*states, *_conditions(wanted, jobs)]
         if before is not None:
             conditions.append(jobs.c.id < before)
         newest = sa.select(jobs.c.id).where(*conditions).order_by(jobs.c.id.desc()).limit(first)
@@ -213,15 +213,39 @@ def _both(wanted: JobFilter, *, before: JobId | None, first: int) -> sa.Subquery
     return sa.union_all(*parts).subquery()
 
 
+def _parts(wanted: JobFilter) -> list[tuple[sa.Table, list[sa.ColumnElement[bool]]]]:
+    """Return the tables that can hold what is wanted, with what is asked of the state in each.
+
+    History is read state by state: the index by state is in the order of the ids within one state.
+    """
+    parts: list[tuple[sa.Table, list[sa.ColumnElement[bool]]]] = []
+    finished = wanted.states & FINAL
+    live = {JobState.QUEUED if state in LEASED else state for state in wanted.states - FINAL}
+    if live:
+        parts.append((JOB_LIVE, _live_states(live, wanted.leased_ids)))
+    elif not finished:
+        parts.append((JOB_LIVE, []))
+    if not wanted.states or finished == FINAL:
+        parts.append((JOB_DONE, []))
+    else:
+        parts += [(JOB_DONE, [_among(JOB_DONE.c.state, [state])]) for state in sorted(finished)]
+    return parts
+
+
+def _live_states(
+    states: Collection[JobState], leased_ids: frozenset[JobId] | None
+) -> list[sa.ColumnElement[bool]]:
+    columns = JOB_LIVE.c
+    conditions = [_among(columns.state, states)]
+    if leased_ids is not None and JobState.QUEUED in states:
+        mine = columns.id.in_(sorted(leased_ids))
+        others = columns.state != int(JobState.QUEUED)
+        conditions.append(mine if len(states) == 1 else sa.or_(others, mine))
+    return conditions
+
+
 def _conditions(wanted: JobFilter, jobs: sa.Table) -> list[sa.ColumnElement[bool]]:
     conditions: list[sa.ColumnElement[bool]] = []
-    if wanted.states:
-        durable = {JobState.QUEUED if state in LEASED else state for state in wanted.states}
-        conditions.append(_among(jobs.c.state, durable))
-        if wanted.leased_ids is not None and jobs is JOB_LIVE:
-            mine = jobs.c.id.in_(sorted(wanted.leased_ids))
-            only_leased = durable <= LEASED
-            conditions.append(mine if only_leased else sa.or_(jobs.c.state != int(JobState.QUEUED), mine))
     if wanted.types:
         conditions.append(jobs.c.type.in_(sorted(wanted.types)))
     if wanted.categories:

@@ -90,12 +90,11 @@ class LibraryStore:
             InvalidError: The page token is not one of ours.
         """
         after = _key_of(page_token) if page_token else None
-        conditions = _conditions(wanted)
         with repeatable():
             async with self._lists.connect() as connection:
-                found = await connection.execute(page_statement(conditions, after, page_size + 1))
+                found = await connection.execute(items_statement(wanted, after, page_size + 1))
                 rows = [(str(row[0]), str(row[1]), str(row[2])) for row in found]
-                total = int((await connection.execute(count_statement(conditions))).scalar_one())
+                total = int((await connection.execute(count_statement(wanted))).scalar_one())
         page = rows[:page_size]
         items = await self.get_items([ItemId(row[0]) for row in page])
         more = len(rows) > page_size
@@ -145,24 +144,27 @@ class LibraryStore:
         return CacheStats(item_count=sum(count.count for count in items), items=items, **sums)
 
 
-def page_statement(
-    conditions: Sequence[sa.ColumnElement[bool]], after: tuple[str, str] | None, limit: int
+def items_statement(
+    wanted: ItemFilter, after: tuple[str, str] | None, limit: int
 ) -> sa.Select[Any, Any, Any]:
-    """Return id, root and path of *limit* items behind the key *after*."""
+    """Return id, root and path of *limit* items behind the root and path *after*."""
     columns = LIBRARY_ITEM.c
-    key = sa.tuple_(columns.root, columns.path)
-    behind = [] if after is None else [key > sa.tuple_(*after)]
+    conditions = _conditions(wanted)
+    if after is not None and after[0] == wanted.root:
+        conditions.append(columns.path > after[1])
+    elif after is not None:
+        conditions.append(sa.tuple_(columns.root, columns.path) > sa.tuple_(*after))
     return (
         sa.select(columns.id, columns.root, columns.path)
-        .where(*conditions, *behind)
+        .where(*conditions)
         .order_by(columns.root, columns.path)
         .limit(limit)
     )
 
 
-def count_statement(conditions: Sequence[sa.ColumnElement[bool]]) -> sa.Select[int]:
+def count_statement(wanted: ItemFilter) -> sa.Select[int]:
     """Return how many items pass, one more than ``COUNT_MAX`` at most."""
-    some = sa.select(LIBRARY_ITEM.c.id).where(*conditions).limit(COUNT_MAX + 1).subquery()
+    some = sa.select(LIBRARY_ITEM.c.id).where(*_conditions(wanted)).limit(COUNT_MAX + 1).subquery()
     return sa.select(sa.func.count()).select_from(some)
 
 
