@@ -1,153 +1,110 @@
-"""Runs attempts: parameters, limits, cancellation, and what is reported of the end."""
+"""Runs one attempt: parameters, processor, stop, and the report of its end."""
 
 import asyncio
-import traceback
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from pydantic import ValidationError
-from pydantic_core import to_json
 
-from callsheet.errors import (
-    AttemptCancelledError,
-    AttemptError,
-    BadInputError,
-    LeaseLostError,
-    TransientError,
-    UnavailableError,
-)
-from callsheet.service.clock import Clock
-from callsheet.v1.job_pb2 import FailureKind
-from callsheet.v1.lease_service_pb2 import (
-    Completed,
-    Failed,
-    Grant,
-    LeaseRef,
-    Result,
-    Returned,
-    Started,
-)
-from callsheet.v1.library_service_pb2 import LibraryChanges
+from callsheet.errors import AttemptCancelledError, AttemptError, LeaseLostError, TransientError
+from callsheet.v1.lease_service_pb2 import Grant, Result
+from callsheet.worker.commands import LeaseKey, StopReason
 from callsheet.worker.context import JobContext
+from callsheet.worker.endings import as_attempt_error, bad_params, completed, failed, last_words
 from callsheet.worker.processor import Outcome
 from callsheet.worker.registry import AnyProcessor
-
-#: Bytes of a job's result.
-RESULT_BYTES_MAX = 64 * 1024
+from callsheet.worker.reports import SessionReporter
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Attempt:
     """One attempt under way."""
 
+    key: LeaseKey
     grant: Grant
-    began_at: datetime
-    cancelled: bool = False
-    stale: bool = False
-    returned: bool = False
-    runner: "asyncio.Task[None] | None" = field(default=None)
+    began_at: float
+    """In monotonic seconds."""
+    started_at: Timestamp
+    stop: StopReason | None = None
+    runner: "asyncio.Task[None] | None" = None
+    begun: bool = False
+    over: bool = False
+    """The processor has returned; cancelling would only disturb the report."""
+
+    def end(self, reason: StopReason) -> None:
+        """Have it end as soon as it can."""
+        first = self.stop is None
+        self.stop = reason
+        if first and self.begun and not self.over and self.runner is not None:
+            self.runner.cancel()
 
 
 class Attempts:
-    """Runs one attempt after another, many at once."""
+    """Runs attempts, many at once."""
 
-    def __init__(self, processors: Mapping[str, AnyProcessor], clock: Clock) -> None:
+    def __init__(self, processors: Mapping[str, AnyProcessor]) -> None:
         self._processors = processors
-        self._clock = clock
 
-    async def run(
-        self,
-        attempt: Attempt,
-        context: Callable[[], JobContext],
-        log: Callable[[str], None],
-    ) -> Result | None:
-        """Run *attempt* and return what to report; None for nothing, as its lease is stale."""
-        grant = attempt.grant
-        result = Result(lease=grant.lease, started_at=stamp(attempt.began_at))
+    async def run(self, attempt: Attempt, context: JobContext, report: SessionReporter) -> Result:
+        """Run *attempt* and return what to report, without the instant of its end.
+
+        Raises:
+            asyncio.CancelledError: The worker itself is being ended.
+        """
+        result = Result(lease=attempt.grant.lease, started_at=attempt.started_at)
+        attempt.begun = True
         try:
-            async with asyncio.timeout(grant.run_limit_s):
-                outcome = await self._process(grant, context())
+            outcome = await self._process(attempt, context)
             result.completed.CopyFrom(completed(outcome))
-        except asyncio.CancelledError:
-            if attempt.stale:
-                return None
-            if attempt.returned:
-                result.returned.CopyFrom(Returned(reason="The worker stops"))
+        except (asyncio.CancelledError, Exception) as cause:
+            if attempt.stop is not None:
+                _stopped(attempt, attempt.stop, result, report)
+            elif isinstance(cause, LeaseLostError):
+                result.returned.reason = "The lease was lost"
+            elif isinstance(cause, asyncio.CancelledError) and _is_being_cancelled():
+                raise
             else:
-                result.failed.CopyFrom(_failed(AttemptCancelledError("cancelled"), log))
-        except LeaseLostError:
-            return None
-        except Exception as error:  # the one place where a fault of a processor may end
-            result.failed.CopyFrom(_failed(_as_attempt_error(error, grant.run_limit_s), log))
-        result.ended_at.CopyFrom(stamp(self._clock.now()))
+                _fail(as_attempt_error(cause), cause, result, report)
+        finally:
+            attempt.over = True
         return result
 
-    async def _process(self, grant: Grant, context: JobContext) -> Outcome:
+    async def _process(self, attempt: Attempt, context: JobContext) -> Outcome:
+        if attempt.stop is not None:
+            raise AttemptCancelledError("stopped before it began")
+        grant = attempt.grant
         processor = self._processors.get(grant.type)
         if processor is None:
-            message = f"this worker has no processor for {grant.type}"
-            raise TransientError(message)
+            raise TransientError(f"this worker has no processor for {grant.type}")
         try:
             params = processor.job_type.params.model_validate_json(grant.params_json or "{}")
         except ValidationError as error:
-            problem = error.errors()[0]
-            where = ".".join(str(part) for part in problem["loc"])
-            message = f"parameter {where}: {problem['msg']}"
-            raise BadInputError(message) from error
+            raise bad_params(error) from error
         return await processor.process(params, context)
 
 
-def completed(outcome: Outcome) -> Completed:
-    """Return an outcome as a message.
-
-    Raises:
-        BadInputError: The result is larger than may be kept.
-    """
-    text = to_json(dict(outcome.result))
-    if len(text) > RESULT_BYTES_MAX:
-        message = f"the result has {len(text)} bytes; at most {RESULT_BYTES_MAX} are kept"
-        raise BadInputError(message)
-    message = Completed(result_json=text.decode(), follow_ups=outcome.follow_ups)
-    if outcome.items or outcome.derivatives or outcome.broken:
-        message.library.CopyFrom(
-            LibraryChanges(
-                items=outcome.items,
-                derivatives=outcome.derivatives,
-                broken=outcome.broken,
-            ),
-        )
-    return message
+def _stopped(attempt: Attempt, reason: StopReason, result: Result, report: SessionReporter) -> None:
+    match reason:
+        case StopReason.CANCELLED:
+            error: AttemptError = AttemptCancelledError("Cancelled on request")
+        case StopReason.RUN_LIMIT:
+            limit_s = attempt.grant.run_limit_s
+            error = TransientError(f"It did not end within its run limit of {limit_s:,} s")
+        case StopReason.DRAIN:
+            result.returned.reason = "The worker is shutting down"
+            return
+        case StopReason.SILENCE | StopReason.STALE:
+            result.returned.reason = "The worker heard nothing from the scheduler for too long"
+            return
+    _fail(error, error, result, report)
 
 
-def stamp(at: datetime) -> Timestamp:
-    """Return an instant as a message."""
-    message = Timestamp()
-    message.FromDatetime(at)
-    return message
+def _fail(error: AttemptError, cause: BaseException, result: Result, report: SessionReporter) -> None:
+    report.close(last_words(error, cause))
+    result.failed.CopyFrom(failed(error))
 
 
-def started(grant: Grant, at: datetime) -> Started:
-    """Return the report of a start."""
-    return Started(lease=LeaseRef(job_id=grant.lease.job_id, token=grant.lease.token), started_at=stamp(at))
-
-
-def _failed(error: AttemptError, log: Callable[[str], None]) -> Failed:
-    if not isinstance(error, AttemptCancelledError):
-        log(f"--- ERROR ---\n{error.message}")
-    kind = FailureKind.Value(f"FAILURE_KIND_{error.kind}")
-    return Failed(kind=kind, reason=error.message[:1000])
-
-
-def _as_attempt_error(error: Exception, run_limit_s: int) -> AttemptError:
-    if isinstance(error, AttemptError):
-        return error
-    if isinstance(error, TimeoutError):
-        message = f"the attempt did not end within its run limit of {run_limit_s} s"
-        return TransientError(message)
-    if isinstance(error, UnavailableError):
-        return TransientError(error.message)
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    message = f"{type(error).__name__}: {error} ({where.name}, line {where.lineno})"
-    return AttemptError(message)
+def _is_being_cancelled() -> bool:
+    current = asyncio.current_task()
+    return current is not None and current.cancelling() > 0

@@ -5,6 +5,8 @@ import logging
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 
+from prometheus_client import REGISTRY
+
 from callsheet.catalog import Category
 from callsheet.channel import open_channel
 from callsheet.service.clock import SystemClock
@@ -12,7 +14,9 @@ from callsheet.service.ops import OpsServer
 from callsheet.service.run import read_token
 from callsheet.v1.lease_service_pb2 import Hello
 from callsheet.worker.attempts import Attempts
+from callsheet.worker.guard import Guard
 from callsheet.worker.library import Roots
+from callsheet.worker.metrics import SessionCollector
 from callsheet.worker.processes import ChildPool
 from callsheet.worker.registry import AnyProcessor, installed_processors, offers
 from callsheet.worker.runtime import Runtime, Surroundings
@@ -20,7 +24,6 @@ from callsheet.worker.sandbox import strength
 from callsheet.worker.session import Session
 from callsheet.worker.settings import WorkerSettings
 from callsheet.worker.spool import Spool
-from callsheet.worker.staging import sweep
 
 log = logging.getLogger(__name__)
 
@@ -34,54 +37,75 @@ async def work(
     processors: Mapping[str, AnyProcessor] | None = None,
     software_gpu: bool = False,
 ) -> int:
-    """Run a worker until *stop* is set and return its exit code."""
+    """Run a worker until it has drained after *stop*, and return its exit code.
+
+    Args:
+        settings: Its settings.
+        stop: Set once to drain, a second time to hand back at once what still runs.
+        kind: A word for its identity and its logs, such as ``cpu``.
+        categories: The processors of these categories that installed packages offer are its own.
+        processors: By job type, instead of those installed.
+        software_gpu: Take GPU jobs without a device.
+
+    Raises:
+        InvalidError: The spool cannot be used, or an installed processor is none.
+    """
     handled = installed_processors(categories) if processors is None else processors
     spool = Spool(settings.spool)
-    roots = Roots(settings.roots)
-    session = Session(
-        Hello(
+    try:
+        hello = Hello(
             worker_id=spool.identity(f"{settings.host}-{kind}"),
             host=settings.host,
             version=version("callsheet"),
             slots=settings.slots,
             types=offers(handled),
-            roots=sorted(roots),
+            roots=sorted(settings.roots),
             software_gpu=software_gpu,
             sandbox=strength(),
-        ),
-    )
-    clock = SystemClock()
-    sweeps: set[asyncio.Task[int]] = set()
+        )
+        await _work(settings, stop, hello, spool, handled)
+    finally:
+        spool.close()
+    return 0
 
-    def stale_outputs(_: int) -> None:
-        tags = [f"{token:016x}" for token in session.live_tokens()]
-        sweeping = asyncio.create_task(sweep(roots, tags))
-        sweeps.add(sweeping)
-        sweeping.add_done_callback(sweeps.discard)
+
+async def _work(
+    settings: WorkerSettings,
+    stop: asyncio.Event,
+    hello: Hello,
+    spool: Spool,
+    processors: Mapping[str, AnyProcessor],
+) -> None:
+    clock = SystemClock()
+    session = Session(hello, now=clock.monotonic(), results=spool.load())
 
     async def ready() -> bool:
-        return session.connected
+        return session.connected and clock.monotonic() < session.pulse.lease_until
 
     ops = OpsServer(ready)
-    async with ChildPool(size=settings.children) as children:
-        channel = open_channel(settings.scheduler, token=read_token(settings))
-        runtime = Runtime(
-            session,
-            Surroundings(
-                channel=channel,
-                attempts=Attempts(handled, clock),
-                roots=roots,
-                children=children,
-                spool=spool,
-                clock=clock,
-                stale_outputs=stale_outputs,
-            ),
+    figures = SessionCollector(session, slots=settings.slots)
+    token = read_token(settings)
+    async with (
+        Guard() as guard,
+        ChildPool(size=settings.children) as children,
+        open_channel(settings.scheduler, token=token) as channel,
+    ):
+        surroundings = Surroundings(
+            channel=channel,
+            attempts=Attempts(processors),
+            roots=Roots(settings.roots),
+            children=children,
+            spool=spool,
+            clock=clock,
+            library_deadline_s=settings.library_deadline_s,
+            beat=guard.beat,
         )
         port = await ops.start("127.0.0.1", settings.ops_port)
-        log.info("working", extra={"types": sorted(handled), "slots": settings.slots, "ops_port": port})
+        REGISTRY.register(figures)
+        worker = {"worker": hello.worker_id, "types": sorted(processors), "slots": settings.slots}
+        log.info("working", extra=worker | {"scheduler": settings.scheduler, "ops_port": port})
         try:
-            await runtime.run(stop, drain_grace_s=settings.drain_grace_s)
+            await Runtime(session, surroundings).run(stop, drain_grace_s=settings.drain_grace_s)
         finally:
-            await channel.close()
+            REGISTRY.unregister(figures)
             await ops.stop()
-    return 0

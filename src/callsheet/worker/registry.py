@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, TypeGuard
 
 from callsheet.catalog import Category
 from callsheet.errors import InvalidError
@@ -27,10 +27,10 @@ def installed_processors(categories: Iterable[Category]) -> dict[str, AnyProcess
     found: dict[str, AnyProcessor] = {}
     for entry in entry_points(group=GROUP):
         loaded: object = entry.load()
-        if not (isinstance(loaded, type) and issubclass(loaded, Processor)):
+        if not _is_processor(loaded):
             message = f"the entry point {entry.name} of {GROUP} names {entry.value}, which is no Processor"
             raise InvalidError(message, field=entry.name)
-        processor: AnyProcessor = loaded()
+        processor = loaded()
         if processor.job_type.category in wanted:
             found[processor.job_type.name] = processor
     return found
@@ -49,3 +49,7 @@ def offers(processors: Mapping[str, AnyProcessor]) -> list[JobType]:
         )
         for name, processor in sorted(processors.items())
     ]
+
+
+def _is_processor(loaded: object) -> TypeGuard[type[AnyProcessor]]:
+    return isinstance(loaded, type) and issubclass(loaded, Processor)

@@ -1,47 +1,54 @@
-"""Drives a session over gRPC: connects, runs attempts, spools results, drains."""
+"""Drives a session over gRPC: streams, attempts, the spool, the clock, and the drain."""
 
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from random import SystemRandom
 from typing import Final
 
 import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
 
+from callsheet.errors import AttemptCancelledError, AttemptError
 from callsheet.service.clock import Clock
 from callsheet.v1.lease_service_pb2 import Grant, Result, WorkRequest, WorkResponse
 from callsheet.v1.lease_service_pb2_grpc import LeaseServiceStub
-from callsheet.worker import attempts as running
+from callsheet.v1.library_service_pb2_grpc import LibraryServiceStub
 from callsheet.worker.attempts import Attempt, Attempts
+from callsheet.worker.commands import (
+    Command,
+    ForgetResults,
+    HangUp,
+    LeaseKey,
+    Leave,
+    StartAttempts,
+    StopAttempt,
+    StopReason,
+)
 from callsheet.worker.context import JobContext, Lease
+from callsheet.worker.endings import failed
 from callsheet.worker.library import Roots
 from callsheet.worker.processes import ChildPool
 from callsheet.worker.reports import RemoteLibrary, SessionReporter
-from callsheet.worker.session import (
-    Command,
-    ForgetResult,
-    Session,
-    StartAttempt,
-    StopAttempt,
-)
+from callsheet.worker.session import Phase, Session
 from callsheet.worker.spool import Spool
 
 log = logging.getLogger(__name__)
 
-#: Seconds before the first and between later attempts to connect.
-RECONNECT_S: Final = (0.1, 5.0)
-
-#: Attempts that ran so long have their result on disk before it is sent.
 SPOOLED_AFTER_S: Final = 1.0
+"""Attempts that ran longer have their result on disk before it is sent."""
+TICK_S: Final = 0.25
+"""Seconds between two looks at the clock; how late a run limit may strike."""
+STREAM_END_S: Final = 2.0
+"""How long the scheduler may take to end a stream after the goodbye."""
 
-#: Seconds between two looks at the clock.
-TICK_S: Final = 0.5
+DISCARDED: Final = frozenset({StopReason.STALE, StopReason.CANCELLED})
+"""After these, nothing that the attempt made counts, even where it was done in the same instant."""
 
-#: Seconds that results may take to be answered when the worker leaves.
-FAREWELL_S: Final = 5.0
+Call = grpc.aio.StreamStreamCall[WorkRequest, WorkResponse]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +61,9 @@ class Surroundings:
     children: ChildPool
     spool: Spool
     clock: Clock
-    stale_outputs: Callable[[int], None]
-    """Removes what the lease of this fencing token made."""
+    library_deadline_s: float = 30.0
+    beat: Callable[[float], None] = lambda _: None
+    """Told at every tick how long, in seconds, the worker may stay silent before its children end."""
 
 
 class Runtime:
@@ -64,167 +72,216 @@ class Runtime:
     def __init__(self, session: Session, surroundings: Surroundings) -> None:
         self.session = session
         self._has = surroundings
+        self._leases = LeaseServiceStub(surroundings.channel)
+        self._library = LibraryServiceStub(surroundings.channel)
         self._wake = asyncio.Event()
-        self._running: dict[tuple[str, int], Attempt] = {}
+        self._left = asyncio.Event()
+        self._attempts: dict[LeaseKey, Attempt] = {}
+        self._removals: set[asyncio.Task[None]] = set()
+        self._call: Call | None = None
+        self._load = 0.0
         self._chance = SystemRandom()
 
     async def run(self, stop: asyncio.Event, *, drain_grace_s: float) -> None:
-        """Work until *stop* is set; then finish what runs within the grace, hand back the rest, leave."""
-        self.session.restore(self._has.spool.load())
-        streams = asyncio.create_task(self._keep_streams())
-        ticks = asyncio.create_task(self._tick())
-        try:
-            await stop.wait()
-            self.session.drain()
-            log.info("draining", extra={"running": len(self._running)})
-            await self._until(lambda: not self._running, drain_grace_s)
-            self._hand_back()
-            await self._until(lambda: not self._running, FAREWELL_S)
-            self.session.leave()
-            self._wake.set()
-            await self._until(lambda: self.session.idle or not self.session.connected, FAREWELL_S)
-            self._wake.set()
-            with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(asyncio.shield(streams), 1.0)
-        finally:
-            for part in (streams, ticks):
+        """Work until *stop* is set, then drain; set a second time, it cuts the drain short."""
+        async with asyncio.TaskGroup() as group:
+            work = self._keep_streams(), self._keep_time(), self._await_stop(stop, drain_grace_s)
+            parts = [group.create_task(part) for part in work]
+            await self._left.wait()
+            for part in parts:
                 part.cancel()
-                with suppress(asyncio.CancelledError):
-                    await part
-
-    # ---- the stream ----
-
-    async def _keep_streams(self) -> None:
-        pause_s = RECONNECT_S[0]
-        while True:
-            try:
-                if await self._one_stream():
-                    return
-                pause_s = RECONNECT_S[0]
-            except grpc.aio.AioRpcError as error:
-                if self.session.connected:
-                    pause_s = RECONNECT_S[0]
-                log.warning(
-                    "the scheduler is away", extra={"status": error.code().name, "why": error.details()}
-                )
-            self.session.lost()
-            await asyncio.sleep(pause_s * self._chance.uniform(0.5, 1.0))
-            pause_s = min(pause_s * 2, RECONNECT_S[1])
-
-    async def _one_stream(self) -> bool:
-        """Serve one stream; True when the worker said goodbye on it."""
-        stub = LeaseServiceStub(self._has.channel)
-        said_goodbye = False
-
-        async def requests() -> AsyncIterator[WorkRequest]:
-            nonlocal said_goodbye
-            yield self.session.hello()
-            while True:
-                await self._wake.wait()
-                self._wake.clear()
-                load = os.getloadavg()[0] / (os.cpu_count() or 1)
-                message = self.session.take(load=load, now=self._has.clock.monotonic())
-                if self.session.more:
-                    self._wake.set()
-                if message is not None:
-                    yield message
-                    if message.goodbye:
-                        said_goodbye = True
-                        return
-
-        call = stub.Work(requests())
-        try:
-            async for response in call:
-                self._take(response)
-        finally:
-            call.cancel()
-        return said_goodbye
-
-    def _take(self, response: WorkResponse) -> None:
-        first = not self.session.connected
-        for command in self.session.received(response, self._has.clock.monotonic()):
-            self._obey(command)
-        if first and self.session.connected:
-            log.info("connected", extra={"term": response.welcome.term})
-        self._wake.set()
-
-    def _obey(self, command: Command) -> None:
-        match command:
-            case StartAttempt():
-                self._start(command.grant)
-            case StopAttempt():
-                attempt = self._running.get(command.lease)
-                if attempt is not None and attempt.runner is not None:
-                    attempt.cancelled = command.cancelled
-                    attempt.stale = not command.cancelled
-                    attempt.runner.cancel()
-            case ForgetResult():
-                self._has.spool.drop(*command.lease)
-                if command.stale:
-                    self._has.stale_outputs(command.lease[1])
-
-    # ---- attempts ----
-
-    def _start(self, grant: Grant) -> None:
-        attempt = Attempt(grant=grant, began_at=self._has.clock.now())
-        lease = (grant.lease.job_id, grant.lease.token)
-        self._running[lease] = attempt
-        self.session.started(lease, running.started(grant, attempt.began_at))
-        attempt.runner = asyncio.create_task(self._run_attempt(lease, attempt))
-
-    async def _run_attempt(self, lease: tuple[str, int], attempt: Attempt) -> None:
-        reporter = SessionReporter(self.session, lease, self._has.clock, self._wake.set)
-        result: Result | None = None
-        try:
-            result = await self._has.attempts.run(
-                attempt,
-                lambda: self._context(attempt.grant, reporter),
-                reporter.log,
-            )
-            if result is not None and self._is_precious(result):
-                self._has.spool.keep(result)
-        finally:
-            self._running.pop(lease, None)
-            self.session.ended(lease, result)
-            if result is None:
-                self._has.stale_outputs(lease[1])
-            self._wake.set()
-
-    def _is_precious(self, result: Result) -> bool:
-        """Whether doing the work again would cost more than writing its result to disk."""
-        ran_s = result.ended_at.ToNanoseconds() - result.started_at.ToNanoseconds()
-        return ran_s > SPOOLED_AFTER_S * 1e9 or result.completed.HasField("library")
-
-    def _context(self, grant: Grant, reporter: SessionReporter) -> JobContext:
-        lease = Lease(job_id=grant.lease.job_id, token=grant.lease.token, attempt=grant.attempt)
-        return JobContext(
-            lease=lease,
-            report=reporter,
-            library=RemoteLibrary(self._has.channel, lease),
-            roots=self._has.roots,
-            children=self._has.children,
-        )
-
-    # ---- time and leaving ----
-
-    async def _tick(self) -> None:
-        while True:
-            await asyncio.sleep(TICK_S)
-            now = self._has.clock.monotonic()
-            if now >= self.session.next_beat_at():
-                self._wake.set()
-            if self.session.is_abandoned(now) and self._running:
-                log.warning("no scheduler for too long; the attempts end")
-                self._hand_back()
-
-    def _hand_back(self) -> None:
-        for attempt in self._running.values():
-            attempt.returned = True
+        for attempt in self._attempts.values():
             if attempt.runner is not None:
                 attempt.runner.cancel()
+        runners = [one.runner for one in self._attempts.values() if one.runner is not None]
+        await asyncio.gather(*runners, *self._removals, return_exceptions=True)
 
-    async def _until(self, done: Callable[[], bool], limit_s: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(limit_s):
-                while not done():
-                    await asyncio.sleep(0.02)
+    async def _await_stop(self, stop: asyncio.Event, drain_grace_s: float) -> None:
+        await stop.wait()
+        stop.clear()
+        log.info("draining", extra={"running": self.session.running, "grace_s": drain_grace_s})
+        self._drain(drain_grace_s)
+        await stop.wait()
+        log.info("stopping at once", extra={"running": self.session.running})
+        self._drain(0.0)
+
+    def _drain(self, grace_s: float) -> None:
+        self.session.drain(self._has.clock.monotonic(), grace_s=grace_s)
+        self._tick()
+
+    async def _keep_time(self) -> None:
+        while True:
+            self._load = os.getloadavg()[0] / (os.cpu_count() or 1)
+            self._tick()
+            self._has.beat(self.session.pulse.lease_ttl_s)
+            await asyncio.sleep(TICK_S)
+
+    def _tick(self) -> None:
+        for command in self.session.tick(self._has.clock.monotonic()):
+            self._obey(command, _instant(self._has.clock))
+        self._wake.set()
+
+    # Streams
+
+    async def _keep_streams(self) -> None:
+        while True:
+            reason = await self._one_stream()
+            if self.session.phase is Phase.LEFT:
+                log.info("left")
+                self._left.set()
+                return
+            now = self._has.clock.monotonic()
+            again_at = self.session.stream_lost(now, jitter=self._chance.random())
+            log.warning("no stream to the scheduler", extra={"reason": reason})
+            await asyncio.sleep(again_at - now)
+
+    async def _one_stream(self) -> str:
+        """Serve one stream to its end; returns why it ended."""
+        call = self._call = self._leases.Work(wait_for_ready=True)
+        reading, sending = asyncio.create_task(self._read(call)), asyncio.create_task(self._send(call))
+        try:
+            await asyncio.wait({reading, sending}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({reading}, timeout=STREAM_END_S)
+        finally:
+            self._call = None
+            call.cancel()
+            reading.cancel()
+            sending.cancel()
+            outcomes = await asyncio.gather(reading, sending, return_exceptions=True)
+        return _why_ended(outcomes)
+
+    async def _read(self, call: Call) -> None:
+        async for response in call:
+            if response.HasField("welcome"):
+                log.info("connected", extra={"term": response.welcome.term})
+            at = _instant(self._has.clock)
+            for command in self.session.received(response, self._has.clock.monotonic(), at):
+                self._obey(command, at)
+            self._wake.set()
+
+    async def _send(self, call: Call) -> None:
+        await call.write(self.session.stream_opened(self._has.clock.monotonic()))
+        while True:
+            request = self.session.flush(self._has.clock.monotonic(), load=self._load)
+            if request is None:
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            await call.write(request)
+            if request.goodbye:
+                await call.done_writing()
+                return
+
+    def _obey(self, command: Command, at: Timestamp) -> None:
+        match command:
+            case StartAttempts():
+                now = self._has.clock.monotonic()
+                for grant in command.grants:
+                    self._start(grant, now, at)
+            case StopAttempt():
+                self._stop(command)
+            case ForgetResults():
+                self._forget(command)
+            case HangUp():
+                self._hang_up(command.reason)
+            case Leave():
+                log.info("leaving without a goodbye", extra={"undelivered": command.undelivered})
+                self._left.set()
+
+    def _hang_up(self, reason: str) -> None:
+        if self._call is not None:
+            log.warning("hanging up", extra={"reason": reason})
+            self._call.cancel()
+
+    # Attempts
+
+    def _start(self, grant: Grant, now: float, at: Timestamp) -> None:
+        lease = grant.lease
+        key = lease.job_id, lease.token
+        attempt = self._attempts[key] = Attempt(key=key, grant=grant, began_at=now, started_at=at)
+        attempt.runner = asyncio.create_task(self._run(attempt))
+
+    def _stop(self, command: StopAttempt) -> None:
+        attempt = self._attempts.get(command.key)
+        if attempt is not None:
+            attempt.end(command.reason)
+
+    def _forget(self, command: ForgetResults) -> None:
+        self._has.spool.drop(command.results)
+        if command.remove_outputs:
+            for result in command.results:
+                self._remove_outputs(result)
+
+    async def _run(self, attempt: Attempt) -> None:
+        grant, has = attempt.grant, self._has
+        lease = Lease(job_id=attempt.key[0], token=attempt.key[1], attempt=grant.attempt)
+        report = SessionReporter(self.session, attempt.key, has.clock, self._wake.set)
+        context = JobContext(
+            lease=lease,
+            report=report,
+            library=RemoteLibrary(self._library, lease, deadline_s=has.library_deadline_s),
+            roots=has.roots,
+            children=has.children,
+        )
+        result = await has.attempts.run(attempt, context, report)
+        result.ended_at.CopyFrom(_instant(has.clock))
+        if attempt.stop in DISCARDED and result.HasField("completed"):
+            self._remove_outputs(result)
+            result.failed.CopyFrom(failed(AttemptCancelledError("Cancelled on request")))
+        elif has.clock.monotonic() - attempt.began_at > SPOOLED_AFTER_S or _published(result):
+            await self._spool(result)
+        del self._attempts[attempt.key]
+        self.session.attempt_ended(attempt.key, result)
+        self._wake.set()
+
+    async def _spool(self, result: Result) -> None:
+        try:
+            await asyncio.to_thread(self._has.spool.keep, result)
+        except OSError as error:
+            log.warning("a result could not be spooled", extra={"reason": error.strerror})
+
+    def _remove_outputs(self, result: Result) -> None:
+        """Remove what the attempt published under its own name; nobody points at it."""
+        tag = f"{result.lease.token:016x}"
+        outputs = [(one.root, one.path) for one in result.completed.library.derivatives]
+        for root, path in outputs:
+            if root and tag in path.rpartition("/")[2]:
+                self._in_background(self._remove(root, path))
+
+    async def _remove(self, root: str, path: str) -> None:
+        with suppress(AttemptError):
+            await asyncio.to_thread(self._has.roots.remove, root, path)
+
+    def _in_background(self, work: Coroutine[None, None, None]) -> None:
+        running = asyncio.create_task(work)
+        self._removals.add(running)
+        running.add_done_callback(self._removals.discard)
+
+
+def _published(result: Result) -> bool:
+    """Whether the attempt made something that others are to see."""
+    done = result.completed
+    return done.HasField("library") or bool(done.follow_ups)
+
+
+def _instant(clock: Clock) -> Timestamp:
+    now = clock.now()
+    return Timestamp(seconds=int(now.timestamp()), nanos=now.microsecond * 1000)
+
+
+def _why_ended(outcomes: Iterable[BaseException | None]) -> str:
+    """Return why a stream ended.
+
+    Raises:
+        BaseException: Not the stream ended, but our code: a fault.
+    """
+    reason = "the scheduler ended the stream"
+    for outcome in outcomes:
+        match outcome:
+            case grpc.aio.AioRpcError():
+                reason = f"{outcome.code().name}: {outcome.details()}"
+            case None | asyncio.CancelledError() | asyncio.InvalidStateError() | grpc.aio.UsageError():
+                pass
+            case _:
+                raise outcome
+    return reason

@@ -1,314 +1,389 @@
-"""A worker's side of the lease stream as a state machine: no I/O, no clock, no chance.
+"""A worker's stay with the scheduler as a state machine: what happened goes in, what to do comes out.
 
-Messages and events go in; what is to be started, stopped or forgotten comes out as commands, and what
-is to be sent is taken as one message whenever the stream can carry it. A session outlives its streams:
-``hello`` names what is still held, results are sent again until they are acknowledged, and log text
-that was not sent yet goes with the next message.
+No I/O, no clock, no chance: every method that needs the time is given it, in monotonic seconds. A
+session outlives its streams. `stream_opened` gives the first message of each, `received`, `tick` and
+the `attempt_…` methods take in what happens, `flush` gives everything there is to say as one message.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum, auto
+from math import inf
 from typing import Final
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from callsheet.v1.lease_service_pb2 import (
+    RESULT_FATE_COMMITTED,
+    RESULT_FATE_DUPLICATE,
     Grant,
     Heartbeat,
     Hello,
     LeaseRef,
-    LogChunk,
     Progress,
     Result,
-    ResultFate,
+    ResultAck,
+    Returned,
+    Revoke,
     Started,
+    Welcome,
     WorkRequest,
     WorkResponse,
 )
+from callsheet.worker.attempt_log import CHUNK_BYTES_MAX, AttemptLog, LogOutbox
+from callsheet.worker.commands import (
+    Command,
+    ForgetResults,
+    HangUp,
+    LeaseKey,
+    Leave,
+    StartAttempts,
+    StopAttempt,
+    StopReason,
+    key_of,
+)
+from callsheet.worker.pulse import Pulse
 
-Lease = tuple[str, int]
-"""Job id and fencing token."""
+REQUEST_BYTES: Final = 512 * 1024
+"""Bytes of results, and of log text, after which a message takes no more of them."""
+CHATTER_INTERVAL_S: Final = 0.25
+"""Least time between two messages that carry log text or progress of attempts that go on."""
+BACKOFF_S: Final = (0.1, 5.0)
+"""The first and the longest wait before a new stream; it doubles in between."""
+WELCOME_DEADLINE_S: Final = 10.0
+"""How long the scheduler may take to answer a hello."""
+LEAVE_GRACE_S: Final = 10.0
+"""Beyond a drain's own grace: how long attempts may take to end and results to be acknowledged."""
+ORPHAN_LIMIT_S: Final = 900.0
+"""What holds for the orphan limit until a welcome says otherwise."""
 
-#: Results in one message, so that it stays under the message limit.
-RESULTS_PER_MESSAGE_MAX: Final = 200
-
-#: Bytes of results in one message.
-RESULT_BYTES_MAX: Final = 1 << 20
-
-#: Log chunks kept while there is no stream; older ones are dropped.
-LOG_CHUNKS_MAX: Final = 1000
-
-LOGS_PER_MESSAGE_MAX: Final = 50
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StartAttempt:
-    """Run the attempt that this lease allows."""
-
-    grant: Grant
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StopAttempt:
-    """End the attempt: *cancelled* to report it so, otherwise to report nothing."""
-
-    lease: Lease
-    cancelled: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForgetResult:
-    """The result is answered: drop what was kept of it; where *stale*, also what the lease made."""
-
-    lease: Lease
-    stale: bool
+_STANDS: Final = frozenset({RESULT_FATE_COMMITTED, RESULT_FATE_DUPLICATE})
 
 
-Command = StartAttempt | StopAttempt | ForgetResult
+class Phase(Enum):
+    """Where the stay is."""
+
+    APART = auto()
+    OPENING = auto()
+    LIVE = auto()
+    LEFT = auto()
 
 
 @dataclass(slots=True, kw_only=True)
-class _Held:
-    """A lease, from its grant until its result is acknowledged."""
-
-    ended: bool = False
-    dropped: bool = False
-    """Stale: its result is not to be sent."""
-    log_sequence: int = 0
-
-
-@dataclass(slots=True, kw_only=True)
-class Rules:
-    """What the scheduler said at its welcome; until then cautious values."""
-
-    lease_ttl_s: float = 30.0
-    heartbeat_s: float = 5.0
-    orphan_limit_s: float = 900.0
+class _Attempt:
+    lease: LeaseRef
+    started_at: Timestamp
+    end_by: float
+    percent: int = 0
+    stop: StopReason | None = None
+    log: AttemptLog | None = None
 
 
-@dataclass(slots=True)
 class Session:
-    """One worker process as the scheduler knows it."""
+    """What one worker holds, owes and may ask for.
 
-    introduction: Hello
-    """Who the worker is; credit and held leases are filled in by ``hello``."""
-    rules: Rules = field(default_factory=Rules)
-    connected: bool = False
-    draining: bool = False
-    _held: dict[Lease, _Held] = field(default_factory=dict[Lease, _Held])
-    _results: dict[Lease, Result] = field(default_factory=dict[Lease, Result])
-    _unsent: list[Lease] = field(default_factory=list[Lease])
-    _started: dict[Lease, Started] = field(default_factory=dict[Lease, Started])
-    _progress: dict[Lease, int] = field(default_factory=dict[Lease, int])
-    _logs: list[LogChunk] = field(default_factory=list[LogChunk])
-    _credit: int = 0
-    _goodbye: bool = False
-    _heartbeats: dict[int, float] = field(default_factory=dict[int, float])
-    _sequence: int = 0
-    _heartbeat_due_at: float = 0.0
-    _heard_at: float | None = None
+    Holds at all times: a result is sent on every new stream until it is acknowledged; credit given
+    and not used, attempts under way and results not yet sent are together at most the slots, or no
+    credit is out; an attempt starts at most once; the log chunks of an attempt are numbered without
+    gaps and sent in order.
+    """
 
-    # ---- the stream ----
+    def __init__(self, hello: Hello, *, now: float, results: Iterable[Result] = ()) -> None:
+        """Begin apart. *hello* needs neither credit nor leases; *results* are those of the spool."""
+        self._hello = hello
+        self._slots = hello.slots
+        self.phase = Phase.APART
+        self._attempts: dict[LeaseKey, _Attempt] = {}
+        self._results: dict[LeaseKey, Result] = {key_of(result.lease): result for result in results}
+        self._newest: dict[str, int] = {}
+        self._unsaid: dict[LeaseKey, _Attempt] = {}
+        self._moved: dict[LeaseKey, _Attempt] = {}
+        self._unsent: deque[LeaseKey] = deque()
+        self._logs = LogOutbox()
+        self._credit_out = 0
+        self._failures = 0
+        self._chatter_at = now
+        self._opened_at = now
+        self._heard_at = now
+        self.pulse = Pulse(now, lease_ttl_s=WELCOME_DEADLINE_S)
+        self._orphan_limit_s = ORPHAN_LIMIT_S
+        self._drain_by: float | None = None
 
-    def hello(self) -> WorkRequest:
-        """Open a stream: return its first message. Everything not acknowledged will be sent again."""
-        self.connected = False
-        running = sum(not held.ended for held in self._held.values())
-        hello = Hello()
-        hello.CopyFrom(self.introduction)
-        hello.credit = 0 if self.draining else max(0, self.introduction.slots - running)
-        hello.held.extend(LeaseRef(job_id=lease[0], token=lease[1]) for lease in self._held)
-        self._credit = 0
-        self._unsent = list(self._results)
-        self._heartbeats.clear()
-        return WorkRequest(hello=hello)
+    @property
+    def running(self) -> int:
+        """How many attempts have not ended."""
+        return len(self._attempts)
 
-    def received(self, message: WorkResponse, now: float) -> list[Command]:
-        """Take in a message; *now* is monotonic seconds."""
+    @property
+    def undelivered(self) -> int:
+        """How many results are not acknowledged."""
+        return len(self._results)
+
+    @property
+    def connected(self) -> bool:
+        """Whether the scheduler has welcomed this worker on a stream that is open."""
+        return self.phase is Phase.LIVE
+
+    def stream_opened(self, now: float) -> WorkRequest:
+        """Return the first message of a new stream."""
+        self.phase = Phase.OPENING
+        self._opened_at = now
+        free = self._slots - len(self._attempts) - len(self._results)
+        self._credit_out = 0 if self._drain_by is not None else max(0, free)
+        request = WorkRequest(hello=self._hello)
+        hello = request.hello
+        hello.credit = self._credit_out
+        hello.held.extend(one.lease for one in self._attempts.values() if one.stop is not StopReason.STALE)
+        hello.held.extend(result.lease for result in self._results.values())
+        return request
+
+    def stream_lost(self, now: float, *, jitter: float) -> float:
+        """Return when to open the next stream; *jitter*, 0 to 1, keeps workers from doing so together."""
+        if self.phase is not Phase.LEFT:
+            self.phase = Phase.APART
+        first, longest = BACKOFF_S
+        wait_s = min(longest, first * 2.0 ** min(self._failures, 16))
+        self._failures += 1
+        return now + wait_s * (0.5 + jitter / 2)
+
+    def received(self, response: WorkResponse, now: float, at: Timestamp) -> list[Command]:
+        """Take in a message; *at* is the instant at which the attempts that it grants begin."""
         commands: list[Command] = []
-        self._heard_at = self._heard_at if self._heard_at is not None else now
-        if message.HasField("welcome"):
-            welcome = message.welcome
-            self.connected = True
-            self._heard_at = now
-            self._heartbeat_due_at = now
-            self.rules = Rules(
-                lease_ttl_s=welcome.lease_ttl.ToTimedelta().total_seconds(),
-                heartbeat_s=welcome.heartbeat_interval.ToTimedelta().total_seconds(),
-                orphan_limit_s=welcome.orphan_limit.ToTimedelta().total_seconds(),
-            )
-            for ref in welcome.stale:
-                commands += self._drop((ref.job_id, ref.token))
-        for grant in message.grants:
-            lease = (grant.lease.job_id, grant.lease.token)
-            if lease not in self._held:
-                self._held[lease] = _Held()
-                commands.append(StartAttempt(grant=grant))
-        for ack in message.result_acks:
-            commands += self._acknowledged((ack.lease.job_id, ack.lease.token), ack.fate)
-        for revoke in message.revokes:
-            lease = (revoke.lease.job_id, revoke.lease.token)
-            if revoke.cancelled:
-                if lease in self._held and not self._held[lease].ended:
-                    commands.append(StopAttempt(lease=lease, cancelled=True))
-            else:
-                commands += self._drop(lease)
-        if message.heartbeat_ack in self._heartbeats:
-            self._heard_at = self._heartbeats[message.heartbeat_ack]
-            self._heartbeats = {n: at for n, at in self._heartbeats.items() if n > message.heartbeat_ack}
+        if response.HasField("welcome"):
+            self._welcomed(response.welcome, now, commands)
+        elif self.phase is not Phase.LIVE:
+            return [HangUp(reason="the scheduler's first message was no welcome")]
+        self._heard_at = now
+        if response.heartbeat_ack and self.pulse.answered(response.heartbeat_ack):
+            self._failures = 0
+            self._logs.arrived(response.heartbeat_ack)
+        if response.result_acks:
+            self._acknowledged(response.result_acks, commands)
+        if response.grants:
+            self._granted(response.grants, now, at, commands)
+        for revoke in response.revokes:
+            self._revoked(revoke, commands)
         return commands
 
-    def lost(self) -> None:
-        """The stream is gone."""
-        self.connected = False
+    def attempt_logged(self, key: LeaseKey, text: str, stamp: str) -> bool:
+        """Add to an attempt's log; True when a chunk is full and should be sent without delay."""
+        log = self._log_of(key)
+        if log is None:
+            return False
+        log.add(text, stamp)
+        return log.waiting_bytes >= CHUNK_BYTES_MAX
 
-    def take(self, *, load: float, now: float) -> WorkRequest | None:
-        """Return everything that waits to be sent as one message, or None for nothing."""
-        if not self.connected:
+    def attempt_closed(self, key: LeaseKey, text: str, stamp: str) -> None:
+        """Add the last lines of an attempt's log; they are kept however full it is."""
+        log = self._log_of(key)
+        if log is not None:
+            log.close(text, stamp)
+
+    def attempt_progressed(self, key: LeaseKey, percent: int) -> None:
+        """Note how far an attempt is; going back has no effect."""
+        attempt = self._attempts.get(key)
+        if attempt is not None and percent > attempt.percent and attempt.stop is not StopReason.STALE:
+            attempt.percent = min(percent, 100)
+            self._moved[key] = attempt
+
+    def attempt_ended(self, key: LeaseKey, result: Result | None) -> None:
+        """Note that an attempt is over; with None, or where its lease is stale, nothing is reported."""
+        attempt = self._attempts.pop(key)
+        if self._newest.get(key[0]) == key[1]:
+            del self._newest[key[0]]
+        self._unsaid.pop(key, None)
+        self._moved.pop(key, None)
+        if result is None or attempt.stop is StopReason.STALE:
+            self._logs.drop(key)
+            return
+        self._logs.ended(key)
+        self._owe(result)
+
+    def tick(self, now: float) -> list[Command]:
+        """Do what time brings; call it several times a second."""
+        commands: list[Command] = []
+        if self.phase is Phase.OPENING and now - self._opened_at > WELCOME_DEADLINE_S:
+            commands.append(HangUp(reason="the scheduler did not answer the hello"))
+        if self.phase is Phase.LIVE and now > self.pulse.lease_until:
+            commands.append(HangUp(reason="the scheduler did not answer heartbeats"))
+        silent = now - self._heard_at >= self._orphan_limit_s
+        drained = self._drain_by is not None and now >= self._drain_by
+        for key, attempt in self._attempts.items():
+            if silent:
+                self._stop(key, attempt, StopReason.SILENCE, commands)
+            elif drained:
+                self._stop(key, attempt, StopReason.DRAIN, commands)
+            elif now >= attempt.end_by:
+                self._stop(key, attempt, StopReason.RUN_LIMIT, commands)
+        if self._may_leave(now):
+            self.phase = Phase.LEFT
+            commands.append(Leave(undelivered=len(self._results)))
+        return commands
+
+    def drain(self, now: float, *, grace_s: float) -> None:
+        """Take no new lease; what runs may go on for *grace_s* and is then handed back."""
+        self._drain_by = now + grace_s
+
+    def flush(self, now: float, *, load: float) -> WorkRequest | None:
+        """Return what there is to say in one message, or None.
+
+        Call it again until it returns None: what does not fit goes with the next message. A message
+        with the goodbye is the last one.
+        """
+        if self.phase is not Phase.LIVE:
             return None
-        results = self._take_results()
-        message = WorkRequest(
-            credit=self._credit,
-            started=self._started.values(),
-            progress=[
-                Progress(lease=LeaseRef(job_id=lease[0], token=lease[1]), percent=percent)
-                for lease, percent in self._progress.items()
-            ],
-            logs=self._logs[:LOGS_PER_MESSAGE_MAX],
-            results=results,
+        request = WorkRequest()
+        if self._unsaid:
+            request.started.extend(
+                [Started(lease=one.lease, started_at=one.started_at) for one in self._unsaid.values()]
+            )
+            self._unsaid.clear()
+        if now >= self._chatter_at and (self._moved or self._logs.has_talk):
+            self._add_chatter(request, now)
+        if self._logs.has_due:
+            request.logs.extend(self._logs.take(REQUEST_BYTES, self.pulse.next_sequence))
+        if self._unsent and not self._logs.has_due:
+            self._add_results(request)
+        if self.pulse.due(now):
+            beat = Heartbeat(sequence=self.pulse.beat(now), running=len(self._attempts), load=load)
+            request.heartbeat.CopyFrom(beat)
+        if self._drain_by is None:
+            self._add_credit(request)
+        elif not (self._attempts or self._results or self._logs.has_due):
+            request.goodbye = True
+            self.phase = Phase.LEFT
+        return request if request.ByteSize() else None
+
+    def _welcomed(self, welcome: Welcome, now: float, commands: list[Command]) -> None:
+        self.phase = Phase.LIVE
+        self._orphan_limit_s = welcome.orphan_limit.ToMilliseconds() / 1000
+        self.pulse.begin(
+            now,
+            opened_at=self._opened_at,
+            interval_s=welcome.heartbeat_interval.ToMilliseconds() / 1000,
+            lease_ttl_s=welcome.lease_ttl.ToMilliseconds() / 1000,
         )
-        due = now >= self._heartbeat_due_at
-        if due:
-            message.heartbeat.CopyFrom(self._beat(load, now))
-        if self._goodbye and not self._held:
-            message.goodbye = True
-        empty = not (due or self._credit or self._started or self._progress or self._logs or results)
-        self._credit = 0
-        self._started.clear()
-        self._progress.clear()
-        del self._logs[:LOGS_PER_MESSAGE_MAX]
-        return None if empty and not message.goodbye else message
+        for lease in welcome.stale:
+            self._stale(key_of(lease), commands)
+        self._unsaid = {key: one for key, one in self._attempts.items() if one.stop is not StopReason.STALE}
+        self._moved = {key: one for key, one in self._unsaid.items() if one.percent}
+        self._unsent = deque(self._results)
+        self._logs.again()
 
-    @property
-    def more(self) -> bool:
-        """Whether ``take`` would return another full message."""
-        return self.connected and bool(self._unsent or self._logs)
+    def _granted(self, grants: Iterable[Grant], now: float, at: Timestamp, commands: list[Command]) -> None:
+        started: list[Grant] = []
+        for grant in grants:
+            self._credit_out = max(0, self._credit_out - 1)
+            lease = grant.lease
+            key = lease.job_id, lease.token
+            if key in self._attempts or key in self._results:
+                continue
+            if self._drain_by is not None:
+                self._owe(_returned(lease, "The worker is shutting down", at))
+            elif len(self._attempts) >= self._slots:
+                self._owe(_returned(lease, f"All {self._slots} slots of the worker are taken", at))
+            else:
+                self._supersede(key, commands)
+                attempt = _Attempt(lease=lease, started_at=at, end_by=now + (grant.run_limit_s or inf))
+                self._attempts[key] = self._unsaid[key] = attempt
+                started.append(grant)
+        if started:
+            commands.append(StartAttempts(grants=started))
 
-    # ---- attempts ----
+    def _supersede(self, key: LeaseKey, commands: list[Command]) -> None:
+        """An older attempt of the same job that is still under way has lost its lease."""
+        older = self._newest.get(key[0])
+        if older is not None:
+            self._stale((key[0], older), commands)
+        self._newest[key[0]] = key[1]
 
-    def restore(self, results: Iterable[Result]) -> None:
-        """Take over results that an earlier run of this worker could not deliver."""
-        for result in results:
-            lease = (result.lease.job_id, result.lease.token)
-            self._held[lease] = _Held(ended=True)
-            self._results[lease] = result
-
-    def started(self, lease: Lease, started: Started) -> None:
-        """An attempt began."""
-        if lease in self._held:
-            self._started[lease] = started
-
-    def progressed(self, lease: Lease, percent: int) -> None:
-        """An attempt is so far."""
-        held = self._held.get(lease)
-        if held is not None and not held.ended:
-            self._progress[lease] = max(percent, self._progress.get(lease, 0))
-
-    def logged(self, lease: Lease, text: str) -> None:
-        """An attempt has something to say; *text* is complete lines."""
-        held = self._held.get(lease)
-        if held is None or held.dropped:
+    def _revoked(self, revoke: Revoke, commands: list[Command]) -> None:
+        key = key_of(revoke.lease)
+        if not revoke.cancelled:
+            self._stale(key, commands)
             return
-        held.log_sequence += 1
-        ref = LeaseRef(job_id=lease[0], token=lease[1])
-        self._logs.append(LogChunk(lease=ref, sequence=held.log_sequence, text=text))
-        if len(self._logs) > LOG_CHUNKS_MAX and not self.connected:
-            del self._logs[0]
+        attempt = self._attempts.get(key)
+        if attempt is not None:
+            self._stop(key, attempt, StopReason.CANCELLED, commands)
 
-    def ended(self, lease: Lease, result: Result | None) -> None:
-        """An attempt is over; None where there is nothing to report, because the lease was stale."""
-        held = self._held.get(lease)
-        if held is None or held.ended:
-            return
-        held.ended = True
-        if not self.draining:
-            self._credit += 1
-        self._progress.pop(lease, None)
-        if result is None or held.dropped:
-            del self._held[lease]
-            self._started.pop(lease, None)
-            return
-        if result.HasField("started_at"):
-            self._started.pop(lease, None)
-        self._results[lease] = result
-        self._unsent.append(lease)
+    def _stale(self, key: LeaseKey, commands: list[Command]) -> None:
+        attempt = self._attempts.get(key)
+        if attempt is not None:
+            self._stop(key, attempt, StopReason.STALE, commands)
+            self._unsaid.pop(key, None)
+            self._moved.pop(key, None)
+            self._logs.drop(key)
+        result = self._results.pop(key, None)
+        if result is not None:
+            commands.append(ForgetResults(results=[result], remove_outputs=True))
 
-    # ---- time and leaving ----
+    def _stop(self, key: LeaseKey, attempt: _Attempt, reason: StopReason, commands: list[Command]) -> None:
+        """Stop an attempt, once; that its lease is stale outweighs an earlier reason."""
+        if attempt.stop is None or (reason is StopReason.STALE and attempt.stop is not reason):
+            attempt.stop = reason
+            commands.append(StopAttempt(key=key, reason=reason))
 
-    def next_beat_at(self) -> float:
-        """Return when the next heartbeat is due, in monotonic seconds."""
-        return self._heartbeat_due_at
-
-    def is_abandoned(self, now: float) -> bool:
-        """Return whether the scheduler has been silent for longer than attempts may go on."""
-        return self._heard_at is not None and now - self._heard_at > self.rules.orphan_limit_s
-
-    def running(self) -> list[Lease]:
-        """Return the leases whose attempts are not over."""
-        return [lease for lease, held in self._held.items() if not held.ended]
-
-    def live_tokens(self) -> Sequence[int]:
-        """Return the fencing tokens of all leases that are held or wait for an answer."""
-        return [lease[1] for lease in self._held]
-
-    def drain(self) -> None:
-        """Take no new lease."""
-        self.draining = True
-        self._credit = 0
-
-    def leave(self) -> None:
-        """Say goodbye as soon as everything is answered."""
-        self.draining = True
-        self._goodbye = True
-
-    @property
-    def idle(self) -> bool:
-        """Whether nothing runs and nothing waits for an answer."""
-        return not self._held
-
-    # ---- inside ----
-
-    def _take_results(self) -> list[Result]:
-        taken: list[Result] = []
-        size = 0
-        while self._unsent and len(taken) < RESULTS_PER_MESSAGE_MAX:
-            result = self._results.get(self._unsent[0])
-            size += 0 if result is None else result.ByteSize()
-            if taken and size > RESULT_BYTES_MAX:
-                break
-            self._unsent.pop(0)
+    def _acknowledged(self, acks: Iterable[ResultAck], commands: list[Command]) -> None:
+        stand: list[Result] = []
+        fall: list[Result] = []
+        for ack in acks:
+            lease = ack.lease
+            result = self._results.pop((lease.job_id, lease.token), None)
             if result is not None:
-                taken.append(result)
-        return taken
+                (stand if ack.fate in _STANDS else fall).append(result)
+        if stand:
+            commands.append(ForgetResults(results=stand, remove_outputs=False))
+        if fall:
+            commands.append(ForgetResults(results=fall, remove_outputs=True))
 
-    def _beat(self, load: float, now: float) -> Heartbeat:
-        self._sequence += 1
-        self._heartbeats[self._sequence] = now
-        self._heartbeat_due_at = now + self.rules.heartbeat_s
-        running = sum(not held.ended for held in self._held.values())
-        return Heartbeat(sequence=self._sequence, running=running, load=load)
+    def _owe(self, result: Result) -> None:
+        key = key_of(result.lease)
+        self._results[key] = result
+        if self.phase is Phase.LIVE:
+            self._unsent.append(key)
 
-    def _acknowledged(self, lease: Lease, fate: int) -> list[Command]:
-        if self._held.pop(lease, None) is None:
-            return []
-        self._results.pop(lease, None)
-        return [ForgetResult(lease=lease, stale=fate == ResultFate.RESULT_FATE_STALE)]
+    def _log_of(self, key: LeaseKey) -> AttemptLog | None:
+        attempt = self._attempts.get(key)
+        if attempt is None or attempt.stop is StopReason.STALE:
+            return None
+        if attempt.log is None:
+            attempt.log = AttemptLog(attempt.lease)
+        self._logs.talks(key, attempt.log)
+        return attempt.log
 
-    def _drop(self, lease: Lease) -> list[Command]:
-        held = self._held.get(lease)
-        if held is None:
-            return []
-        if held.ended:
-            del self._held[lease]
-            self._results.pop(lease, None)
-            return [ForgetResult(lease=lease, stale=True)]
-        held.dropped = True
-        return [StopAttempt(lease=lease, cancelled=False)]
+    def _add_chatter(self, request: WorkRequest, now: float) -> None:
+        """Add progress, and let what attempts under way have logged go with this message."""
+        self._chatter_at = now + CHATTER_INTERVAL_S
+        request.progress.extend(
+            [Progress(lease=one.lease, percent=one.percent) for one in self._moved.values()]
+        )
+        self._moved.clear()
+        self._logs.due()
+
+    def _add_results(self, request: WorkRequest) -> None:
+        room_bytes = REQUEST_BYTES
+        going: list[Result] = []
+        while self._unsent and room_bytes > 0:
+            result = self._results.get(self._unsent.popleft())
+            if result is not None:
+                going.append(result)
+                room_bytes -= result.ByteSize()
+        request.results.extend(going)
+
+    def _add_credit(self, request: WorkRequest) -> None:
+        free = self._slots - len(self._attempts) - len(self._unsent) - self._credit_out
+        if free > 0:
+            request.credit = free
+            self._credit_out += free
+
+    def _may_leave(self, now: float) -> bool:
+        """Whether to end without a goodbye: apart with nothing to deliver, or out of time."""
+        if self._drain_by is None or self.phase is Phase.LEFT:
+            return False
+        idle = not self._attempts and not self._results
+        return (idle and self.phase is Phase.APART) or now >= self._drain_by + LEAVE_GRACE_S
+
+
+def _returned(lease: LeaseRef, reason: str, at: Timestamp) -> Result:
+    return Result(lease=lease, ended_at=at, returned=Returned(reason=reason))

@@ -1,0 +1,67 @@
+"""What a session tells the runtime to do."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TypeAlias
+
+from callsheet.v1.lease_service_pb2 import Grant, LeaseRef, Result
+
+LeaseKey: TypeAlias = tuple[str, int]
+"""Job id and fencing token: a lease as a value that can be compared."""
+
+
+def key_of(lease: LeaseRef) -> LeaseKey:
+    """Return the key of *lease*."""
+    return lease.job_id, lease.token
+
+
+class StopReason(Enum):
+    """Why an attempt has to end before it is done."""
+
+    CANCELLED = auto()
+    STALE = auto()
+    SILENCE = auto()
+    RUN_LIMIT = auto()
+    DRAIN = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartAttempts:
+    """Begin these attempts now."""
+
+    grants: Sequence[Grant]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopAttempt:
+    """End this attempt; said once for each."""
+
+    key: LeaseKey
+    reason: StopReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForgetResults:
+    """These are settled: remove them from the spool, and where asked what the attempts published."""
+
+    results: Sequence[Result]
+    remove_outputs: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HangUp:
+    """The stream is of no use: close it, then report it lost."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leave:
+    """Nothing is left to do, or the time for it is over: end."""
+
+    undelivered: int
+    """Results that the scheduler has not acknowledged."""
+
+
+Command: TypeAlias = StartAttempts | StopAttempt | ForgetResults | HangUp | Leave

@@ -1,0 +1,103 @@
+"""What is reported of an attempt's end: pure, from what a processor returned or raised."""
+
+import asyncio
+import errno
+import traceback
+from typing import Final
+
+from pydantic import ValidationError
+from pydantic_core import to_json
+
+from callsheet.errors import (
+    AttemptCancelledError,
+    AttemptError,
+    BadInputError,
+    CapacityError,
+    OverloadedError,
+    TransientError,
+    UnavailableError,
+)
+from callsheet.v1.job_pb2 import FailureKind
+from callsheet.v1.lease_service_pb2 import Completed, Failed
+from callsheet.v1.library_service_pb2 import LibraryChanges
+from callsheet.worker.processor import Outcome
+
+RESULT_BYTES_MAX: Final = 64 * 1024
+"""Bytes of a job's result as JSON."""
+FOLLOW_UPS_MAX: Final = 1000
+"""Jobs that one attempt may submit."""
+COMPLETED_BYTES_MAX: Final = 2 * 1024 * 1024
+"""Bytes of everything that a completed attempt reports."""
+REASON_CHARS_MAX: Final = 1000
+"""Characters of a failure's reason."""
+TRACE_CHARS_MAX: Final = 4000
+"""Characters of a stack trace in the log; the end is kept."""
+
+_OUT_OF_ROOM: Final = {errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
+_NOTHING: Final = Outcome()
+
+
+def completed(outcome: Outcome) -> Completed:
+    """Return an outcome as a message.
+
+    Raises:
+        AttemptError: It is larger than can be reported; a fault of the processor.
+    """
+    if outcome == _NOTHING:
+        return Completed(result_json="{}")
+    text = to_json(dict(outcome.result))
+    if len(text) > RESULT_BYTES_MAX:
+        raise AttemptError(f"the result has {len(text):,} bytes as JSON; the limit is {RESULT_BYTES_MAX:,}")
+    if len(outcome.follow_ups) > FOLLOW_UPS_MAX:
+        raise AttemptError(f"{len(outcome.follow_ups):,} follow-up jobs; the limit is {FOLLOW_UPS_MAX:,}")
+    message = Completed(result_json=text.decode(), follow_ups=outcome.follow_ups)
+    if outcome.items or outcome.derivatives or outcome.broken:
+        changes = LibraryChanges(items=outcome.items, derivatives=outcome.derivatives, broken=outcome.broken)
+        message.library.CopyFrom(changes)
+    if message.ByteSize() > COMPLETED_BYTES_MAX:
+        raise AttemptError(
+            f"the report has {message.ByteSize():,} bytes; the limit is {COMPLETED_BYTES_MAX:,}"
+        )
+    return message
+
+
+def failed(error: AttemptError) -> Failed:
+    """Return a failure as a message."""
+    return Failed(
+        kind=FailureKind.Value(f"FAILURE_KIND_{error.kind}"),
+        reason=error.message.encode("utf-8", "replace").decode()[:REASON_CHARS_MAX],
+    )
+
+
+def as_attempt_error(error: BaseException) -> AttemptError:
+    """Return the failure that an exception which ended an attempt stands for."""
+    match error:
+        case AttemptError():
+            return error
+        case asyncio.CancelledError():
+            return AttemptError("the processor cancelled itself")
+        case UnavailableError() | OverloadedError():
+            return TransientError(error.message)
+        case MemoryError():
+            return CapacityError("out of memory; lower the worker's slots or give its host more")
+        case OSError(errno=number) if number in _OUT_OF_ROOM:
+            return CapacityError(f"{error.strerror}; make room on the worker's host")
+        case _:
+            return AttemptError(f"{type(error).__name__}: {error}")
+
+
+def bad_params(error: ValidationError) -> BadInputError:
+    """Return the failure that parameters which the job type refuses stand for."""
+    problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    where = ".".join(str(part) for part in problem["loc"]) or "params"
+    return BadInputError(f"parameter {where}: {problem['msg']}; correct it and submit the job again")
+
+
+def last_words(error: AttemptError, cause: BaseException) -> str:
+    """Return what the log of a failed attempt ends with; a fault of the code leaves its trace."""
+    if isinstance(error, AttemptCancelledError):
+        return f"--- CANCELLED ---\n{error.message}"
+    trace = ""
+    if type(error) is AttemptError:
+        trace = "".join(traceback.format_exception(cause))[-TRACE_CHARS_MAX:]
+    return f"{trace}--- ERROR ---\n{error.message}"
