@@ -266,6 +266,9 @@ class ChildPool:
         except OSError as error:
             ours.close()
             raise TransientError(f"a decoder could not be started: {error.strerror}") from error
+        except BaseException:
+            ours.close()
+            raise
         finally:
             theirs.close()
         child = _Child(process, ours)

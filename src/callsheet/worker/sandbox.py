@@ -4,6 +4,7 @@ Needs the standard library alone, so that a launcher can use it before anything 
 """
 
 import ctypes
+import math
 import os
 import resource
 import signal
@@ -107,7 +108,7 @@ def confine(limits: SandboxLimits, rights: Rights) -> list[str]:
 def allow_cpu(cpu_s: int) -> None:
     """Allow so much more CPU time, in seconds; what was used so far does not count. More ends the process."""
     used = resource.getrusage(resource.RUSAGE_SELF)
-    soft = int(used.ru_utime + used.ru_stime) + cpu_s + 1
+    soft = math.ceil(used.ru_utime + used.ru_stime) + cpu_s
     resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.RLIM_INFINITY))
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from callsheet.media.recipes import THUMBNAIL_RECIPE
-from callsheet.v1.library_service_pb2 import Item, ItemState
+from callsheet.v1.library_service_pb2 import Item, ItemFacts, ItemState
 from callsheet.worker.library import FoundFile
 from callsheet_cpu_worker.pictures import has_current
 
@@ -17,6 +17,11 @@ JOB_LIMIT: Final = 1_000
 """Follow-up jobs of one scan."""
 ID_LIMIT: Final = 16_000
 """Items of all follow-ups of one scan: their ids have to fit the one message that ends it."""
+
+ROW_LIMIT: Final = 1_000
+"""Rows of one write."""
+ROW_BYTES: Final = 768 * 1024
+"""Bytes of the rows of one write, which has to fit one message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +59,16 @@ def plan(
         if item.facts.state != ItemState.ITEM_STATE_MISSING and not _below_any(path, unseen)
     ]
     return ScanPlan(to_probe=to_probe, unchanged=unchanged, vanished=vanished)
+
+
+def one_write(rows: Sequence[ItemFacts]) -> int:
+    """Return how many of the first rows go into one write: as many as fit, and at least one."""
+    size = 0
+    for count, row in enumerate(rows[:ROW_LIMIT]):
+        size += row.ByteSize() + 8
+        if size > ROW_BYTES:
+            return max(1, count)
+    return min(len(rows), ROW_LIMIT)
 
 
 def lacks_thumbnail(item: Item) -> bool:

@@ -60,6 +60,8 @@ def _read(
 ) -> None:
     if family is not None and family in kinds.PICTURES:
         with still.opened_picture(source, family, arguments.limits) as image:
+            image.verify()  # checksums, where the format has them
+        with still.opened_picture(source, family, arguments.limits) as image:
             still.pixels(image, family, image.size)
             seen.frames += 1
     elif family is Family.PDF:

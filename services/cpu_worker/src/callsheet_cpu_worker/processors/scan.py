@@ -17,10 +17,8 @@ from callsheet.worker.context import JobContext
 from callsheet.worker.library import FoundFile, PassedOver, VanishedError
 from callsheet.worker.processor import Outcome, Processor
 from callsheet_cpu_worker.probing import item_row, probe_file
-from callsheet_cpu_worker.scan_plan import ID_LIMIT, ScanPlan, batches, lacks_thumbnail, plan
+from callsheet_cpu_worker.scan_plan import ID_LIMIT, ROW_LIMIT, ScanPlan, batches, lacks_thumbnail, one_write, plan
 
-UPSERT_LIMIT: Final = 1_000
-"""Rows of one write."""
 FLUSH_INTERVAL_S: Final = 2.0
 """How long a row may wait to be written."""
 LOGGED_FAULTS: Final = 500
@@ -179,7 +177,7 @@ async def _look_at_some(scan: _Scan, remaining: Iterator[FoundFile], total: int)
         await _look_at(scan, file.path)
         scan.done += 1
         scan.context.report.progress(scan.done * 100 // total)
-        if len(scan.pending) >= UPSERT_LIMIT:
+        if len(scan.pending) >= ROW_LIMIT:
             await _write(scan)
 
 
@@ -223,7 +221,8 @@ async def _write_now_and_then(scan: _Scan) -> None:
 async def _write(scan: _Scan) -> None:
     async with scan.writing:
         while scan.pending:
-            batch, scan.pending = scan.pending[:UPSERT_LIMIT], scan.pending[UPSERT_LIMIT:]
+            count = one_write(scan.pending)
+            batch, scan.pending = scan.pending[:count], scan.pending[count:]
             ids = await scan.context.library.upsert(batch)
             for row, item_id in zip(batch, ids, strict=True):
                 known = scan.known.get(row.path)
@@ -237,8 +236,8 @@ def _needs_pictures(known: Item, row: ItemFacts) -> bool:
 
 async def _forget(scan: _Scan, vanished: Sequence[Item]) -> None:
     scan.gone += [item.id for item in vanished]
-    for start in range(0, len(scan.gone), UPSERT_LIMIT):
-        await scan.context.library.upsert([], missing_ids=scan.gone[start : start + UPSERT_LIMIT])
+    for start in range(0, len(scan.gone), ROW_LIMIT):
+        await scan.context.library.upsert([], missing_ids=scan.gone[start : start + ROW_LIMIT])
 
 
 def _outcome(scan: _Scan, planned: ScanPlan, found: int) -> Outcome:

@@ -1,0 +1,129 @@
+"""An attempt seen from a processor: real roots, real children, and a library that fits in a test."""
+
+import uuid
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from callsheet.service.settings import RootSettings
+from callsheet.v1.library_service_pb2 import Derivative, Item, ItemFacts, ItemState
+from callsheet.worker.context import JobContext, Lease
+from callsheet.worker.library import Roots
+from callsheet.worker.processes import ChildPool
+from callsheet.worker.processor import Outcome
+
+
+@dataclass(slots=True)
+class Diary:
+    """What an attempt reported."""
+
+    lines: list[str] = field(default_factory=list[str])
+    percents: list[int] = field(default_factory=list[int])
+
+    def log(self, text: str) -> None:
+        self.lines.append(text)
+
+    def progress(self, percent: int) -> None:
+        self.percents.append(percent)
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+
+@dataclass(slots=True)
+class Shelf:
+    """The protocol of the library over a dictionary; takes outcomes in as the scheduler would."""
+
+    rows: dict[str, Item] = field(default_factory=dict[str, Item])
+    writes: list[int] = field(default_factory=list[int])
+
+    async def items(self, ids: Sequence[str]) -> list[Item]:
+        return [self.rows[one] for one in ids if one in self.rows]
+
+    async def items_below(self, root: str, folder: str) -> list[Item]:
+        return [
+            item
+            for item in self.rows.values()
+            if item.facts.root == root and (not folder or item.facts.path.startswith(f"{folder}/"))
+        ]
+
+    async def upsert(self, items: Sequence[ItemFacts], *, missing_ids: Sequence[str] = ()) -> list[str]:
+        for one in missing_ids:
+            self.rows[one].facts.state = ItemState.ITEM_STATE_MISSING
+        self.writes.append(len(items))
+        return [self._put(facts) for facts in items]
+
+    def take(self, outcome: Outcome) -> None:
+        """Write what an outcome says."""
+        for facts in outcome.items:
+            self._put(facts)
+        for derivative in outcome.derivatives:
+            self.rows[derivative.item_id].derivatives.append(Derivative(facts=derivative))
+        for broken in outcome.broken:
+            facts = self.rows[broken.item_id].facts
+            facts.state, facts.reason = ItemState.ITEM_STATE_BROKEN, broken.reason
+
+    def at(self, path: str) -> Item:
+        """Return the item with that path."""
+        return next(item for item in self.rows.values() if item.facts.path == path)
+
+    @property
+    def paths(self) -> list[str]:
+        return sorted(item.facts.path for item in self.rows.values())
+
+    def _put(self, facts: ItemFacts) -> str:
+        same = (item for item in self.rows.values() if item.facts.path == facts.path)
+        item = next((one for one in same if one.facts.root == facts.root), None)
+        if item is None:
+            item = Item(id=str(uuid.uuid4()))
+            self.rows[item.id] = item
+        if item.facts.identity != facts.identity:
+            del item.derivatives[:]
+        item.facts.CopyFrom(facts)
+        return item.id
+
+
+@dataclass(slots=True)
+class Desk:
+    """A place to run attempts at."""
+
+    roots: Roots
+    children: ChildPool
+    library: Shelf
+    derivatives: Path
+    diary: Diary = field(default_factory=Diary)
+    token: int = 0
+
+    def context(self) -> JobContext:
+        """Return a new attempt's context, under a new lease."""
+        self.token += 1
+        self.diary = Diary()
+        return JobContext(
+            lease=Lease(job_id="job-1", token=self.token, attempt=1),
+            report=self.diary,
+            library=self.library,
+            roots=self.roots,
+            children=self.children,
+        )
+
+    def files(self) -> list[str]:
+        """Return the published files, relative to the derivatives' root."""
+        return sorted(
+            str(one.relative_to(self.derivatives)) for one in self.derivatives.rglob("*") if one.is_file()
+        )
+
+
+@asynccontextmanager
+async def desk(tmp_path: Path, media: Path | None = None, *, size: int = 1) -> AsyncIterator[Desk]:
+    """Give a desk over a read-only library folder and a writable one for derivatives."""
+    library, derivatives = media or tmp_path / "library", tmp_path / "derivatives"
+    library.mkdir(exist_ok=True)
+    derivatives.mkdir(exist_ok=True)
+    settings: Mapping[str, RootSettings] = {
+        "library": RootSettings(path=library),
+        "derivatives": RootSettings(path=derivatives, writable=True),
+    }
+    async with ChildPool(size=size) as children:
+        yield Desk(roots=Roots(settings), children=children, library=Shelf(), derivatives=derivatives)

@@ -1,0 +1,233 @@
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import uvloop
+
+from callsheet.errors import BadInputError, CapacityError, TransientError
+from callsheet.media.facts import MediaLimits
+from callsheet.worker.decode.works import CHECK, PROBE, CheckArguments, ProbeArguments
+from callsheet.worker.processes import ChildFaultError, ChildPool, death
+from callsheet.worker.sandbox import SandboxLimits
+from callsheet.worker.work import Work
+from tests.support.media import ffmpeg, quadrants, video
+
+PROBE_IT = ProbeArguments(name_promises_media=True)
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[ChildPool]:
+    async with ChildPool(size=1) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def long_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("long") / "long.mkv"
+    video(path, seconds=60, size="640x360")
+    return path
+
+
+def children_of_this_process() -> set[int]:
+    """Return the pids of decode children that are alive."""
+    found: set[int] = set()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                command = (entry / "cmdline").read_bytes()
+            except (OSError, IndexError):
+                continue
+            if parent == os.getpid() and b"callsheet.worker.child" in command:
+                found.add(int(entry.name))
+    return found
+
+
+async def probe(pool: ChildPool, path: Path) -> str:
+    with path.open("rb") as file:
+        answer = await pool.run(PROBE, PROBE_IT, descriptors=[file.fileno()], deadline_s=30)
+    return answer.value.facts.format if answer.value.facts else str(answer.value.fault)
+
+
+async def decode_all(pool: ChildPool, path: Path, deadline_s: float = 60, cpu_s: int | None = None) -> int:
+    with path.open("rb") as file:
+        answer = await pool.run(
+            CHECK,
+            CheckArguments(depth="decode"),
+            descriptors=[file.fileno()],
+            deadline_s=deadline_s,
+            cpu_s=cpu_s,
+        )
+    return answer.value.frames
+
+
+async def test_child_decodes_what_it_is_handed(pool: ChildPool, tmp_path: Path) -> None:
+    quadrants().save(tmp_path / "a.png")
+    assert await probe(pool, tmp_path / "a.png") == "PNG"
+    assert "rlimits" in pool.strength
+
+
+async def test_one_child_serves_many_calls_and_is_replaced_after_its_share(tmp_path: Path) -> None:
+    quadrants().save(tmp_path / "a.png")
+    async with ChildPool(size=1, limits=SandboxLimits(jobs_per_child=2)) as pool:
+        served: list[set[int]] = []
+        for _ in range(4):
+            assert await probe(pool, tmp_path / "a.png") == "PNG"
+            served.append(children_of_this_process())
+        assert served[0] & served[1]
+        assert not served[0] & served[3]
+
+
+async def killed(pool: ChildPool, path: Path, number: signal.Signals) -> None:
+    """Have a child decode a video and send it a signal when it is in the middle."""
+    await probe(pool, path)
+    (pid,) = children_of_this_process()
+    before = cpu_ticks(pid)
+    running = asyncio.create_task(decode_all(pool, path))
+    while cpu_ticks(pid) < before + 5 and not running.done():
+        await asyncio.sleep(0.01)
+    os.kill(pid, number)
+    await running
+
+
+def cpu_ticks(pid: int) -> int:
+    """Return the CPU time that a process has used, in hundredths of a second."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11])
+
+
+async def test_child_killed_from_outside_is_a_want_of_capacity_and_is_replaced(
+    pool: ChildPool, long_video: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(CapacityError, match="SIGKILL"):
+        await killed(pool, long_video, signal.SIGKILL)
+    quadrants().save(tmp_path / "a.png")
+    assert await probe(pool, tmp_path / "a.png") == "PNG"
+
+
+async def test_content_that_brings_a_decoder_down_is_bad_input(pool: ChildPool, long_video: Path) -> None:
+    with pytest.raises(BadInputError, match="SIGSEGV"):
+        await killed(pool, long_video, signal.SIGSEGV)
+
+
+async def test_deadline_ends_the_child(pool: ChildPool, long_video: Path) -> None:
+    pid = await busy_with_nothing(pool, long_video)
+    with pytest.raises(TransientError, match=r"longer than 0\.3 s"):
+        await decode_all(pool, long_video, deadline_s=0.3)
+    await gone(pid)
+
+
+async def busy_with_nothing(pool: ChildPool, path: Path) -> int:
+    await probe(pool, path)
+    return next(iter(children_of_this_process()))
+
+
+async def gone(pid: int) -> None:
+    while pid in children_of_this_process():
+        await asyncio.sleep(0.02)
+
+
+async def test_cancelled_call_ends_its_child(pool: ChildPool, long_video: Path) -> None:
+    pid = await busy_with_nothing(pool, long_video)
+    running = asyncio.create_task(decode_all(pool, long_video))
+    await asyncio.sleep(0.2)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    await gone(pid)
+    assert await probe(pool, long_video) == "matroska"
+
+
+async def test_decoder_that_needs_too_much_cpu_time_is_bad_input(pool: ChildPool, tmp_path: Path) -> None:
+    short, slow = tmp_path / "short.mkv", tmp_path / "slow.mkv"
+    video(short, seconds=4, size="1280x720")
+    ffmpeg("-stream_loop", "99", "-i", str(short), "-c", "copy", str(slow))
+    with pytest.raises(BadInputError, match="CPU time"):
+        await decode_all(pool, slow, cpu_s=1)
+
+
+async def test_no_child_is_left_when_the_pool_closes(long_video: Path) -> None:
+    async with ChildPool(size=2) as pool:
+        running = asyncio.create_task(decode_all(pool, long_video))
+        await probe(pool, long_video)
+        assert len(children_of_this_process()) == 2
+        running.cancel()
+    assert children_of_this_process() == set()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+async def test_pool_closed_while_its_children_start_leaves_none() -> None:
+    async with ChildPool(size=2):
+        pass
+    assert children_of_this_process() == set()
+
+
+def test_children_die_with_a_worker_that_is_killed(tmp_path: Path) -> None:
+    async def scene() -> None:
+        code = (
+            "import asyncio\n"
+            "from callsheet.worker.processes import ChildPool\n"
+            "from callsheet.worker.decode.works import PROBE, ProbeArguments\n"
+            "async def main():\n"
+            "    async with ChildPool(size=1) as pool:\n"
+            "        await pool.run(PROBE, ProbeArguments(name_promises_media=True),"
+            " descriptors=[0], deadline_s=30)\n"
+            "        print([c.process.pid for c in pool._children][0], flush=True)\n"
+            "        await asyncio.Event().wait()\n"
+            "asyncio.run(main())\n"
+        )
+        with (tmp_path / "empty").open("w+b") as empty:
+            worker = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", code, stdin=empty, stdout=asyncio.subprocess.PIPE
+            )
+        assert worker.stdout is not None
+        pid = int(await worker.stdout.readline())
+        worker.kill()
+        await worker.wait()
+        while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]:
+            await asyncio.sleep(0.02)
+
+    asyncio.run(asyncio.wait_for(scene(), 30))
+
+
+async def test_fault_of_our_own_is_told_from_a_fault_of_the_file(pool: ChildPool) -> None:
+    wrong = Work("callsheet.worker.decode.probe:probe", ProbeArguments, MediaLimits)
+    with pytest.raises(ChildFaultError, match="IndexError"):
+        await pool.run(wrong, PROBE_IT, deadline_s=30)
+    with open(os.devnull, "rb") as nothing:  # noqa: ASYNC230, PTH123
+        answer = await pool.run(PROBE, PROBE_IT, descriptors=[nothing.fileno()], deadline_s=30)
+    assert answer.value.fault is not None
+
+
+async def test_descriptors_do_not_pile_up(pool: ChildPool, tmp_path: Path) -> None:
+    quadrants().save(tmp_path / "a.png")
+    await probe(pool, tmp_path / "a.png")
+    child = next(iter(children_of_this_process()))
+    ours = len(os.listdir("/proc/self/fd"))
+    theirs = len(os.listdir(f"/proc/{child}/fd"))
+    for _ in range(20):
+        await probe(pool, tmp_path / "a.png")
+    assert len(os.listdir("/proc/self/fd")) == ours
+    assert len(os.listdir(f"/proc/{child}/fd")) == theirs
+
+
+def test_pool_works_on_the_loop_that_services_use(tmp_path: Path) -> None:
+    quadrants().save(tmp_path / "a.png")
+
+    async def scene() -> str:
+        async with ChildPool(size=1) as pool:
+            return await probe(pool, tmp_path / "a.png")
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(scene()) == "PNG"
+
+
+def test_end_of_a_decoder_is_told_in_words() -> None:
+    assert isinstance(death(-int(signal.SIGXCPU), "", 7), BadInputError)
+    assert "7 s" in death(-int(signal.SIGXCPU), "", 7).message
+    assert isinstance(death(3, "Traceback\nOSError: no", 1), TransientError)
+    assert "OSError: no" in death(3, "Traceback\nOSError: no", 1).message

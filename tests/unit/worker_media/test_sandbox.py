@@ -1,0 +1,103 @@
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from callsheet.worker import landlock, sandbox
+from callsheet.worker.launch import LaunchSettings
+from callsheet.worker.processes import python_folders
+from callsheet.worker.sandbox import CLEAN_ENVIRONMENT, Rights, SandboxLimits
+from callsheet.worker.work import codec
+
+needs_landlock = pytest.mark.skipif(landlock.abi() == 0, reason="this kernel has no Landlock")
+SYSTEM = ("/usr/lib", "/lib", "/lib64", "/usr/local/lib")
+
+
+def confined(
+    code: str, *, writable: tuple[str, ...] = (), limits: SandboxLimits | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run Python code as an FFmpeg child would run."""
+    program = os.path.realpath(sys.executable)
+    settings = LaunchSettings(
+        limits=limits or SandboxLimits(),
+        rights=Rights(
+            runnable=(program, *SYSTEM, sys.base_prefix, *python_folders()),
+            writable=writable,
+            keep_user=True,
+        ),
+    )
+    command = [sys.executable, "-I", "-m", "callsheet.worker.launch", str(os.getpid())]
+    command += [codec(LaunchSettings).dump_json(settings).decode(), program, "-I", "-c", code]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=False, env=CLEAN_ENVIRONMENT, cwd="/"
+    )
+
+
+def test_confined_program_runs_with_a_clean_environment() -> None:
+    done = confined("import os; print(sorted(os.environ))")
+    assert done.stderr == ""
+    assert set(CLEAN_ENVIRONMENT) <= set(eval(done.stdout))  # noqa: S307 - our own child's list
+    assert "HOME" not in done.stdout
+
+
+@needs_landlock
+def test_confined_program_reads_and_writes_no_other_file(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("secret")
+    (tmp_path / "open").mkdir()
+    tried = "\n".join(
+        f"try: open({str(tmp_path / name)!r}, {mode!r}).close(); print('{name} opened')\n"
+        f"except PermissionError: print('{name} denied')"
+        for name, mode in (("secret", "r"), ("new", "w"), ("open/new", "w"))
+    )
+    done = confined(tried, writable=(str(tmp_path / "open"),))
+    assert done.stdout.split("\n")[:3] == ["secret denied", "new denied", "open/new opened"]
+
+
+@needs_landlock
+@pytest.mark.skipif(landlock.abi() < 4, reason="Landlock minds the network from version 4")
+def test_confined_program_reaches_nobody_by_tcp() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        done = confined(
+            "import socket\n"
+            f"try: socket.create_connection(('127.0.0.1', {port}), 5); print('connected')\n"
+            "except PermissionError: print('denied')"
+        )
+    assert done.stdout == "denied\n", done.stderr
+
+
+def test_confined_program_gets_no_more_memory_than_allowed() -> None:
+    done = confined(
+        "try: bytearray(900 << 20); print('got it')\nexcept MemoryError: print('refused')",
+        limits=SandboxLimits(address_space_mib=512),
+    )
+    assert done.stdout == "refused\n"
+
+
+def test_confined_program_can_gain_no_privileges() -> None:
+    done = confined("print(open('/proc/self/status').read())" if landlock.abi() == 0 else
+                    "import ctypes; print('NoNewPrivs:', ctypes.CDLL(None).prctl(39, 0, 0, 0, 0))")  # fmt: skip
+    assert "NoNewPrivs:\t1" in done.stdout or "NoNewPrivs: 1" in done.stdout
+
+
+def test_endless_computing_is_ended_by_the_kernel() -> None:
+    done = confined("while True: pass", limits=SandboxLimits(cpu_s=1))
+    assert done.returncode == -24  # SIGXCPU
+
+
+def test_strength_is_said_in_words() -> None:
+    words = sandbox.strength()
+    assert words[:2] == ["rlimits", "no_new_privs"]
+    assert (f"landlock {landlock.abi()}" in words) == (landlock.abi() > 0)
+
+
+@pytest.mark.parametrize(
+    ("version", "last"), [(1, "MAKE_SYM"), (2, "REFER"), (3, "TRUNCATE"), (4, "TRUNCATE"), (7, "IOCTL_DEV")]
+)
+def test_each_version_of_landlock_takes_away_what_it_knows(version: int, last: str) -> None:
+    rights = landlock.handled(version)
+    assert landlock.Access[last] in rights
+    assert int(rights) < 2 * int(landlock.Access[last])
