@@ -1,94 +1,139 @@
-# `make` prints the targets. Needs Python 3.11 or newer with pip and venv; everything else it installs.
+# Everything a person does with this repository. `make` prints the targets.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+SHELL := /bin/sh
 
 MEDIA ?=
 PORT ?= 8080
 DATA ?= var
-PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
-	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+TESTS ?= tests
+WORKERS ?= logical
 
 VENV := .venv
 BIN := $(VENV)/bin
-UV := UV_PYTHON_DOWNLOADS=never VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv
-UV_VERSION := 0.13.8
-PACKAGES := -e . -e services/scheduler -e services/cpu_worker -e services/gpu_worker -e services/gateway
-PROJECTS := pyproject.toml $(wildcard services/*/pyproject.toml)
-SOURCES := src services bench tests docs
-SERVICES := cpu_worker gateway gpu_worker scheduler
-COMPILE := $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	--no-emit-find-links --no-header --no-annotate
+UV := $(BIN)/uv
+PACKAGES := . services/scheduler services/cpu_worker services/gpu_worker services/gateway
+SERVICES := scheduler cpu_worker gpu_worker gateway
+PROJECTS := $(patsubst %,%/pyproject.toml,$(PACKAGES))
 PROTOS := $(wildcard protos/callsheet/v1/*.proto)
-PROTOC := $(BIN)/python -m grpc_tools.protoc -Iprotos --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy \
-	--plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc
+MIGRATIONS := services/scheduler/src/callsheet_scheduler/store/migrations
+GATES := check-format check-lint check-types-mypy check-types-pyright check-imports check-protos check-sql verify
 
-.DEFAULT_GOAL := help
-.PHONY: help run test check bench proto verify format lock docs clean
+export UV_PYTHON_DOWNLOADS := never
+export UV_NO_PROGRESS := 1
+export MEDIA PORT DATA
 
-help: ## print the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+.PHONY: help
+help: ## Print this.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-run: $(VENV)/local.stamp ## scan MEDIA (or a sample library) and serve it: make run [MEDIA=/path] [PORT=8080] [DATA=var]
-	@exec $(BIN)/callsheet up $(if $(MEDIA),--media "$(MEDIA)") --port "$(PORT)" --data "$(DATA)"
+.PHONY: run
+run: $(VENV)/local.stamp ## Start everything here: make run [MEDIA=/path] [PORT=8080] [DATA=var]; Ctrl-C ends it.
+	@set -- up --port "$$PORT" --data "$$DATA"; \
+	if [ -n "$$MEDIA" ]; then set -- "$$@" --media "$$MEDIA"; fi; \
+	exec $(BIN)/callsheet "$$@"
 
-test: $(VENV)/dev.stamp ## run all tests, in parallel
-	$(BIN)/python -m pytest -n logical --dist worksteal -rs -q
+.PHONY: test
+test: $(VENV)/dev.stamp ## Run all tests in parallel: make test [TESTS=tests/unit] [WORKERS=logical].
+	@$(BIN)/pytest -q -rs -n $(WORKERS) --dist worksteal $(TESTS)
 
-check: $(VENV)/dev.stamp ## format, lint, types, import contracts, protos, SQL, generated files
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/lint-imports
-	$(BIN)/mypy
-	$(BIN)/basedpyright
-	$(BIN)/buf lint
-	$(BIN)/buf format --diff --exit-code
-	$(BIN)/squawk services/scheduler/src/callsheet_scheduler/store/migrations/*.sql
-	@$(MAKE) --no-print-directory verify
+.PHONY: check
+check: $(VENV)/dev.stamp ## Format, lint, types, import contracts, protos, SQL, generated files.
+	@$(MAKE) --no-print-directory --keep-going --output-sync=target -j2 $(GATES)
+	@echo 'All checks passed.'
 
-bench: $(VENV)/dev.stamp ## measure the queue on this machine
-	$(BIN)/python -m bench.queue
+.PHONY: bench
+bench: $(VENV)/dev.stamp ## Measure the queue.
+	@$(BIN)/python -m bench.queue
 
-proto: $(VENV)/dev.stamp ## generate the stubs from the protos
-	$(PROTOC) --python_out=src --grpc_python_out=src --mypy_out=src --mypy_grpc_out=src $(PROTOS)
+.PHONY: format
+format: $(VENV)/dev.stamp ## Write code and protos in their form.
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/buf format --write
 
-verify: $(VENV)/dev.stamp ## compare generated files with what would be generated
-	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
-	$(PROTOC) --python_out=$$folder --grpc_python_out=$$folder --mypy_out=$$folder \
-		--mypy_grpc_out=$$folder $(PROTOS) 2>/dev/null && \
-	for file in $$folder/callsheet/v1/*; do \
-		cmp -s $$file src/callsheet/v1/$$(basename $$file) || { \
-			echo "src/callsheet/v1/$$(basename $$file) is out of date: run make proto"; exit 1; }; \
+.PHONY: proto
+proto: $(VENV)/dev.stamp ## Write the stubs of the protos, src/callsheet/v1.
+	@$(call generate,src)
+
+.PHONY: docs
+docs: $(VENV)/dev.stamp ## Write docs/reference from the code.
+	@$(BIN)/python docs/generate.py
+
+.PHONY: verify
+verify: $(VENV)/dev.stamp ## See that what is generated is what would be generated.
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(call generate,"$$folder") && \
+	for made in "$$folder"/callsheet/v1/*; do \
+		cmp "$$made" "src/callsheet/v1/$${made##*/}" || { echo 'Stubs and protos differ: run `make proto`.'; exit 1; }; \
 	done
-	$(BIN)/python docs/generate.py --check
+	@$(BIN)/python docs/generate.py --check
 
-docs: $(VENV)/dev.stamp ## generate the reference documents from the code
-	$(BIN)/python docs/generate.py
+.PHONY: lock
+lock: $(VENV)/uv.stamp ## Choose the newest versions again, requirements/*.txt.
+	@$(call compile,--upgrade requirements/uv.in,uv)
+	@$(call compile,--upgrade --all-extras $(PROJECTS) requirements/build.in requirements/dev.in,dev)
+	@$(call compile,--constraint requirements/dev.txt --all-extras $(PROJECTS) requirements/build.in,local)
+	@$(foreach service,$(SERVICES),$(call compile,--constraint requirements/dev.txt services/$(service)/pyproject.toml requirements/build.in,$(service)) &&) true
 
-format: $(VENV)/dev.stamp ## format the code
-	$(BIN)/ruff check -q --fix-only .
-	$(BIN)/ruff format .
+.PHONY: clean
+clean: ## Remove what was installed and cached; keeps DATA.
+	@rm -rf $(VENV) .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-lock: $(VENV)/uv.stamp ## resolve the requirements again
-	$(COMPILE) requirements/local.in -o requirements/local.txt
-	$(COMPILE) requirements/dev.in -o requirements/dev.txt
+.PHONY: $(filter check-%,$(GATES))
+check-format: $(VENV)/dev.stamp
+	@$(BIN)/ruff format --check .
+check-lint: $(VENV)/dev.stamp
+	@$(BIN)/ruff check .
+check-types-mypy: $(VENV)/dev.stamp
+	@$(BIN)/mypy
+check-types-pyright: $(VENV)/dev.stamp
+	@$(BIN)/basedpyright --level error
+check-imports: $(VENV)/dev.stamp
+	@$(BIN)/lint-imports
+check-protos: $(VENV)/dev.stamp
+	@$(BIN)/buf lint && $(BIN)/buf format --diff --exit-code
+check-sql: $(VENV)/dev.stamp
+	@$(BIN)/squawk $(MIGRATIONS)/*.sql
 
-clean: ## remove what was built; media data in DATA stays
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+# Stubs of all protos below a folder.
+generate = $(BIN)/python -m grpc_tools.protoc -Iprotos \
+	--plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
+	--python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) --mypy_grpc_out=quiet:$(1) $(PROTOS)
 
-$(VENV)/uv.stamp: Makefile
-	@test -n "$(PYTHON)" || { echo "Callsheet needs Python 3.11 or newer; none was found. Set PYTHON=/path/to/python3."; exit 1; }
-	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
-		echo "$(PYTHON) has no venv module: install it (on Debian: python3-venv), or set PYTHON=/path/to/python3."; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION)
+# A lock: every platform, hashes, no addresses.
+compile = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-annotate --no-emit-package callsheet --custom-compile-command 'make lock' \
+	$(1) --output-file requirements/$(2).txt
+
+# What is installed: each stamp is as old as the installation that it stands for.
+$(VENV)/uv.stamp: requirements/uv.txt
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { $(make-venv); }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/uv.txt
 	@touch $@
 
 $(VENV)/local.stamp: $(VENV)/uv.stamp requirements/local.txt $(PROJECTS)
-	@echo "Installing what Callsheet needs into $(VENV) ..."
-	@test -e $(VENV)/dev.stamp || $(UV) pip install -q --require-hashes -r requirements/local.txt
-	@$(UV) pip install -q --no-deps --no-build-isolation $(PACKAGES)
+	@echo 'Installing what Callsheet needs into $(VENV) ...'
+	@$(call install,local)
 	@touch $@
 
 $(VENV)/dev.stamp: $(VENV)/uv.stamp requirements/dev.txt $(PROJECTS)
-	@echo "Installing what checks and tests need into $(VENV) ..."
-	@$(UV) pip install -q --require-hashes -r requirements/dev.txt
-	@$(UV) pip install -q --no-deps --no-build-isolation $(PACKAGES)
+	@echo 'Installing what checks and tests need into $(VENV) ...'
+	@$(call install,dev)
 	@touch $@ $(VENV)/local.stamp
+
+# The first Python that will do, or one sentence about what is missing.
+make-venv = for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11 python; do \
+		"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+		bare="$$python"; \
+		"$$python" -c 'import ensurepip, venv' 2>/dev/null || continue; \
+		exec "$$python" -m venv --clear $(VENV); \
+	done; \
+	if [ -n "$$bare" ]; then echo "$$bare has no venv module: install it (on Debian the package python3-venv)." >&2; \
+	else echo 'Callsheet needs Python 3.11 or newer and found none: install it, or name it with PYTHON=/path/to/python3.' >&2; fi; \
+	exit 1
+
+install = $(UV) pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements/$(1).txt && \
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation $(patsubst %,--editable %,$(PACKAGES))
