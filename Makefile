@@ -23,6 +23,10 @@ GATES := check-format check-lint check-types-mypy check-types-pyright check-impo
 
 export UV_PYTHON_DOWNLOADS := never
 export UV_NO_PROGRESS := 1
+# Behind a proxy that signs for itself only the machine's own certificates will do.
+ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt /etc/ssl/cert.pem /etc/pki/tls/certs/ca-bundle.crt),)
+export UV_SYSTEM_CERTS := 1
+endif
 export MEDIA PORT DATA
 
 .PHONY: help
