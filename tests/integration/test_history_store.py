@@ -205,6 +205,17 @@ async def test_pages_follow_one_another_without_gap_or_repetition(
     assert [row.id for row in skipped] == ids[::-1][5:8]
 
 
+async def test_page_of_jobs_with_much_text_is_cut_to_fit_a_message(
+    db_writer: asyncpg.Connection, store: HistoryStore
+) -> None:
+    params = '{"t": "' + "x" * 1_000_000 + '"}'
+    ids = await insert(db_writer, *(Row(params=params) for _ in range(5)))
+    first, token = await store.page(JobFilter(), size=100, after="", skip=0)
+    rest, end = await store.page(JobFilter(), size=100, after=token, skip=0)
+    assert [len(first), len(rest), end] == [3, 2, ""]
+    assert [row.id for row in first + rest] == ids[::-1]
+
+
 @pytest.mark.parametrize("token", ["x", "é", "WzFd", "WyJ4Il0", "[" * 30_000, "W1tbW1tb" * 2000])
 async def test_foreign_page_token_is_refused(store: HistoryStore, token: str) -> None:
     with pytest.raises(InvalidError) as caught:

@@ -367,6 +367,18 @@ async def test_pages_follow_one_another_without_gap_or_repetition(
     assert seen == [f"library:p{n:02}" for n in range(7)] + ["other:p00"]
 
 
+async def test_page_of_items_with_much_text_is_cut_to_fit_a_message(
+    db_writer: asyncpg.Connection, store: LibraryStore
+) -> None:
+    extra = '{"t": "' + "x" * 16_000 + '"}'
+    await scanned(db_writer, *(photo(f"p{n:03}", extra=extra) for n in range(250)))
+    first = await store.list_items(ItemFilter(), page_size=1000)
+    rest = await store.list_items(ItemFilter(), page_size=1000, page_token=first.next_page_token)
+    assert 150 < len(first.items) < 250
+    assert [item.facts.path for item in first.items + rest.items] == [f"p{n:03}" for n in range(250)]
+    assert rest.next_page_token == ""
+
+
 @pytest.mark.parametrize("token", ["x", "AAAA", "é", "////", "YWI="])
 async def test_foreign_page_token_is_refused(store: LibraryStore, token: str) -> None:
     with pytest.raises(InvalidError) as caught:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from callsheet.catalog import Category
 from callsheet.ids import check_id
 from callsheet_scheduler.domain.job import FINAL, LEASED, JobId, JobState
-from callsheet_scheduler.store.paging import decode_place, encode_place
+from callsheet_scheduler.store.paging import decode_place, encode_place, fitting
 from callsheet_scheduler.store.patterns import any_case
 from callsheet_scheduler.store.repeatable import repeatable
 from callsheet_scheduler.store.statements import statement
@@ -120,6 +120,8 @@ class HistoryStore:
     async def page(self, wanted: JobFilter, *, size: int, after: str, skip: int) -> tuple[list[JobRow], str]:
         """Return a page, newest first, and the token of the next; an empty token on the last page.
 
+        Jobs with much text make it shorter than *size*.
+
         Raises:
             InvalidError: *after* is no token of ours.
         """
@@ -128,8 +130,10 @@ class HistoryStore:
         with repeatable():
             async with self._lists.connect() as connection:
                 ids = [JobId(row[0]) for row in await connection.execute(query)]
-        token = encode_place(ids[size - 1]) if len(ids) > size else ""
-        return await self.jobs(ids[:size]), token
+        rows = await self.jobs(ids[:size])
+        page = fitting(rows, _size_bytes)
+        more = len(ids) > size or len(page) < len(rows)
+        return list(page), encode_place(page[-1].id) if more and page else ""
 
     async def total(self, wanted: JobFilter, *, live: LiveCounts) -> tuple[int, bool]:
         """Return how many jobs pass, and whether that is exact."""
@@ -290,6 +294,10 @@ def _last_attempt(row: JobRow) -> AttemptRow | None:
         outcome=row.state.name.lower() if row.state in FINAL else "",
         error=row.error if row.state in FINAL else None,
     )
+
+
+def _size_bytes(row: JobRow) -> int:
+    return 512 + sum(len(text.encode()) for text in (row.params, row.result or "", row.error or ""))
 
 
 def _row(row: asyncpg.Record) -> JobRow:

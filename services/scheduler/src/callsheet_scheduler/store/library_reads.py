@@ -17,7 +17,7 @@ from callsheet_scheduler.domain.library import (
     ItemState,
     MediaKind,
 )
-from callsheet_scheduler.store.paging import decode_place, encode_place
+from callsheet_scheduler.store.paging import decode_place, encode_place, fitting
 from callsheet_scheduler.store.patterns import any_case, below
 from callsheet_scheduler.store.repeatable import repeatable
 from callsheet_scheduler.store.statements import statement
@@ -86,6 +86,8 @@ class LibraryStore:
     async def list_items(self, wanted: ItemFilter, *, page_size: int, page_token: str = "") -> ItemPage:
         """Return a page of the items that pass, by root and path, and how many pass in all.
 
+        Items with much text make it shorter than *page_size*.
+
         Raises:
             InvalidError: The page token is not one of ours.
         """
@@ -95,12 +97,14 @@ class LibraryStore:
                 found = await connection.execute(items_statement(wanted, after, page_size + 1))
                 rows = [(str(row[0]), str(row[1]), str(row[2])) for row in found]
                 total = int((await connection.execute(count_statement(wanted))).scalar_one())
-        page = rows[:page_size]
-        items = await self.get_items([ItemId(row[0]) for row in page])
-        more = len(rows) > page_size
+        found_items = await self.get_items([ItemId(row[0]) for row in rows[:page_size]])
+        items = fitting(found_items, _size_bytes)
+        more = len(rows) > page_size or len(items) < len(found_items)
         return ItemPage(
             items=tuple(items),
-            next_page_token=encode_place(*page[-1][1:]) if more else "",
+            next_page_token=encode_place(items[-1].facts.root, items[-1].facts.path)
+            if more and items
+            else "",
             total=min(total, COUNT_MAX),
             total_is_exact=total <= COUNT_MAX,
         )
@@ -189,6 +193,12 @@ def _conditions(wanted: ItemFilter) -> list[sa.ColumnElement[bool]]:
     if wanted.query:
         conditions.append(columns.path.regexp_match(any_case(wanted.query)))
     return conditions
+
+
+def _size_bytes(item: Item) -> int:
+    facts = item.facts
+    texts = (facts.path, facts.extra, facts.reason, *(made.facts.path for made in item.derivatives))
+    return 512 * (1 + len(item.derivatives)) + sum(len(text.encode()) for text in texts)
 
 
 def _item(row: asyncpg.Record, derivatives: Sequence[Derivative]) -> Item:

@@ -1,13 +1,19 @@
-"""Page tokens: where a page ended, opaque to those who carry them."""
+"""Pages: where one ended, in a token opaque to those who carry it, and how much goes into one."""
 
 import base64
 import json
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar, cast
 
 from callsheet.errors import InvalidError
 
 #: Characters of the longest token: a root and a path of the greatest length, escaped.
 TOKEN_MAX: Final = 20_000
+
+#: Bytes of the texts in one page, which has to fit a message of 4 MiB.
+PAGE_BYTES_MAX: Final = 3 * 1024 * 1024
+
+RowT = TypeVar("RowT")
 
 
 def encode_place(*parts: str) -> str:
@@ -24,10 +30,21 @@ def decode_place(token: str, *, parts: int) -> list[str]:
     try:
         padded = token + "=" * (-len(token) % 4)
         value: object = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-        place = [part for part in value if isinstance(part, str)] if isinstance(value, list) else []
+        listed = cast("list[object]", value) if isinstance(value, list) else []
+        place = [part for part in listed if isinstance(part, str)]
         whole = len(token) <= TOKEN_MAX and len(place) == parts and b"\0" not in "".join(place).encode()
     except (ValueError, RecursionError):
         whole, place = False, []
     if not whole:
         raise InvalidError("is not a token of this list; begin again without it", field="page_token")
     return place
+
+
+def fitting(rows: Sequence[RowT], size_of: Callable[[RowT], int]) -> Sequence[RowT]:
+    """Return the first rows that fit a page by the bytes of each, and at least one."""
+    total = 0
+    for count, row in enumerate(rows):
+        total += size_of(row)
+        if total > PAGE_BYTES_MAX:
+            return rows[: max(1, count)]
+    return rows
