@@ -1,7 +1,7 @@
 """An attempt seen from a processor: real roots, real children, and a library that fits in a test."""
 
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -116,7 +116,7 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk(tmp_path: Path, media: Path | None = None, *, size: int = 1) -> AsyncIterator[Desk]:
+async def desk(tmp_path: Path, media: Path | None = None, *, size: int = 1) -> AsyncGenerator[Desk]:
     """Give a desk over a read-only library folder and a writable one for derivatives."""
     library, derivatives = media or tmp_path / "library", tmp_path / "derivatives"
     library.mkdir(exist_ok=True)

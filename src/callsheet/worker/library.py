@@ -61,13 +61,17 @@ class OpenedFile:
     size_bytes: int
     mtime_ns: int
 
+    def close(self) -> None:
+        """Close the descriptor, where no ``with`` does."""
+        os.close(self.fd)
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        os.close(self.fd)
+        self.close()
 
 
 class VanishedError(BadInputError):

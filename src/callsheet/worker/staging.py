@@ -1,6 +1,5 @@
 """Outputs that appear whole or not at all: written aside, made durable, then given their name."""
 
-import asyncio
 import os
 import re
 from collections.abc import Collection, Iterator
@@ -11,6 +10,7 @@ from typing import Final
 from callsheet.errors import BadInputError
 from callsheet.worker.beneath import checked_parts, open_beneath
 from callsheet.worker.library import DEPTH_LIMIT, PARTIAL_SUFFIX, Roots, as_attempt_error
+from callsheet.worker.threads import in_thread
 
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY
 _PARTIAL: Final = re.compile(r".+\.([0-9a-f]{16})\.partial")
@@ -56,7 +56,7 @@ class StagedOutput:
             CapacityError: The disk is full.
         """
         try:
-            await asyncio.to_thread(_write_all, self.fd, content)
+            await in_thread(lambda: _write_all(self.fd, content))
         except OSError as error:
             raise as_attempt_error(error, self.shown) from error
 
@@ -69,13 +69,13 @@ class StagedOutput:
             CapacityError: The disk is full.
         """
         try:
-            await asyncio.to_thread(self._publish)
+            await in_thread(self._publish)
         except OSError as error:
             raise as_attempt_error(error, self.shown) from error
 
     async def discard(self) -> None:
         """Remove what was written, instead of a publication."""
-        await asyncio.to_thread(self._discard)
+        await in_thread(self.abandon)
 
     def _publish(self) -> None:
         name = self.path.rpartition("/")[2]
@@ -89,7 +89,8 @@ class StagedOutput:
         finally:
             self._close()
 
-    def _discard(self) -> None:
+    def abandon(self) -> None:
+        """Remove what was written; blocks for a moment."""
         self._unlink()
         self._close()
 
@@ -119,7 +120,7 @@ async def stage(roots: Roots, root: str, path: str, tag: str) -> StagedOutput:
     if not _TAG.fullmatch(tag) or tag not in path.rpartition("/")[2]:
         raise BadInputError(f"{root}/{path}: the name must hold the lease's tag {tag!r}")
     try:
-        return await asyncio.to_thread(_stage, roots, root, path, tag)
+        return await in_thread(lambda: _stage(roots, root, path, tag), StagedOutput.abandon)
     except OSError as error:
         raise as_attempt_error(error, f"{root}/{path}") from error
 
@@ -147,7 +148,7 @@ async def sweep(roots: Roots, live_tags: Collection[str]) -> int:
         roots: The named roots; those that are not there now are passed over.
         live_tags: The ``file_tag`` of every lease that may still write.
     """
-    return await asyncio.to_thread(_sweep, roots, frozenset(live_tags))
+    return await in_thread(lambda: _sweep(roots, frozenset(live_tags)))
 
 
 def _stage(roots: Roots, root: str, path: str, tag: str) -> StagedOutput:

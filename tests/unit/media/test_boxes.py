@@ -1,4 +1,5 @@
 import struct
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -61,11 +62,9 @@ def test_protected_tracks_are_seen() -> None:
 @pytest.mark.parametrize("family", list(Family))
 @given(content=st.binary(max_size=600))
 def test_no_bytes_upset_the_check_for_wholeness(family: Family, content: bytes) -> None:
-    try:
+    with suppress(MediaFaultError):
         check_wholeness(family, reader(content), len(content))
-    except MediaFaultError as error:
-        assert error.fault.kind is FaultKind.TRUNCATED
-    iso.rotation(reader(content), len(content), 1)
+    assert iso.rotation(reader(content), len(content), 1) in {0, 90, 180, 270}
 
 
 def test_matroska_segment_is_held_against_the_size() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
+from PIL._imagingcms import createProfile
 
 from callsheet.media.facts import MediaFacts, MediaLimits
 from callsheet.media.faults import Fault, FaultKind
@@ -148,8 +149,16 @@ def test_containers_of_sound_are_read(
 
 @pytest.mark.parametrize(
     ("name", "said_format"),
-    [("a.png", "PNG"), ("a.gif", "GIF"), ("a.webp", "WEBP"), ("a.bmp", "BMP"), ("a.tiff", "TIFF"), ("a.avif", "AVIF"), ("a.heic", "HEIF")],
-)  # fmt: skip
+    [
+        ("a.png", "PNG"),
+        ("a.gif", "GIF"),
+        ("a.webp", "WEBP"),
+        ("a.bmp", "BMP"),
+        ("a.tiff", "TIFF"),
+        ("a.avif", "AVIF"),
+        ("a.heic", "HEIF"),
+    ],
+)
 def test_formats_of_pictures_are_read(tmp_path: Path, name: str, said_format: str) -> None:
     quadrants().save(tmp_path / name)
     said = facts(tmp_path / name)
@@ -207,7 +216,7 @@ def test_every_mode_of_picture_ends_as_colour(tmp_path: Path, mode: str) -> None
 
 
 def test_colour_profile_is_applied_and_left_out(tmp_path: Path) -> None:
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("XYZ")).tobytes()
+    profile = ImageCms.ImageCmsProfile(createProfile("XYZ", 0)).tobytes()
     quadrants().save(tmp_path / "odd.jpg", icc_profile=profile)
     quadrants().save(tmp_path / "junk.jpg", icc_profile=b"not a profile")
     for name in ("odd.jpg", "junk.jpg"):
@@ -331,8 +340,8 @@ def test_limits_of_length_streams_and_size_are_kept(tmp_path: Path) -> None:
 def test_cover_picture_does_not_make_a_recording_a_video(tmp_path: Path) -> None:
     sound(tmp_path / "plain.mp3")
     quadrants().save(tmp_path / "cover.jpg")
-    ffmpeg("-i", str(tmp_path / "plain.mp3"), "-i", str(tmp_path / "cover.jpg"), "-map", "0", "-map", "1", "-c", "copy",
-           "-disposition:v", "attached_pic", str(tmp_path / "a.mp3"))  # fmt: skip
+    ffmpeg("-i", str(tmp_path / "plain.mp3"), "-i", str(tmp_path / "cover.jpg"), "-map", "0", "-map", "1",
+           "-c", "copy", "-disposition:v", "attached_pic", str(tmp_path / "a.mp3"))  # fmt: skip
     said = facts(tmp_path / "a.mp3")
     assert (said.kind, said.video_codec) == (Kind.AUDIO, "")
     assert rendered(tmp_path / "a.mp3")[0].sizes[0] == (300, 150)
@@ -347,8 +356,8 @@ def test_black_beginning_is_not_what_stands_for_a_video(tmp_path: Path) -> None:
 
 def test_picture_at_an_instant_is_of_that_instant(tmp_path: Path) -> None:
     ffmpeg("-f", "lavfi", "-i", "color=red:size=160x90:rate=10:duration=2", "-f", "lavfi", "-i",
-           "color=blue:size=160x90:rate=10:duration=2", "-filter_complex", "concat=n=2", "-g", "100", "-pix_fmt",
-           "yuv420p", str(tmp_path / "a.mp4"))  # fmt: skip
+           "color=blue:size=160x90:rate=10:duration=2", "-filter_complex", "concat=n=2", "-g", "100",
+           "-pix_fmt", "yuv420p", str(tmp_path / "a.mp4"))  # fmt: skip
     for instant, colour in ((0.0, 0), (1.9, 0), (2.0, 2), (3.5, 2), (60.0, 2)):
         arguments = RenderArguments(pictures=(Picture(width=320),), timestamp_s=instant)
         result, pictures = rendered(tmp_path / "a.mp4", arguments)

@@ -74,7 +74,7 @@ def test_pipe_in_the_library_does_not_hold_the_worker_up(roots: Roots, tmp_path:
 
 
 def test_unknown_root_names_those_that_are_reached(roots: Roots) -> None:
-    with pytest.raises(BadInputError, match="'music'.*library"):
+    with pytest.raises(BadInputError, match=r"'music'.*library"):
         roots.open_file("music", "a.mp3")
 
 

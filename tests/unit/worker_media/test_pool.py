@@ -15,6 +15,7 @@ from callsheet.worker.processes import ChildFaultError, ChildPool, death
 from callsheet.worker.sandbox import SandboxLimits
 from callsheet.worker.work import Work
 from tests.support.media import ffmpeg, quadrants, video
+from tests.support.processes import children_of_this_process, cpu_ticks, descriptors, ended, until
 
 PROBE_IT = ProbeArguments(name_promises_media=True)
 
@@ -30,21 +31,6 @@ def long_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("long") / "long.mkv"
     video(path, seconds=60, size="640x360")
     return path
-
-
-def children_of_this_process() -> set[int]:
-    """Return the pids of decode children that are alive."""
-    found: set[int] = set()
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-                command = (entry / "cmdline").read_bytes()
-            except (OSError, IndexError):
-                continue
-            if parent == os.getpid() and b"callsheet.worker.child" in command:
-                found.add(int(entry.name))
-    return found
 
 
 async def probe(pool: ChildPool, path: Path) -> str:
@@ -88,15 +74,9 @@ async def killed(pool: ChildPool, path: Path, number: signal.Signals) -> None:
     (pid,) = children_of_this_process()
     before = cpu_ticks(pid)
     running = asyncio.create_task(decode_all(pool, path))
-    while cpu_ticks(pid) < before + 5 and not running.done():
-        await asyncio.sleep(0.01)
+    await until(lambda: cpu_ticks(pid) >= before + 5 or running.done())
     os.kill(pid, number)
     await running
-
-
-def cpu_ticks(pid: int) -> int:
-    """Return the CPU time that a process has used, in hundredths of a second."""
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11])
 
 
 async def test_child_killed_from_outside_is_a_want_of_capacity_and_is_replaced(
@@ -117,17 +97,12 @@ async def test_deadline_ends_the_child(pool: ChildPool, long_video: Path) -> Non
     pid = await busy_with_nothing(pool, long_video)
     with pytest.raises(TransientError, match=r"longer than 0\.3 s"):
         await decode_all(pool, long_video, deadline_s=0.3)
-    await gone(pid)
+    await until(lambda: ended(pid))
 
 
 async def busy_with_nothing(pool: ChildPool, path: Path) -> int:
     await probe(pool, path)
     return next(iter(children_of_this_process()))
-
-
-async def gone(pid: int) -> None:
-    while pid in children_of_this_process():
-        await asyncio.sleep(0.02)
 
 
 async def test_cancelled_call_ends_its_child(pool: ChildPool, long_video: Path) -> None:
@@ -137,7 +112,7 @@ async def test_cancelled_call_ends_its_child(pool: ChildPool, long_video: Path) 
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    await gone(pid)
+    await until(lambda: ended(pid))
     assert await probe(pool, long_video) == "matroska"
 
 
@@ -188,8 +163,7 @@ def test_children_die_with_a_worker_that_is_killed(tmp_path: Path) -> None:
         pid = int(await worker.stdout.readline())
         worker.kill()
         await worker.wait()
-        while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]:
-            await asyncio.sleep(0.02)
+        await until(lambda: ended(pid))
 
     asyncio.run(asyncio.wait_for(scene(), 30))
 
@@ -207,12 +181,12 @@ async def test_descriptors_do_not_pile_up(pool: ChildPool, tmp_path: Path) -> No
     quadrants().save(tmp_path / "a.png")
     await probe(pool, tmp_path / "a.png")
     child = next(iter(children_of_this_process()))
-    ours = len(os.listdir("/proc/self/fd"))
-    theirs = len(os.listdir(f"/proc/{child}/fd"))
+    ours = descriptors()
+    theirs = descriptors(child)
     for _ in range(20):
         await probe(pool, tmp_path / "a.png")
-    assert len(os.listdir("/proc/self/fd")) == ours
-    assert len(os.listdir(f"/proc/{child}/fd")) == theirs
+    assert descriptors() == ours
+    assert descriptors(child) == theirs
 
 
 def test_pool_works_on_the_loop_that_services_use(tmp_path: Path) -> None:

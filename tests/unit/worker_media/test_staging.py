@@ -9,6 +9,7 @@ from callsheet.errors import BadInputError, CapacityError
 from callsheet.service.settings import RootSettings
 from callsheet.worker.library import Roots
 from callsheet.worker.staging import derivative_path, publish, stage, sweep
+from tests.support.processes import descriptors
 
 TAG = "00000000000000ab"
 OTHER = "00000000000000cd"
@@ -42,13 +43,13 @@ async def test_output_bears_its_name_only_when_it_is_whole(roots: Roots, tmp_pat
 
 
 async def test_discarded_output_leaves_nothing_and_no_descriptor(roots: Roots, tmp_path: Path) -> None:
-    before = len(os.listdir("/proc/self/fd"))
+    before = descriptors()
     output = await stage(roots, "derivatives", f"a/b.{TAG}.jpg", TAG)
     await output.write(b"x")
     await output.discard()
     await publish(roots, "derivatives", f"a/c.{TAG}.jpg", TAG, b"y")
     assert names(tmp_path / "out") == [f"a/c.{TAG}.jpg"]
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert descriptors() == before
 
 
 async def test_two_attempts_at_once_publish_two_files(roots: Roots, tmp_path: Path) -> None:
@@ -103,8 +104,8 @@ async def test_sweep_takes_only_what_no_live_lease_writes(roots: Roots, tmp_path
 
 async def test_many_outputs_leak_no_descriptor(roots: Roots) -> None:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    before = len(os.listdir("/proc/self/fd"))
+    before = descriptors()
     for count in range(50):
         await publish(roots, "derivatives", f"{count % 3}/{count}.{TAG}.jpg", TAG, b"z")
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert descriptors() == before
     assert soft > 0

@@ -1,8 +1,8 @@
 """Makes pictures of an item and publishes them: rendered in a child, checked here, then durable."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from callsheet.errors import AttemptError, TransientError
@@ -17,7 +17,9 @@ from callsheet.media.recipes import (
 from callsheet.v1.library_service_pb2 import Derivative, DerivativeFacts, Item
 from callsheet.worker.context import JobContext
 from callsheet.worker.decode.works import RENDER, Picture, RenderArguments, Rendered
+from callsheet.worker.library import OpenedFile
 from callsheet.worker.staging import derivative_path, publish
+from callsheet.worker.threads import in_thread
 
 ROOT: Final = "derivatives"
 """The root that derivatives lie in."""
@@ -79,7 +81,9 @@ async def render(
     arguments = RenderArguments(
         pictures=tuple(one.picture for one in wanted), timestamp_s=timestamp_s, hash_too=hash_too
     )
-    with await asyncio.to_thread(context.roots.open_file, item.facts.root, item.facts.path) as file:
+    with await in_thread(
+        lambda: context.roots.open_file(item.facts.root, item.facts.path), OpenedFile.close
+    ) as file:
         answer = await context.children.run(RENDER, arguments, descriptors=[file.fd], deadline_s=DEADLINE_S)
     return Made(rendered=answer.value, blobs=answer.blobs)
 
@@ -112,7 +116,7 @@ async def withdraw(context: JobContext, rows: Sequence[DerivativeFacts]) -> None
     for row in rows:
         if row.path:
             try:
-                await asyncio.to_thread(context.roots.remove, row.root, row.path)
+                await in_thread(partial(context.roots.remove, row.root, row.path))
             except AttemptError as error:
                 context.report.log(f"{row.root}/{row.path} could not be removed: {error.message}")
 

@@ -1,6 +1,5 @@
 """Has a sandboxed child say what a file is, whatever the file does to the child."""
 
-import asyncio
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +12,7 @@ from callsheet.worker.decode.source import Source
 from callsheet.worker.decode.works import PROBE, ProbeArguments, Probed
 from callsheet.worker.library import OpenedFile
 from callsheet.worker.processes import ChildFaultError
+from callsheet.worker.threads import in_thread
 from callsheet_cpu_worker.item_facts import broken_item, sound_item
 
 DEADLINE_S: Final = 60.0
@@ -36,7 +36,7 @@ async def probe_file(context: JobContext, root: str, path: str) -> Found:
         VanishedError: The file is gone.
         BadInputError: It cannot be opened.
     """
-    with await asyncio.to_thread(context.roots.open_file, root, path) as file:
+    with await in_thread(lambda: context.roots.open_file(root, path), OpenedFile.close) as file:
         probed = await _probed(context, file, path)
         return Found(size_bytes=file.size_bytes, mtime_ns=file.mtime_ns, probed=probed)
 
@@ -70,9 +70,5 @@ async def _probed(context: JobContext, file: OpenedFile, path: str) -> Probed:
             reason = error.message
         else:
             return answer.value
-    identity = await asyncio.to_thread(_identity, file.fd)
+    identity = await in_thread(lambda: Source(file.fd).identity())
     return Probed(identity=identity, fault=Fault(kind=FaultKind.UNDECODABLE, reason=reason))
-
-
-def _identity(fd: int) -> str:
-    return Source(fd).identity()

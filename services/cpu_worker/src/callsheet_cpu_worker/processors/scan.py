@@ -16,8 +16,17 @@ from callsheet.v1.library_service_pb2 import Item, ItemFacts, ItemState
 from callsheet.worker.context import JobContext
 from callsheet.worker.library import FoundFile, PassedOver, VanishedError
 from callsheet.worker.processor import Outcome, Processor
+from callsheet.worker.threads import in_thread
 from callsheet_cpu_worker.probing import item_row, probe_file
-from callsheet_cpu_worker.scan_plan import ID_LIMIT, ROW_LIMIT, ScanPlan, batches, lacks_thumbnail, one_write, plan
+from callsheet_cpu_worker.scan_plan import (
+    ID_LIMIT,
+    ROW_LIMIT,
+    ScanPlan,
+    batches,
+    lacks_thumbnail,
+    one_write,
+    plan,
+)
 
 FLUSH_INTERVAL_S: Final = 2.0
 """How long a row may wait to be written."""
@@ -60,10 +69,10 @@ class Scan(Processor[ScanParams]):
             TransientError: The root is not there; nothing is marked missing.
             LeaseLostError: Another lease holds the job now.
         """
-        target = await asyncio.to_thread(_target, context, params)
-        found, passed = await asyncio.to_thread(_found, context, params.root, target)
+        target = await in_thread(lambda: _target(context, params))
+        found, passed = await in_thread(lambda: _found(context, params.root, target))
         known = await _known(context, params.root, target)
-        if not found and known and await asyncio.to_thread(context.roots.is_empty, params.root):
+        if not found and known and await in_thread(lambda: context.roots.is_empty(params.root)):
             context.report.log("The root is empty: its disk may not be mounted. No item is marked missing.")
             known = []
         planned = plan(found, known, [one.path for one in passed], skip_existing=params.skip_existing)

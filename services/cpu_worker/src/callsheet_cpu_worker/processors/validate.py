@@ -1,6 +1,5 @@
 """Reads one file again, as closely as asked, and writes down what it is and whether it is whole."""
 
-import asyncio
 from typing import Final
 
 from pydantic import JsonValue
@@ -12,7 +11,9 @@ from callsheet.params import ValidateParams
 from callsheet.v1.library_service_pb2 import Item, ItemFacts, ItemState
 from callsheet.worker.context import JobContext
 from callsheet.worker.decode.works import CHECK, CheckArguments, Checked
+from callsheet.worker.library import OpenedFile
 from callsheet.worker.processor import Outcome, Processor
+from callsheet.worker.threads import in_thread
 from callsheet_cpu_worker.item_facts import sound_item
 from callsheet_cpu_worker.processors.thumbnail_generate import one_item
 
@@ -35,7 +36,7 @@ class Validate(Processor[ValidateParams]):
         item = await one_item(context, str(params.video_id))
         root, path = item.facts.root, item.facts.path
         context.report.log(f"Checking {root}/{path} ({params.depth}).")
-        with await asyncio.to_thread(context.roots.open_file, root, path) as file:
+        with await in_thread(lambda: context.roots.open_file(root, path), OpenedFile.close) as file:
             answer = await context.children.run(
                 CHECK,
                 CheckArguments(depth=params.depth),

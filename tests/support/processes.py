@@ -1,0 +1,50 @@
+"""Looks at processes from outside, through /proc."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+
+def children_of_this_process() -> set[int]:
+    """Return the pids of decode children that are alive."""
+    found: set[int] = set()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = int(_fields(int(entry.name))[1])
+                command = (entry / "cmdline").read_bytes()
+            except (OSError, IndexError):
+                continue
+            if parent == os.getpid() and b"callsheet.worker.child" in command:
+                found.add(int(entry.name))
+    return found
+
+
+def cpu_ticks(pid: int) -> int:
+    """Return the CPU time that a process has used, in hundredths of a second."""
+    return int(_fields(pid)[11])
+
+
+def ended(pid: int) -> bool:
+    """Say whether a process is gone, or waits only to be collected."""
+    try:
+        return _fields(pid)[0] == "Z"
+    except OSError:
+        return True
+
+
+def descriptors(pid: int | None = None) -> int:
+    """Return how many descriptors a process has open; this one without a pid."""
+    return len(list(Path(f"/proc/{pid or 'self'}/fd").iterdir()))
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Wait for what another process does; the test's time limit ends a vain wait."""
+    while not true():  # noqa: ASYNC110 - another process sets no event of ours
+        await asyncio.sleep(0.01)
+
+
+def _fields(pid: int) -> list[str]:
+    """Return the fields of proc_pid_stat(5) from the third, the state, on."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

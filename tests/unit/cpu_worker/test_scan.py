@@ -1,0 +1,274 @@
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from callsheet_cpu_worker.processors.scan import PublicScan, Scan
+from callsheet_cpu_worker.scan_plan import (
+    BATCH_LIMIT,
+    ID_LIMIT,
+    JOB_LIMIT,
+    ROW_BYTES,
+    batches,
+    one_write,
+    plan,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+from typing_extensions import override
+
+from callsheet.errors import BadInputError, LeaseLostError, TransientError
+from callsheet.params import ScanParams
+from callsheet.v1.library_service_pb2 import Item, ItemFacts, ItemState, MediaKind
+from callsheet.worker.library import FoundFile
+from tests.support.attempts import Desk, Shelf, desk
+from tests.support.media import first_part, jpeg_with_orientation, png_bomb, quadrants, sound, video
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    folder = tmp_path / "library"
+    (folder / "films").mkdir(parents=True)
+    jpeg_with_orientation(folder / "photo.jpg", 6)
+    video(folder / "films" / "film.mp4")
+    sound(folder / "tone.mp3")
+    first_part(folder / "films" / "film.mp4", folder / "films" / "half.mp4")
+    (folder / "films" / "list.mp4").write_text("ffconcat version 1.0\nfile film.mp4\n")
+    (folder / "empty.png").touch()
+    (folder / "README.txt").write_text("words")
+    (folder / "archive.zip").write_bytes(b"PK\x03\x04" + bytes(100))
+    return folder
+
+
+async def scan(at: Desk, **params: object) -> dict[str, object]:
+    outcome = await Scan().process(ScanParams.model_validate(params), at.context())
+    at.library.take(outcome)
+    return dict(outcome.result)
+
+
+async def test_scan_lists_media_and_names_what_is_broken(tmp_path: Path, library: Path) -> None:
+    async with desk(tmp_path, library) as at:
+        outcome = await Scan().process(ScanParams(), at.context())
+        assert outcome.result == {
+            "found": 8,
+            "new": 6,
+            "changed": 0,
+            "unchanged": 0,
+            "broken": 3,
+            "missing": 0,
+        }
+        assert at.library.paths == [
+            "empty.png",
+            "films/film.mp4",
+            "films/half.mp4",
+            "films/list.mp4",
+            "photo.jpg",
+            "tone.mp3",
+        ]
+        photo = at.library.at("photo.jpg").facts
+        assert (photo.kind, photo.width, photo.height, photo.rotation) == (
+            MediaKind.MEDIA_KIND_IMAGE,
+            240,
+            160,
+            90,
+        )
+        assert (photo.size_bytes, len(photo.identity)) == ((library / "photo.jpg").stat().st_size, 64)
+        reasons = {
+            path: at.library.at(path).facts.reason
+            for path in ("empty.png", "films/half.mp4", "films/list.mp4")
+        }
+        assert len(set(reasons.values())) == 3
+        assert all(reason in at.diary.text for reason in reasons.values())
+        assert at.diary.percents[-1] == 100
+        (job,) = outcome.follow_ups
+        ids = json.loads(job.params_json)["itemIds"]
+        assert sorted(ids) == sorted(
+            at.library.at(path).id for path in ("photo.jpg", "films/film.mp4", "tone.mp3")
+        )
+        assert (job.type, job.parent_id) == ("derivatives_generate", "job-1")
+
+
+async def test_second_scan_looks_at_nothing_that_is_as_it_was(tmp_path: Path, library: Path) -> None:
+    async with desk(tmp_path, library) as at:
+        await scan(at)
+        for path in ("README.txt", "archive.zip"):
+            (library / path).unlink()
+        await at.children.__aexit__(None, None, None)  # whoever decodes now fails
+        again = await scan(at)
+        assert again == {"found": 6, "new": 0, "changed": 0, "unchanged": 6, "broken": 3, "missing": 0}
+
+
+async def test_scan_that_skips_nothing_looks_again(tmp_path: Path, library: Path) -> None:
+    async with desk(tmp_path, library) as at:
+        await scan(at)
+        at.library.at("photo.jpg").facts.width = 1
+        again = await scan(at, skipExisting=False)
+        assert (again["new"], again["changed"], again["unchanged"]) == (0, 0, 6)
+        assert at.library.at("photo.jpg").facts.width == 240
+
+
+async def test_changed_file_is_looked_at_and_gets_new_pictures(tmp_path: Path, library: Path) -> None:
+    async with desk(tmp_path, library) as at:
+        await scan(at)
+        before = at.library.at("photo.jpg").facts.identity
+        quadrants(400, 100).save(library / "photo.jpg")
+        video(library / "films" / "half.mp4")
+        outcome = await Scan().process(ScanParams(), at.context())
+        assert (outcome.result["changed"], outcome.result["unchanged"]) == (2, 4)
+        assert at.library.at("photo.jpg").facts.identity != before
+        assert at.library.at("films/half.mp4").facts.state == ItemState.ITEM_STATE_OK
+        asked = {one for job in outcome.follow_ups for one in json.loads(job.params_json)["itemIds"]}
+        assert {at.library.at("photo.jpg").id, at.library.at("films/half.mp4").id} <= asked
+
+
+async def test_vanished_file_is_marked_and_comes_back(tmp_path: Path, library: Path) -> None:
+    async with desk(tmp_path, library) as at:
+        await scan(at)
+        kept = (library / "photo.jpg").read_bytes()
+        (library / "photo.jpg").unlink()
+        assert (await scan(at))["missing"] == 1
+        assert at.library.at("photo.jpg").facts.state == ItemState.ITEM_STATE_MISSING
+        assert (await scan(at))["missing"] == 0
+        (library / "photo.jpg").write_bytes(kept)
+        assert (await scan(at))["changed"] == 1
+        assert at.library.at("photo.jpg").facts.state == ItemState.ITEM_STATE_OK
+
+
+async def test_folder_that_vanished_takes_its_items_with_it(tmp_path: Path, library: Path) -> None:
+    async with desk(tmp_path, library) as at:
+        await scan(at)
+        shutil.rmtree(library / "films")
+        assert (await scan(at, path="films"))["missing"] == 3
+        assert at.library.at("photo.jpg").facts.state == ItemState.ITEM_STATE_OK
+
+
+async def test_unmounted_disk_deletes_nothing(tmp_path: Path, library: Path) -> None:
+    async with desk(tmp_path, library) as at:
+        await scan(at)
+        library.rename(tmp_path / "elsewhere")  # noqa: ASYNC240 - takes no time
+        with pytest.raises(TransientError, match="mount it"):
+            await scan(at)
+        library.mkdir()  # noqa: ASYNC240 - takes no time
+        assert (await scan(at))["missing"] == 0
+        assert "mounted" in at.diary.text
+        assert at.library.at("photo.jpg").facts.state == ItemState.ITEM_STATE_OK
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may enter every folder")
+async def test_folder_that_cannot_be_entered_deletes_nothing(tmp_path: Path, library: Path) -> None:
+    async with desk(tmp_path, library) as at:
+        await scan(at)
+        (library / "films").chmod(0)
+        assert (await scan(at))["missing"] == 0
+        (library / "films").chmod(0o755)
+
+
+async def test_single_file_can_be_scanned(tmp_path: Path, library: Path) -> None:
+    async with desk(tmp_path, library) as at:
+        assert (await scan(at, path="films/film.mp4"))["new"] == 1
+        assert at.library.paths == ["films/film.mp4"]
+        assert (await scan(at, path="films/film.mp4"))["unchanged"] == 1
+        (library / "films" / "film.mp4").unlink()
+        assert (await scan(at, path="films/film.mp4"))["missing"] == 1
+
+
+async def test_directory_type_is_a_folder_below_library_or_the_root(tmp_path: Path, library: Path) -> None:
+    (library / "library" / "reels").mkdir(parents=True)
+    quadrants().save(library / "library" / "reels" / "reel.png")
+    async with desk(tmp_path, library) as at:
+        assert (await scan(at, directoryType="reels"))["found"] == 1
+        assert (await scan(at, directoryType="stories"))["found"] == 9
+
+
+@pytest.mark.parametrize("path", ["../derivatives", "films/../..", "link"])
+async def test_scan_stays_in_its_root(tmp_path: Path, library: Path, path: str) -> None:
+    (library / "link").symlink_to(tmp_path)
+    async with desk(tmp_path, library) as at:
+        with pytest.raises(BadInputError):
+            await scan(at, path=path)
+
+
+async def test_public_scan_shows_what_it_finds_without_looking_again(tmp_path: Path, library: Path) -> None:
+    async with desk(tmp_path, library) as at:
+        await scan(at)
+        assert not at.library.at("photo.jpg").facts.public
+        outcome = await PublicScan().process(ScanParams(), at.context())
+        assert outcome.result["unchanged"] == 6
+        assert at.library.at("photo.jpg").facts.public
+        await scan(at, skipExisting=False)
+        assert at.library.at("photo.jpg").facts.public
+
+
+async def test_bomb_among_the_files_stops_nothing(tmp_path: Path, library: Path) -> None:
+    png_bomb(library / "bomb.png")
+    async with desk(tmp_path, library) as at:
+        assert (await scan(at))["broken"] == 4
+        assert "megapixels" in at.library.at("bomb.png").facts.reason
+
+
+@dataclass(slots=True)
+class LostShelf(Shelf):
+    """A library that refuses writes, as it does when another lease holds the job."""
+
+    @override
+    async def upsert(self, items: Sequence[ItemFacts], *, missing_ids: Sequence[str] = ()) -> list[str]:
+        raise LeaseLostError("another lease holds the job")
+
+
+async def test_scan_whose_lease_is_lost_ends(tmp_path: Path, library: Path) -> None:
+    async with desk(tmp_path, library) as at:
+        at.library = LostShelf()
+        with pytest.raises(LeaseLostError):
+            await scan(at)
+
+
+names = st.lists(st.sampled_from("abcdefgh"), unique=True)
+
+
+@given(found=names, known=names, touched=st.sets(st.sampled_from("abcdefgh")), skip=st.booleans())
+def test_every_file_and_item_has_exactly_one_fate(
+    *, found: list[str], known: list[str], touched: set[str], skip: bool
+) -> None:
+    files = [FoundFile(path=name, size_bytes=1, mtime_ns=2 if name in touched else 1) for name in found]
+    items = [
+        Item(id=name, facts=ItemFacts(path=name, size_bytes=1, mtime_ns=1, state=ItemState.ITEM_STATE_OK))
+        for name in known
+    ]
+    planned = plan(files, items, [], skip_existing=skip)
+    probed = {one.path for one in planned.to_probe}
+    unchanged = {one.facts.path for one in planned.unchanged}
+    vanished = {one.facts.path for one in planned.vanished}
+    assert probed | unchanged == set(found)
+    assert not probed & unchanged
+    assert vanished == set(known) - set(found)
+    assert unchanged == (set(found) & set(known) - touched if skip else set())
+
+
+def test_nothing_is_said_of_what_lies_below_a_folder_that_could_not_be_entered() -> None:
+    items = [
+        Item(id=path, facts=ItemFacts(path=path, state=ItemState.ITEM_STATE_OK))
+        for path in ("a/x", "ab/x", "b")
+    ]
+    assert [one.id for one in plan([], items, ["a"], skip_existing=True).vanished] == ["ab/x", "b"]
+    assert plan([], items, [""], skip_existing=True).vanished == []
+
+
+@given(st.integers(0, 40_000))
+def test_follow_ups_are_few_enough_and_lose_no_item(count: int) -> None:
+    ids = [str(number) for number in range(count)]
+    made = batches(ids)
+    assert len(made) <= JOB_LIMIT
+    assert all(0 < len(batch) <= BATCH_LIMIT for batch in made)
+    assert [one for batch in made for one in batch] == ids[:ID_LIMIT]
+
+
+def test_one_write_fits_one_message() -> None:
+    rows = [ItemFacts(path="x" * 4000, extra_json="y" * 16_000) for _ in range(1500)]
+    count = one_write(rows)
+    assert 1 <= count < 100
+    assert sum(row.ByteSize() for row in rows[:count]) <= ROW_BYTES
+    assert one_write([ItemFacts(path="x")] * 1500) == 1000
+    assert one_write([ItemFacts(extra_json="y" * ROW_BYTES)]) == 1
