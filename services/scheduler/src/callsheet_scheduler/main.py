@@ -91,7 +91,7 @@ async def _main(settings: SchedulerSettings, stop: asyncio.Event) -> int:
         log.info("listening", extra={"grpc_port": port, "ops_port": ops_port})
         if settings.port_file is not None:
             _write_port(settings.port_file, port)
-        await stop.wait()
+        await _until(stop, leading, watches)
     finally:
         await server.stop(GRACE_S)
         for running in (leading, watches):
@@ -131,6 +131,15 @@ async def _known_types(readers: asyncpg.Pool) -> JobTypes:
                 values = dict(row) | {"category": Category(row["category"])}
                 types.learn(KnownType(**values))
     return types
+
+
+async def _until(stop: asyncio.Event, *running: asyncio.Task[None]) -> None:
+    """Wait for *stop*; a part that ends before is a fault, and its error ends the scheduler."""
+    stopping = asyncio.create_task(stop.wait())
+    done, _ = await asyncio.wait({stopping, *running}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    for part in done & set(running):
+        part.result()
 
 
 def _ready(leadership: Leadership) -> "Callable[[], object]":

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from callsheet.catalog import CATALOG
 from callsheet.errors import InvalidError
 from callsheet_scheduler.commits import LogRow, Outbox
 from callsheet_scheduler.domain.effects import NewRow
@@ -65,7 +66,7 @@ class Grants:
     ) -> tuple[Session, list[tuple[JobId, Token]]]:
         """Open a session; return it and the leases named that are no longer the worker's."""
         term = self._leadership.current()
-        learned = [offer for offer in offers if self._types.learn(offer)]
+        learned = [offer for offer in offers if offer.name not in CATALOG and self._types.learn(offer)]
         if learned:
             async with term.write_library() as connection:
                 await save_job_types(connection, learned)

@@ -1,0 +1,5 @@
+"""The command line: ``callsheet …``."""
+
+from callsheet.cli.app import main
+
+__all__ = ["main"]

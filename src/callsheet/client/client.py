@@ -1,0 +1,303 @@
+"""Speaks with a scheduler: jobs, the library, the fleet."""
+
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing
+from typing import Final, Self
+
+from callsheet.channel import open_channel
+from callsheet.client.repeating import Patience, Repeating
+from callsheet.errors import OverloadedError, UnavailableError
+from callsheet.ids import new_job_id
+from callsheet.service.clock import Clock, SystemClock
+from callsheet.v1.fleet_service_pb2 import ListWorkersRequest, ListWorkersResponse
+from callsheet.v1.fleet_service_pb2_grpc import FleetServiceStub
+from callsheet.v1.job_pb2 import Job, JobState, NewJob
+from callsheet.v1.job_service_pb2 import (
+    CancelJobRequest,
+    CancelJobResponse,
+    GetJobRequest,
+    GetStatsRequest,
+    GetStatsResponse,
+    JobType,
+    ListJobsRequest,
+    ListJobsResponse,
+    ListJobTypesRequest,
+    ReadLogRequest,
+    RetryJobRequest,
+    RetryJobResponse,
+    SubmitJobsRequest,
+    SubmittedJob,
+    WatchJobsRequest,
+)
+from callsheet.v1.job_service_pb2_grpc import JobServiceStub
+from callsheet.v1.library_service_pb2 import (
+    GetCacheStatsRequest,
+    GetCacheStatsResponse,
+    GetItemRequest,
+    GetItemsRequest,
+    Item,
+    ListItemsRequest,
+    ListItemsResponse,
+    UpsertItemsRequest,
+    UpsertItemsResponse,
+)
+from callsheet.v1.library_service_pb2_grpc import LibraryServiceStub
+
+FINAL: Final = frozenset(
+    {JobState.JOB_STATE_COMPLETED, JobState.JOB_STATE_FAILED, JobState.JOB_STATE_CANCELLED}
+)
+"""The states in which nothing more happens by itself."""
+
+#: Jobs and bytes of one submission, which is one transaction and one message.
+SUBMISSION_MAX: Final = 1_000
+SUBMISSION_BYTES_MAX: Final = 3 * 1024 * 1024
+
+#: Jobs and items of one page where all pages are read; items may carry 16 KiB of further facts each.
+JOBS_PAGE: Final = 200
+ITEMS_PAGE: Final = 200
+
+#: Seconds of silence after which named jobs are looked at again, should a change have been lost.
+WATCH_QUIET_S: Final = 15.0
+
+
+class Client:
+    """A connection to a scheduler. Methods return the messages of the contract.
+
+    Every method is safe to repeat and repeats itself while no scheduler answers, as long as *patience*
+    says. Ids of submissions are chosen here, so that a repeated submission stays one job.
+
+    Every method raises the errors of ``callsheet.errors``; `UnavailableError` when patience has ended:
+    whether the call took effect is then unknown.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        token: str | None = None,
+        patience: Patience | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        """Prepare a connection to *target*, host:port, several separated by commas; opened at first use."""
+        self._channel = open_channel(target, token=token)
+        self._repeating = Repeating(
+            target=target,
+            patience=patience or Patience(),
+            clock=clock or SystemClock(),
+        )
+        self._jobs = JobServiceStub(self._channel)
+        self._library = LibraryServiceStub(self._channel)
+        self._fleet = FleetServiceStub(self._channel)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End the connection and all calls on it."""
+        await self._channel.close()
+
+    # Jobs
+
+    async def submit(self, job: NewJob) -> SubmittedJob:
+        """Submit one job; an empty id is chosen here."""
+        [submitted] = await self.submit_many([job])
+        return submitted
+
+    async def submit_many(self, jobs: Sequence[NewJob]) -> list[SubmittedJob]:
+        """Submit *jobs* and return what became of each, in order.
+
+        Up to 1,000 jobs and 3 MiB are one transaction, all or none; more are several, one after another.
+        ``existed`` is true for a job whose given id was accepted before.
+        """
+        submitted: list[SubmittedJob] = []
+        for batch in _submissions(jobs):
+            given = [bool(job.id) for job in batch]
+            request = SubmitJobsRequest(jobs=[_with_id(job) for job in batch])
+            answer = await self._repeating.call(self._jobs.SubmitJobs, request)
+            for mine, was_given in zip(answer.jobs, given, strict=True):
+                mine.existed = mine.existed and was_given
+            submitted += answer.jobs
+        return submitted
+
+    async def job(self, job_id: str) -> Job:
+        """Return a job with its attempts."""
+        return (await self._repeating.call(self._jobs.GetJob, GetJobRequest(id=job_id))).job
+
+    async def jobs_page(self, wanted: ListJobsRequest) -> ListJobsResponse:
+        """Return one page of the jobs that pass, newest first."""
+        return await self._repeating.call(self._jobs.ListJobs, wanted)
+
+    async def jobs(self, wanted: ListJobsRequest | None = None) -> AsyncGenerator[Job, None]:
+        """Yield all jobs that pass, newest first, page by page."""
+        request = ListJobsRequest()
+        request.CopyFrom(wanted or ListJobsRequest())
+        request.page_size = request.page_size or JOBS_PAGE
+        while True:
+            page = await self.jobs_page(request)
+            for job in page.jobs:
+                yield job
+            if not page.next_page_token:
+                return
+            request.skip = 0
+            request.page_token = page.next_page_token
+
+    async def cancel(self, job_id: str, *, requested_by: str = "") -> Job:
+        """End a job and return it: CANCELLED, or with ``cancel_requested_at`` until its worker confirms."""
+
+        async def already() -> CancelJobResponse | None:
+            job = await self.job(job_id)
+            return CancelJobResponse(job=job) if job.state == JobState.JOB_STATE_CANCELLED else None
+
+        request = CancelJobRequest(id=job_id, requested_by=requested_by)
+        return (await self._repeating.call(self._jobs.CancelJob, request, when_repeated=already)).job
+
+    async def retry(self, job_id: str) -> Job:
+        """Put a failed or cancelled job back into the queue and return it."""
+
+        async def already() -> RetryJobResponse | None:
+            job = await self.job(job_id)
+            return None if job.state in FINAL else RetryJobResponse(job=job)
+
+        request = RetryJobRequest(id=job_id)
+        return (await self._repeating.call(self._jobs.RetryJob, request, when_repeated=already)).job
+
+    async def watch(self, ids: Sequence[str] = (), *, initial: bool = False) -> AsyncGenerator[Job, None]:
+        """Yield each change of the jobs with *ids*, of every job for none, until the caller stops.
+
+        A lost stream is opened again. Named jobs (at most 1,000) are then told as they are, so no final
+        state is missed; where every job is watched, changes during the gap are not told.
+
+        Args:
+            ids: Which jobs.
+            initial: Tell the named jobs first as they are.
+        """
+        first = WatchJobsRequest(ids=ids, initial=initial)
+        again = WatchJobsRequest(ids=ids, initial=bool(ids))
+        requests = iter((first,))
+        changes = self._repeating.stream(
+            self._jobs.WatchJobs,
+            lambda: next(requests, again),
+            again_on=(UnavailableError, OverloadedError),
+            quiet_s=WATCH_QUIET_S if ids else None,
+        )
+        async with aclosing(changes):
+            async for message in changes:
+                for job in message.jobs:
+                    yield job
+
+    async def final(self, job_id: str) -> Job:
+        """Wait until a job is final and return it."""
+        job = await self.job(job_id)
+        if job.state not in FINAL:
+            async with aclosing(self.watch([job_id], initial=True)) as changes:
+                async for job in changes:
+                    if job.state in FINAL:
+                        break
+        return job
+
+    async def read_log(self, job_id: str, *, follow: bool = False) -> AsyncGenerator[str, None]:
+        """Yield a job's log in pieces of complete lines; with *follow* until the job is final.
+
+        A lost stream is opened again and goes on where it was.
+        """
+        told = 0
+        to_skip = 0
+
+        def next_request() -> ReadLogRequest:
+            nonlocal to_skip
+            to_skip = told
+            return ReadLogRequest(id=job_id, follow=follow)
+
+        pieces = self._repeating.stream(self._jobs.ReadLog, next_request)
+        async with aclosing(pieces):
+            async for piece in pieces:
+                fresh = piece.text[to_skip:]
+                to_skip = max(0, to_skip - len(piece.text))
+                told += len(fresh)
+                if fresh:
+                    yield fresh
+
+    async def stats(self) -> GetStatsResponse:
+        """Return counts and rates of the whole queue."""
+        return await self._repeating.call(self._jobs.GetStats, GetStatsRequest())
+
+    async def job_types(self) -> Sequence[JobType]:
+        """Return every job type that the scheduler knows, by name."""
+        return (await self._repeating.call(self._jobs.ListJobTypes, ListJobTypesRequest())).types
+
+    # Library
+
+    async def items_page(self, wanted: ListItemsRequest) -> ListItemsResponse:
+        """Return one page of the items that pass, by root and path."""
+        return await self._repeating.call(self._library.ListItems, wanted)
+
+    async def items(self, wanted: ListItemsRequest | None = None) -> AsyncGenerator[Item, None]:
+        """Yield all items that pass, by root and path, page by page."""
+        request = ListItemsRequest()
+        request.CopyFrom(wanted or ListItemsRequest())
+        request.page_size = request.page_size or ITEMS_PAGE
+        while True:
+            page = await self.items_page(request)
+            for item in page.items:
+                yield item
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    async def item(self, item_id: str) -> Item:
+        """Return one item with its derivatives."""
+        return (await self._repeating.call(self._library.GetItem, GetItemRequest(id=item_id))).item
+
+    async def item_at(self, root: str, path: str) -> Item:
+        """Return the item at this root and path, with its derivatives."""
+        request = GetItemRequest(root=root, path=path)
+        return (await self._repeating.call(self._library.GetItem, request)).item
+
+    async def items_by_id(self, ids: Sequence[str]) -> list[Item]:
+        """Return those of the items that exist, in no particular order."""
+        found: list[Item] = []
+        for start in range(0, len(ids), ITEMS_PAGE):
+            request = GetItemsRequest(ids=ids[start : start + ITEMS_PAGE])
+            found += (await self._repeating.call(self._library.GetItems, request)).items
+        return found
+
+    async def upsert_items(self, batch: UpsertItemsRequest) -> UpsertItemsResponse:
+        """Write items under a job's lease; `LeaseLostError` or `StateError` when it is held no longer."""
+        return await self._repeating.call(self._library.UpsertItems, batch)
+
+    async def cache_stats(self) -> GetCacheStatsResponse:
+        """Return how much is cached, and the items by kind and state."""
+        return await self._repeating.call(self._library.GetCacheStats, GetCacheStatsRequest())
+
+    # Fleet
+
+    async def fleet(self) -> ListWorkersResponse:
+        """Return the workers by identity, and the limits per host."""
+        return await self._repeating.call(self._fleet.ListWorkers, ListWorkersRequest())
+
+
+def _with_id(job: NewJob) -> NewJob:
+    if job.id:
+        return job
+    named = NewJob()
+    named.CopyFrom(job)
+    named.id = new_job_id()
+    return named
+
+
+def _submissions(jobs: Sequence[NewJob]) -> Iterator[list[NewJob]]:
+    """Divide *jobs* into submissions, as few as the limits allow; one job is one submission at least."""
+    batch: list[NewJob] = []
+    size_bytes = 0
+    for job in jobs:
+        job_bytes = job.ByteSize() + 64
+        if batch and (len(batch) == SUBMISSION_MAX or size_bytes + job_bytes > SUBMISSION_BYTES_MAX):
+            yield batch
+            batch, size_bytes = [], 0
+        batch.append(job)
+        size_bytes += job_bytes
+    if batch:
+        yield batch
