@@ -103,7 +103,7 @@ class HistoryStore:
         rows = await self.jobs([job_id])
         if not rows:
             return None
-        ended = await self._fetch("read_attempts", job_id)
+        ended = await self._fetch(statement("read_attempts"), job_id)
         attempts = [AttemptRow(**dict(row)) for row in ended]
         last = _last_attempt(rows[0])
         if last is not None and all(attempt.number != last.number for attempt in attempts):
@@ -114,7 +114,7 @@ class HistoryStore:
         """Return those of *ids* that exist, newest first."""
         if not ids:
             return []
-        rows = [_row(row) for row in await self._fetch("read_jobs", ids)]
+        rows = [_row(row) for row in await self._fetch(statement("read_jobs"), ids)]
         return sorted(rows, key=lambda row: row.id, reverse=True)
 
     async def page(self, wanted: JobFilter, *, size: int, after: str, skip: int) -> tuple[list[JobRow], str]:
@@ -146,7 +146,7 @@ class HistoryStore:
 
     async def log_pieces(self, job_id: JobId, after: tuple[int, int]) -> list[tuple[int, int, str]]:
         """Return up to 100 pieces of a log behind *after*: attempt, sequence, text."""
-        rows = await self._fetch("read_log", job_id, *after)
+        rows = await self._fetch(statement("read_log"), job_id, *after)
         return [(row["attempt"], row["sequence"], row["body"]) for row in rows]
 
     async def counters(self, *, since: float, now: float) -> Counters:
@@ -154,8 +154,8 @@ class HistoryStore:
 
         Counters are kept by the hour: of the hour that a span begins in, its share is taken.
         """
-        sums = await self._fetch("sum_counters")
-        recent = await self._fetch("recent_counters", since - HOUR_S)
+        sums = await self._fetch(statement("sum_counters"))
+        recent = await self._fetch(statement("recent_counters"), since - HOUR_S)
         completed = [row for row in recent if row["state"] == JobState.COMPLETED]
         jobs = sum(row["jobs"] * _share(row["hour"], since) for row in completed)
         run_s = sum(row["run_ms"] * _share(row["hour"], since) for row in completed) / 1000
@@ -177,7 +177,7 @@ class HistoryStore:
     async def _count_done(self, wanted: JobFilter) -> int:
         states = [int(state) for state in (wanted.states & FINAL if wanted.states else FINAL)]
         [row] = await self._fetch(
-            "sum_matching_counters",
+            statement("sum_matching_counters"),
             states,
             sorted(wanted.types),
             sorted(int(category) for category in wanted.categories),
@@ -185,10 +185,10 @@ class HistoryStore:
         count: int = row["jobs"]
         return count
 
-    async def _fetch(self, name: str, *values: object) -> list[asyncpg.Record]:
+    async def _fetch(self, text: str, *values: object) -> list[asyncpg.Record]:
         with repeatable():
             async with self._readers.acquire() as connection:
-                rows: list[asyncpg.Record] = await connection.fetch(statement(name), *values)
+                rows: list[asyncpg.Record] = await connection.fetch(text, *values)
         return rows
 
 
