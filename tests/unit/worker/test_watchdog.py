@@ -1,0 +1,108 @@
+"""The watchdog ends the children of a worker that is killed or stopped, on real processes."""
+
+import asyncio
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+#: Starts a watchdog and a child with a grandchild, neither tied to its parent's life, and tells their ids.
+WORKER = """
+import asyncio, sys
+from callsheet.worker.guard import Guard
+
+CHILD = (
+    "import os, signal, subprocess, sys;"
+    "grandchild = subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()']);"
+    "print(os.getpid(), grandchild.pid, flush=True);"
+    "signal.pause()"
+)
+
+async def main():
+    async with Guard() as guard:
+        child = await asyncio.create_subprocess_exec(sys.executable, "-c", CHILD, start_new_session=True)
+        await asyncio.to_thread(sys.stdin.readline)
+        limit_s = float(sys.argv[1])
+        while True:
+            guard.beat(limit_s)
+            await asyncio.sleep(0.05)
+
+asyncio.run(main())
+"""
+
+
+class Family:
+    """A worker of the test, its child and the child's child."""
+
+    def __init__(self, worker: Process, pids: list[int]) -> None:
+        self.worker = worker
+        self.descendants = [os.pidfd_open(pid) for pid in pids]
+
+    async def descendants_end(self) -> None:
+        """Wait until both are gone."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(20):
+            for descriptor in self.descendants:
+                gone = asyncio.Event()
+                loop.add_reader(descriptor, gone.set)
+                await gone.wait()
+                loop.remove_reader(descriptor)
+
+
+@asynccontextmanager
+async def family(limit_s: float) -> AsyncGenerator[Family]:
+    worker = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", WORKER, str(limit_s), stdin=PIPE, stdout=PIPE, start_new_session=True
+    )
+    assert worker.stdout is not None
+    assert worker.stdin is not None
+    one = Family(worker, [int(word) for word in (await worker.stdout.readline()).split()])
+    worker.stdin.write(b"go\n")
+    try:
+        yield one
+    finally:
+        with suppress(ProcessLookupError):
+            worker.kill()
+        await worker.wait()
+        for descriptor in one.descendants:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+            os.close(descriptor)
+
+
+async def beaten_once(worker: int) -> None:
+    """Wait until the watchdog has slept so often that it must have taken in several beats."""
+    reads = 0
+    while reads < 20:
+        reads = await asyncio.to_thread(_reads_of_watchdog, worker)
+
+
+def _reads_of_watchdog(worker: int) -> int:
+    for children in Path(f"/proc/{worker}/task").glob("*/children"):
+        for child in children.read_text(encoding="ascii").split():
+            if b"watchdog.py" in Path(f"/proc/{child}/cmdline").read_bytes():
+                switches = Path(f"/proc/{child}/status").read_text(encoding="ascii")
+                return int(switches.rpartition("nonvoluntary_ctxt_switches")[0].split()[-1])
+    return 0
+
+
+async def test_children_of_a_killed_worker_end_with_their_children() -> None:
+    async with family(limit_s=60) as one:
+        await beaten_once(one.worker.pid)
+
+        one.worker.kill()
+
+        await one.descendants_end()
+
+
+async def test_children_of_a_stopped_worker_end_when_it_is_silent_for_too_long() -> None:
+    async with family(limit_s=0.5) as one:
+        await beaten_once(one.worker.pid)
+
+        one.worker.send_signal(signal.SIGSTOP)
+
+        await one.descendants_end()
+        assert one.worker.returncode is None
