@@ -1,6 +1,8 @@
 """Makes a small library to try the product with, where nobody has media of their own at hand."""
 
+import os
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -8,6 +10,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
+
+from callsheet.worker.ffmpeg import ffmpeg_path
 
 _QUIET: Final = ("-hide_banner", "-nostdin", "-loglevel", "error", "-y")
 _H264: Final = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "25")
@@ -110,3 +114,12 @@ def _badge() -> Image.Image:
     pen.ellipse((16, 16, 496, 496), fill=(200, 60, 60, 255))
     pen.polygon([(200, 150), (200, 362), (380, 256)], fill=(255, 255, 255, 255))
     return image
+
+
+def main() -> None:
+    """Make the samples in the folder that the first argument names."""
+    make_samples(Path(sys.argv[1]), ffmpeg_path(os.environ))
+
+
+if __name__ == "__main__":
+    main()
