@@ -115,6 +115,8 @@ _PREFIXES: Final = (
 )
 _RIFF: Final = {b"WEBP": Family.WEBP, b"AVI ": Family.AVI, b"WAVE": Family.WAV}
 _PDF_WITHIN: Final = 1024
+_ADTS_HEADER: Final = 7
+_MPEG_1: Final = 3
 
 
 def promised_kind(path: str) -> Kind | None:
@@ -176,10 +178,10 @@ def _by_rhythm(head: bytes) -> Family | None:
 
 def _adts_frames(head: bytes) -> bool:
     """Say whether two AAC frames follow one another (ISO/IEC 14496-3, 1.A.2.2)."""
-    if len(head) < 7 or head[0] != 0xFF or head[1] & 0xF6 != 0xF0:  # noqa: PLR2004 - the sync word
+    if len(head) < _ADTS_HEADER or head[0] != 0xFF or head[1] & 0xF6 != 0xF0:  # noqa: PLR2004 - the sync word
         return False
     size = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
-    return size >= 7 and head[size : size + 1] == b"\xff" and head[size + 1 : size + 2] == head[1:2]  # noqa: PLR2004
+    return size >= _ADTS_HEADER and head[size : size + 2] == head[:2]
 
 
 _BITRATES_KBPS: Final = {
@@ -205,7 +207,7 @@ def _mpeg_audio_frame_size(head: bytes) -> int:
     version, layer, rate, frequency = (head[1] >> 3) & 3, (head[1] >> 1) & 3, head[2] >> 4, (head[2] >> 2) & 3
     if version == 1 or layer == 0 or rate in {0, 15} or frequency == 3:  # noqa: PLR2004 - reserved values
         return 0
-    bits_per_s = _BITRATES_KBPS[min(version | 2, 3) if version == 3 else 2, layer][rate - 1] * 1000  # noqa: PLR2004
-    samples = {3: 384, 2: 1152, 1: 1152 if version == 3 else 576}[layer]  # noqa: PLR2004 - MPEG 1
+    bits_per_s = _BITRATES_KBPS[version if version == _MPEG_1 else 2, layer][rate - 1] * 1000
+    samples = {3: 384, 2: 1152, 1: 1152 if version == _MPEG_1 else 576}[layer]
     padding = ((head[2] >> 1) & 1) * (4 if layer == 3 else 1)  # noqa: PLR2004 - layer I counts in words
     return samples // 8 * bits_per_s // _SAMPLE_RATES[version][frequency] + padding

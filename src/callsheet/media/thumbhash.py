@@ -38,7 +38,7 @@ def thumbhash(pixels: NDArray[np.uint8]) -> bytes:
     """
     height, width = _checked_size(pixels)
     rgba = pixels.astype(np.float64) / 255.0
-    alpha: Plane = rgba[..., 3] if rgba.shape[2] == 4 else np.ones((height, width))  # noqa: PLR2004
+    alpha: Plane = rgba[..., 3] if rgba.shape[2] == 4 else np.ones((height, width))  # noqa: PLR2004 - the fourth is alpha
     has_alpha = bool(alpha.sum() < width * height)
     light, yellow_blue, red_green = _planes(rgba, alpha)
     limit = 5 if has_alpha else 7

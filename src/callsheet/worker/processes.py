@@ -1,14 +1,15 @@
 """Child processes: the pool of sandboxed decoders, and how any child is ended."""
 
 import asyncio
+import importlib.util
 import os
 import signal
 import socket
 import sys
+import sysconfig
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
@@ -251,7 +252,8 @@ class ChildPool:
     async def _spawn(self) -> _Child:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)  # noqa: FBT003 - the socket's own interface
-        settings = ChildSettings(limits=self.limits, readable=python_folders(), functions=self._functions)
+        readable = python_folders(self._functions)
+        settings = ChildSettings(limits=self.limits, readable=readable, functions=self._functions)
         arguments = [
             str(theirs.fileno()),
             str(os.getpid()),
@@ -286,9 +288,16 @@ class ChildPool:
         running.add_done_callback(self._background.discard)
 
 
-def python_folders() -> tuple[str, ...]:
-    """Return the folders that Python imports from, for children to keep reading."""
-    return tuple(folder for folder in sys.path if folder and Path(folder).is_dir())
+def python_folders(functions: Sequence[str]) -> tuple[str, ...]:
+    """Return the folders that hold Python's own modules and those of *functions*, as works name them.
+
+    Not the search path: that may hold the folder that a worker was started in, and media in it.
+    """
+    folders = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    for package in {"callsheet", *(name.partition(".")[0].partition(":")[0] for name in functions)}:
+        spec = importlib.util.find_spec(package)
+        folders.update(spec.submodule_search_locations or () if spec else ())
+    return tuple(sorted(folders))
 
 
 def death(code: int, last_words: str, cpu_s: int) -> AttemptError:

@@ -42,6 +42,8 @@ class SandboxLimits:
     """CPU time of one job."""
     open_files: int = 64
     """Descriptors."""
+    processes: int = 4096
+    """Processes and threads of its user, others than it included; without effect on root."""
     jobs_per_child: int = 500
     """How many jobs a decode child does before another takes its place."""
 
@@ -123,13 +125,9 @@ def _limit(limits: SandboxLimits) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (size, size))
     resource.setrlimit(resource.RLIMIT_FSIZE, (limits.file_size_mib * _MIB, limits.file_size_mib * _MIB))
     resource.setrlimit(resource.RLIMIT_NOFILE, (limits.open_files, limits.open_files))
+    resource.setrlimit(resource.RLIMIT_NPROC, (limits.processes, limits.processes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     allow_cpu(limits.cpu_s)
-
-
-def deny_new_processes() -> None:
-    """Refuse this process every further thread and child; without effect for root."""
-    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
 
 
 def _checked(answer: int) -> None:

@@ -1,3 +1,5 @@
+"""Derivatives, thumbnails and verdicts over real files and real decoders."""
+
 import asyncio
 import uuid
 from collections.abc import AsyncIterator

@@ -1,3 +1,5 @@
+"""Scans over real folders and real decoders."""
+
 import json
 import os
 import shutil

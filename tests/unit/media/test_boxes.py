@@ -1,3 +1,5 @@
+"""Wholeness and rotation, read from headers."""
+
 import struct
 from contextlib import suppress
 

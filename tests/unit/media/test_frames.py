@@ -1,3 +1,5 @@
+"""The choice of frames, sizes, waveforms, identities and names of recipes."""
+
 import numpy as np
 import pytest
 from hypothesis import given

@@ -1,3 +1,5 @@
+"""What a file is, told from its first bytes."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,3 +1,5 @@
+"""Thumbhashes, read back as the published format says."""
+
 import math
 
 import numpy as np

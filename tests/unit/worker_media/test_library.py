@@ -1,3 +1,5 @@
+"""Paths that try to leave their root, and walks."""
+
 import os
 from pathlib import Path
 

@@ -1,3 +1,5 @@
+"""Decode children that are killed, cancelled, too slow and replaced."""
+
 import asyncio
 import os
 import signal
@@ -107,8 +109,9 @@ async def busy_with_nothing(pool: ChildPool, path: Path) -> int:
 
 async def test_cancelled_call_ends_its_child(pool: ChildPool, long_video: Path) -> None:
     pid = await busy_with_nothing(pool, long_video)
+    before = cpu_ticks(pid)
     running = asyncio.create_task(decode_all(pool, long_video))
-    await asyncio.sleep(0.2)
+    await until(lambda: cpu_ticks(pid) > before)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
@@ -172,7 +175,7 @@ async def test_fault_of_our_own_is_told_from_a_fault_of_the_file(pool: ChildPool
     wrong = Work("callsheet.worker.decode.probe:probe", ProbeArguments, MediaLimits)
     with pytest.raises(ChildFaultError, match="IndexError"):
         await pool.run(wrong, PROBE_IT, deadline_s=30)
-    with open(os.devnull, "rb") as nothing:  # noqa: ASYNC230, PTH123
+    with open(os.devnull, "rb") as nothing:  # noqa: ASYNC230, PTH123 - opens at once
         answer = await pool.run(PROBE, PROBE_IT, descriptors=[nothing.fileno()], deadline_s=30)
     assert answer.value.fault is not None
 

@@ -1,3 +1,5 @@
+"""What a confined process can still do, tried from inside one."""
+
 import os
 import socket
 import subprocess
@@ -24,7 +26,7 @@ def confined(
     settings = LaunchSettings(
         limits=limits or SandboxLimits(),
         rights=Rights(
-            runnable=(program, *SYSTEM, sys.base_prefix, *python_folders()),
+            runnable=(program, *SYSTEM, sys.base_prefix, *python_folders(())),
             writable=writable,
             keep_user=True,
         ),

@@ -1,3 +1,5 @@
+"""Outputs that appear whole or not at all."""
+
 import asyncio
 import os
 import resource

@@ -144,7 +144,9 @@ def _luma(frame: VideoFrame) -> NDArray[np.uint8]:
     scale = min(1.0, _LUMA_SIDE / max(frame.width, frame.height))
     width, height = max(8, round(frame.width * scale)), max(8, round(frame.height * scale))
     with decoder_errors("converting the picture"):
-        small = frame.reformat(width=width, height=height, format="gray", interpolation=Interpolation.AREA)
+        small = frame.reformat(
+            width=width, height=height, format="gray", interpolation=Interpolation.AREA, threads=1
+        )
         return small.to_ndarray().astype(np.uint8, copy=False)
 
 
@@ -155,6 +157,7 @@ def _converted(frame: VideoFrame, width: int, height: int, pixel_format: str) ->
         format=pixel_format,
         src_colorspace=_matrix(frame),
         interpolation=Interpolation.BICUBIC if width >= frame.width else Interpolation.AREA,
+        threads=1,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Final
 from typing_extensions import override
 
 from callsheet.catalog import DERIVATIVES_GENERATE, PUBLIC_SCAN, SCAN
-from callsheet.errors import BadInputError
+from callsheet.errors import AttemptError
 from callsheet.params import ScanParams
 from callsheet.v1.job_pb2 import NewJob
 from callsheet.v1.library_service_pb2 import Item, ItemFacts, ItemState
@@ -52,6 +52,8 @@ class _Scan:
     same: int = 0
     """Looked at again and found as they were."""
     broken: int = 0
+    passed: int = 0
+    """Could not be opened."""
 
 
 class Scan(Processor[ScanParams]):
@@ -196,8 +198,10 @@ async def _look_at(scan: _Scan, path: str) -> None:
         row = item_row(scan.root, path, await probe_file(scan.context, scan.root, path))
     except VanishedError:
         row = None
-    except BadInputError as error:
-        scan.context.report.log(f"{path}: passed over, {error.message}")
+    except AttemptError as error:
+        scan.passed += 1
+        if scan.passed <= LOGGED_FAULTS:
+            scan.context.report.log(f"{path}: passed over, {error.message}")
         return
     if row is None:
         if known is not None and known.facts.state != ItemState.ITEM_STATE_MISSING:
