@@ -6,7 +6,7 @@ import sys
 
 import uvicorn
 
-from callsheet.client import Client
+from callsheet.client import Client, Patience
 from callsheet.errors import InvalidError
 from callsheet.service import logs
 from callsheet.service.run import read_settings, read_token, run
@@ -29,7 +29,7 @@ def main() -> None:
 
 
 async def _main(settings: GatewaySettings, stop: asyncio.Event) -> int:
-    async with Client(settings.scheduler, token=read_token(settings), patience_s=5.0) as client:
+    async with Client(settings.scheduler, token=read_token(settings), patience=Patience(total_s=5.0)) as client:
         app = make_app(State(client=client, settings=settings), _admin_token(settings))
         host, _, port = settings.listen.rpartition(":")
         server = uvicorn.Server(

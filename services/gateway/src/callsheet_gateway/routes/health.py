@@ -20,7 +20,7 @@ async def healthz() -> dict[str, str]:
 async def readyz(state: GatewayState) -> Response | dict[str, str]:
     """Say whether the scheduler can be reached. Role: PUBLIC."""
     try:
-        await state.client.workers()
+        await state.client.fleet()
     except CallsheetError:
         return problem_response(503, "no scheduler can be reached", headers={"Retry-After": "2"})
     return {"status": "ready"}

@@ -71,7 +71,7 @@ async def list_jobs(
         page_token=cursor,
         skip=0 if cursor else min((page - 1) * limit, SKIP_MAX),
     )
-    answer = await state.client.list_jobs(request)
+    answer = await state.client.jobs_page(request)
     return JobPage(
         data=[summary(job) for job in answer.jobs],
         pagination=Pagination(
@@ -100,7 +100,7 @@ async def create_job(state: GatewayState, new: NewJob) -> CreatedJob:
         stamp = Timestamp()
         stamp.FromDatetime(new.run_at)
         request.run_at.CopyFrom(stamp)
-    (created,) = await state.client.submit([request])
+    created = await state.client.submit(request)
     return CreatedJob(
         id=created.id,
         type=new.type,

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from callsheet.errors import InvalidError, NotFoundError, StateError, UnavailableError
 from callsheet.ids import check_id
-from callsheet.v1.job_pb2 import JOB_STATE_COMPLETED, JobState, NewJob
+from callsheet.v1.job_pb2 import JOB_STATE_COMPLETED, NewJob
 from callsheet.v1.library_service_pb2 import (
     ITEM_STATE_BROKEN,
     ITEM_STATE_MISSING,
@@ -79,7 +79,7 @@ async def thumbnail(
         if size != BOX:
             params["width"] = size
         await _do(state, "thumbnail_generate", params)
-        item = await state.client.item(item_id=item.id)
+        item = await state.client.item(item.id)
         found = _thumbnail_of(item, size)
     if found is None:
         message = f"no thumbnail can be made of {file_path}"
@@ -123,7 +123,7 @@ async def list_items(
         page_size=limit,
         page_token=cursor,
     )
-    answer = await state.client.items(request)
+    answer = await state.client.items_page(request)
     return ItemPage(
         data=[item_view(item) for item in answer.items],
         pagination=Pagination(
@@ -145,7 +145,7 @@ async def show_item(state: GatewayState, item_id: str) -> ItemView:
     except InvalidError as error:
         message = f"there is no item {item_id[:64]}"
         raise NotFoundError(message) from error
-    return item_view(await state.client.item(item_id=known))
+    return item_view(await state.client.item(known))
 
 
 def _place(state: State, file_path: str) -> tuple[str, str]:
@@ -185,11 +185,11 @@ async def _item(state: State, root: str, path: str) -> tuple[Item, bool]:
     """
     cached = True
     try:
-        item = await state.client.item(root=root, path=path)
+        item = await state.client.item_at(root, path)
     except NotFoundError:
         cached = False
         await _do(state, "scan", {"root": root, "path": path})
-        item = await state.client.item(root=root, path=path)
+        item = await state.client.item_at(root, path)
     if item.facts.state == ITEM_STATE_MISSING:
         message = f"{path} is no longer there"
         raise NotFoundError(message)
@@ -207,16 +207,14 @@ async def _do(state: State, job_type: str, params: dict[str, object]) -> None:
         UnavailableError: It did not end in time; it goes on.
     """
     job = NewJob(type=job_type, params_json=json.dumps(params), priority=1, interactive=True, max_retries=0)
-    (submitted,) = await state.client.submit([job])
+    submitted = await state.client.submit(job)
     limit_s = state.settings.miss_wait_s
     with suppress(TimeoutError):
         async with asyncio.timeout(limit_s):
-            async for changed in state.client.watch([submitted.id]):
-                final = [job for job in changed if job.state > JobState.JOB_STATE_PAUSED]
-                if final and final[0].state == JOB_STATE_COMPLETED:
-                    return
-                if final:
-                    raise NotFoundError(final[0].error or "the job was cancelled")
+            final = await state.client.final(submitted.id)
+            if final.state == JOB_STATE_COMPLETED:
+                return
+            raise NotFoundError(final.error or "the job was cancelled")
     message = f"this is still being made by job {submitted.id}; ask again"
     raise UnavailableError(message)
 
