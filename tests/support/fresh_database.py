@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import asyncpg
-import pytest
 import pytest_asyncio
 from callsheet_scheduler.local.postgres import EmbeddedPostgres
 from callsheet_scheduler.store.migrate import migrate
@@ -12,18 +11,21 @@ from callsheet_scheduler.store.partitions import make_partitions
 from callsheet_scheduler.store.pool import open_lists, open_readers, open_writer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tests.support.folders import open_folder
+
 #: Surviving a crash is not what is asked of the server here.
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "32MB"}
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def database_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedPostgres]:
-    postgres = EmbeddedPostgres(tmp_path_factory.mktemp("database"), settings=FAST)
-    await postgres.start()
-    await _run(postgres.dsn(), "CREATE DATABASE migrated")
-    await migrate(postgres.dsn("migrated"))
-    yield postgres
-    await postgres.close()
+async def database_server() -> AsyncIterator[EmbeddedPostgres]:
+    with open_folder() as folder:
+        postgres = EmbeddedPostgres(folder, settings=FAST)
+        await postgres.start()
+        await _run(postgres.dsn(), "CREATE DATABASE migrated")
+        await migrate(postgres.dsn("migrated"))
+        yield postgres
+        await postgres.close()
 
 
 async def new_database(server: EmbeddedPostgres) -> str:

@@ -1,0 +1,26 @@
+"""What holds for every test: in continuous integration a skipped test is a failure."""
+
+import os
+
+import pytest
+
+
+def _skips(config: pytest.Config) -> int:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or os.environ.get("CI", "").lower() not in {"1", "true", "yes"}:
+        return 0
+    return len(reporter.stats.get("skipped", ()))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if _skips(session.config) and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    skips = _skips(config)
+    if skips:
+        terminalreporter.write_line(
+            f"{skips} skipped: in continuous integration every test must run.", red=True
+        )

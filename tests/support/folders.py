@@ -1,0 +1,18 @@
+"""Folders that an unprivileged account may enter, where pytest's own are closed to it."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def open_folder() -> Iterator[Path]:
+    """Make a folder that everybody may enter, for the time of the block."""
+    folder = Path(tempfile.mkdtemp(prefix="callsheet-test-"))
+    folder.chmod(0o711)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
