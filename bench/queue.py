@@ -11,10 +11,14 @@ import platform
 import statistics
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import grpc
+from callsheet_scheduler.local.postgres import EmbeddedPostgres
 
 from callsheet.channel import open_channel
 from callsheet.ids import new_job_id
@@ -24,9 +28,15 @@ from callsheet.v1.fleet_service_pb2_grpc import FleetServiceStub
 from callsheet.v1.job_pb2 import JOB_STATE_COMPLETED, NewJob
 from callsheet.v1.job_service_pb2 import GetStatsRequest, SubmitJobsRequest
 from callsheet.v1.job_service_pb2_grpc import JobServiceStub
-from callsheet_scheduler.local.postgres import EmbeddedPostgres
+
+if TYPE_CHECKING:
+    from callsheet.v1.fleet_service_pb2_grpc import FleetServiceAsyncStub
+    from callsheet.v1.job_service_pb2_grpc import JobServiceAsyncStub
 
 BATCH = 500
+
+Jobs: TypeAlias = "JobServiceAsyncStub"
+Fleet: TypeAlias = "FleetServiceAsyncStub"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,20 +120,23 @@ async def measure(folder: Path, *, jobs: int, probes: int, slots: int) -> Figure
         async with bench.scheduler():
             channel = open_channel(bench.address)
             try:
-                return await _measure(bench, JobServiceStub(channel), channel, jobs=jobs, probes=probes)
+                return await _measure(
+                    bench, JobServiceStub(channel), FleetServiceStub(channel), jobs=jobs, probes=probes
+                )
             finally:
                 await channel.close()
 
 
-async def _measure(bench: Bench, stub, channel, *, jobs: int, probes: int) -> Figures:
-    fleet = FleetServiceStub(channel)
+async def _measure(bench: Bench, stub: Jobs, fleet: Fleet, *, jobs: int, probes: int) -> Figures:
     async with bench.worker(starts=False):
         await _until(lambda: _connected(fleet))
     await _until(lambda: _gone(fleet))
     begun = bench.clock.monotonic()
     for start in range(0, jobs, BATCH):
         count = min(BATCH, jobs - start)
-        await stub.SubmitJobs(SubmitJobsRequest(jobs=[NewJob(id=new_job_id(), type="noop") for _ in range(count)]))
+        await stub.SubmitJobs(
+            SubmitJobsRequest(jobs=[NewJob(id=new_job_id(), type="noop") for _ in range(count)])
+        )
     submit_s = bench.clock.monotonic() - begun
     async with bench.worker(starts=False):
         await _until(lambda: _connected(fleet))
@@ -150,7 +163,7 @@ async def _measure(bench: Bench, stub, channel, *, jobs: int, probes: int) -> Fi
     )
 
 
-async def _idle(bench: Bench, stub, probes: int) -> list[float]:
+async def _idle(bench: Bench, stub: Jobs, probes: int) -> list[float]:
     submitted: dict[str, float] = {}
     for _ in range(probes):
         job_id = new_job_id()
@@ -162,28 +175,28 @@ async def _idle(bench: Bench, stub, probes: int) -> list[float]:
     return [float(started[job_id]) - at for job_id, at in submitted.items()]
 
 
-async def _completed(stub) -> int:
+async def _completed(stub: Jobs) -> int:
     stats = await stub.GetStats(GetStatsRequest())
     return sum(count.count for count in stats.states if count.state == JOB_STATE_COMPLETED)
 
 
-async def _connected(fleet) -> bool:
+async def _connected(fleet: Fleet) -> bool:
     workers = (await fleet.ListWorkers(ListWorkersRequest(), wait_for_ready=True)).workers
     return any(worker.connected for worker in workers)
 
 
-async def _gone(fleet) -> bool:
+async def _gone(fleet: Fleet) -> bool:
     return not await _connected(fleet)
 
 
-async def _until(condition) -> None:
+async def _until(condition: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(30):
         while True:
             try:
                 if await condition():
                     return
-            except Exception as error:
-                if "UNAVAILABLE" not in str(error):
+            except grpc.aio.AioRpcError as error:
+                if error.code() is not grpc.StatusCode.UNAVAILABLE:
                     raise
             await asyncio.sleep(0.02)
 

@@ -1,9 +1,12 @@
 """Opens gRPC channels to the scheduler."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import Final, TypeVar
 
 import grpc
+from typing_extensions import override
 
 #: Bytes of one message, both ways; enough for 1,000 items.
 MESSAGE_BYTES_MAX: Final = 4 * 1024 * 1024
@@ -56,7 +59,16 @@ class _UnaryUnary(grpc.aio.UnaryUnaryClientInterceptor):
     def __init__(self, token: str) -> None:
         self._token = token
 
-    async def intercept_unary_unary(self, continuation, client_call_details, request):
+    @override
+    async def intercept_unary_unary(
+        self,
+        continuation: Callable[
+            [grpc.aio.ClientCallDetails, RequestT],
+            Awaitable[grpc.aio.UnaryUnaryCall[RequestT, ResponseT]],
+        ],
+        client_call_details: grpc.aio.ClientCallDetails,
+        request: RequestT,
+    ) -> ResponseT | grpc.aio.UnaryUnaryCall[RequestT, ResponseT]:
         return await continuation(_with_token(client_call_details, self._token), request)
 
 
@@ -64,7 +76,16 @@ class _UnaryStream(grpc.aio.UnaryStreamClientInterceptor):
     def __init__(self, token: str) -> None:
         self._token = token
 
-    async def intercept_unary_stream(self, continuation, client_call_details, request):
+    @override
+    async def intercept_unary_stream(
+        self,
+        continuation: Callable[
+            [grpc.aio.ClientCallDetails, RequestT],
+            Awaitable[grpc.aio.UnaryStreamCall[RequestT, ResponseT]],
+        ],
+        client_call_details: grpc.aio.ClientCallDetails,
+        request: RequestT,
+    ) -> AsyncIterator[ResponseT] | grpc.aio.UnaryStreamCall[RequestT, ResponseT]:
         return await continuation(_with_token(client_call_details, self._token), request)
 
 
@@ -72,5 +93,14 @@ class _StreamStream(grpc.aio.StreamStreamClientInterceptor):
     def __init__(self, token: str) -> None:
         self._token = token
 
-    async def intercept_stream_stream(self, continuation, client_call_details, request_iterator):
+    @override
+    async def intercept_stream_stream(
+        self,
+        continuation: Callable[
+            [grpc.aio.ClientCallDetails, AsyncIterable[RequestT] | Iterable[RequestT]],
+            Awaitable[grpc.aio.StreamStreamCall[RequestT, ResponseT]],
+        ],
+        client_call_details: grpc.aio.ClientCallDetails,
+        request_iterator: AsyncIterable[RequestT] | Iterable[RequestT],
+    ) -> AsyncIterator[ResponseT] | grpc.aio.StreamStreamCall[RequestT, ResponseT]:
         return await continuation(_with_token(client_call_details, self._token), request_iterator)

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from callsheet.catalog import Category
-from callsheet.ids import new_job_id
 from callsheet_scheduler.domain.effects import (
     FinishJob,
     InsertJobs,
@@ -20,6 +18,9 @@ from callsheet_scheduler.domain.fleet import Capability
 from callsheet_scheduler.domain.job import JobId, LiveJob, Token, WorkerId
 from callsheet_scheduler.domain.retry import Ending
 from callsheet_scheduler.domain.rules import Rules
+
+from callsheet.catalog import Category
+from callsheet.ids import new_job_id
 
 START = 1_800_000_000.0
 
@@ -112,7 +113,6 @@ class Drive:
             library=None,
             follow_ups=[],
             span=(self.now, self.now),
-            now=self.now,
         )
         self.engine.credit(WorkerId(worker), 1, self.now)
         self.settle()

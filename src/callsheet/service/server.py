@@ -1,15 +1,18 @@
 """A gRPC server with what every service wants: limits, credentials, errors as statuses, health."""
 
+from __future__ import annotations
+
 import asyncio
 import hmac
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Final, TypeAlias, cast
+from typing import Final, TypeAlias, TypeVar, cast
 
 import grpc
 from google.protobuf.message import Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
+from typing_extensions import override
 
 from callsheet.channel import MESSAGE_BYTES_MAX
 from callsheet.errors import CallsheetError, UnavailableError
@@ -36,7 +39,8 @@ Context = grpc.aio.ServicerContext[Message, Message]
 Unary = Callable[[Message, Context], Awaitable[Message]]
 Stream = Callable[[object, Context], AsyncIterator[Message]]
 Handler: TypeAlias = "grpc.RpcMethodHandler[Message, Message]"
-Continuation: TypeAlias = "Callable[[grpc.HandlerCallDetails], Awaitable[Handler]]"
+RequestT = TypeVar("RequestT")
+ResponseT = TypeVar("ResponseT")
 
 #: Methods that need no credential.
 OPEN: Final = ("/grpc.health.v1.Health/",)
@@ -48,14 +52,22 @@ class _Border(grpc.aio.ServerInterceptor):
     def __init__(self, token: str | None) -> None:
         self._wanted = None if token is None else f"Bearer {token}".encode()
 
+    @override
     async def intercept_service(
         self,
-        continuation: Continuation,
+        continuation: Callable[
+            [grpc.HandlerCallDetails],
+            Awaitable[grpc.RpcMethodHandler[RequestT, ResponseT] | None],
+        ],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> Handler:
+    ) -> grpc.RpcMethodHandler[RequestT, ResponseT] | None:
         handler = await continuation(handler_call_details)
-        if handler is None:  # an unknown method
-            return handler
+        if handler is None:
+            return None
+        wrapped = self._wrap(cast("Handler", handler), handler_call_details)
+        return cast("grpc.RpcMethodHandler[RequestT, ResponseT]", wrapped)
+
+    def _wrap(self, handler: Handler, handler_call_details: grpc.HandlerCallDetails) -> Handler:
         method = handler_call_details.method
         if not method.startswith(OPEN) and not self._admits(handler_call_details):
             return _refusing(handler)
@@ -135,7 +147,7 @@ async def _abort(context: Context, error: Exception, method: str) -> None:
         await context.abort(code, message, trailer)
     if isinstance(error, grpc.aio.AbortError):
         raise error
-    log.exception("a call failed", extra={"method": method}, exc_info=error)
+    log.error("a call failed", extra={"method": method}, exc_info=error)
     await context.abort(grpc.StatusCode.INTERNAL, "an error of Callsheet; its log says more")
 
 

@@ -2,15 +2,15 @@
 
 from collections import Counter
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from callsheet.catalog import Category
-from callsheet_scheduler.domain.effects import Fate, NewRow, SendAck, SendRevoke
+from callsheet_scheduler.domain.effects import Fate, NewRow, SendAck, SendGrant, SendRevoke
 from callsheet_scheduler.domain.engine import Engine
 from callsheet_scheduler.domain.job import LEASED, JobState, LiveJob, WorkerId
 from callsheet_scheduler.domain.retry import LOST_MAX, Ending
 from callsheet_scheduler.domain.rules import Rules
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from callsheet.catalog import Category
 from tests.support.engines import START, Drive, new_job
 
 
@@ -220,7 +220,6 @@ def test_repeated_result_while_the_first_is_being_written_is_looked_up_afterward
             library=None,
             follow_ups=[],
             span=(START, START),
-            now=START,
         )
     drive.settle()
     assert len(drive.finished) == 1
@@ -235,7 +234,7 @@ ACTIONS = st.sampled_from(["submit", "complete", "fail", "lose", "hello", "drop"
 def test_limits_hold_and_no_job_is_lost_or_doubled_whatever_happens(steps: list[tuple[str, int]]) -> None:
     drive = Drive(engine=Engine(term=1, rules=Rules(host_limits=dict.fromkeys(Category, 2))))
     accepted: list[LiveJob] = []
-    open_grants = []
+    open_grants: list[SendGrant] = []
     session = 0
     for action, choice in steps:
         match action:
@@ -280,9 +279,7 @@ def check_laws(drive: Drive, accepted: list[LiveJob]) -> None:
         assert drive.engine.fleet.running_on(host, category) == jobs
     held = {job_id for worker in drive.engine.fleet.workers.values() for job_id in worker.leases}
     assert held == {job.id for job in leased}
-    counted = Counter(
-        (job.state, job.type, job.category) for job in drive.engine.queue.jobs.values()
-    )
+    counted = Counter((job.state, job.type, job.category) for job in drive.engine.queue.jobs.values())
     assert counted == drive.engine.queue.counts
     waiting = sum(len(lane) for lane in drive.engine.queue.lanes.values())
     assert waiting <= len(live) - len(leased)

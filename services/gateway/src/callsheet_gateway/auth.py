@@ -83,11 +83,10 @@ def guard(app: FastAPI, credentials: Credentials) -> None:
         try:
             role = credentials.role_of(request.headers.get("authorization", ""))
             needed = _needed(app.routes, request.method, path)
-            if role < needed:
-                message = f"this needs the role {needed.name}"
-                raise DeniedError(message)
-        except (UnauthenticatedError, DeniedError) as error:
+        except UnauthenticatedError as error:
             return from_error(error)
+        if role < needed:
+            return from_error(DeniedError(f"this needs the role {needed.name}"))
         return await call_next(request)
 
     app.middleware("http")(check)

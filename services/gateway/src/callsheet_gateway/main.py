@@ -29,7 +29,9 @@ def main() -> None:
 
 
 async def _main(settings: GatewaySettings, stop: asyncio.Event) -> int:
-    async with Client(settings.scheduler, token=read_token(settings), patience=Patience(total_s=5.0)) as client:
+    async with Client(
+        settings.scheduler, token=read_token(settings), patience=Patience(total_s=5.0)
+    ) as client:
         app = make_app(State(client=client, settings=settings), _admin_token(settings))
         host, _, port = settings.listen.rpartition(":")
         server = uvicorn.Server(

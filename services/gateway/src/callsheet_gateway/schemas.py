@@ -12,7 +12,7 @@ from pydantic.alias_generators import to_camel
 from callsheet.v1.job_pb2 import Job, JobAttempt, JobState, ResourceCategory
 from callsheet.v1.library_service_pb2 import Item, ItemState, MediaKind
 
-JOB_EXAMPLE = {
+JOB_EXAMPLE: dict[str, JsonValue] = {
     "id": "01a1f700-0000-7000-8000-000000000001",
     "type": "scan",
     "status": "running",
@@ -87,7 +87,7 @@ class JobSummary(Camel):
     model_config = ConfigDict(
         alias_generator=to_camel,
         populate_by_name=True,
-        json_schema_extra={"example": JOB_EXAMPLE},
+        json_schema_extra={"example": dict(JOB_EXAMPLE)},
     )
 
     id: str

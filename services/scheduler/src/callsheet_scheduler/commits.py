@@ -8,34 +8,30 @@ tables.
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Final, Protocol, TypeVar
-
-import asyncpg
 
 from callsheet.errors import CallsheetError, ConflictError, InvalidError, OverloadedError, UnavailableError
 from callsheet_scheduler.domain.effects import (
     Fate,
     FinishJob,
-    GrantLease,
     InsertJobs,
     LookUp,
     NewRow,
-    NoteCancel,
     ReleaseLease,
-    ReviveJob,
     SendAck,
     SendGrant,
     SendRevoke,
     TurnEffect,
 )
 from callsheet_scheduler.domain.engine import Engine
-from callsheet_scheduler.domain.job import JobId, JobState
-from callsheet_scheduler.domain.queue import HOUR_S
-from callsheet_scheduler.store import library, queue
+from callsheet_scheduler.domain.job import JobId
+from callsheet_scheduler.store import queue
+from callsheet_scheduler.store.connection import LOST_CONNECTION, Own, Pool
 from callsheet_scheduler.store.errors import DEFINITE, reason_of
+from callsheet_scheduler.store.queue import LogRow
+from callsheet_scheduler.store.turn import write_turn
 
 log = logging.getLogger(__name__)
 
@@ -45,10 +41,7 @@ BATCH_MAX: Final = 500
 #: Log pieces that may wait to be written before workers are told to slow down.
 LOGS_WAITING_MAX: Final = 20_000
 
-LogRow = tuple[JobId, int, int, str]
-"""Job, attempt, sequence, text."""
-
-EffectT = TypeVar("EffectT", bound=TurnEffect)
+ValueT = TypeVar("ValueT")
 
 
 class Outbox(Protocol):
@@ -70,10 +63,10 @@ class Outbox(Protocol):
 class Connections(Protocol):
     """One connection for each lane, and a way to read."""
 
-    intake: asyncpg.Connection
-    turn: asyncpg.Connection
-    logs: asyncpg.Connection
-    readers: asyncpg.Pool
+    intake: Own
+    turn: Own
+    logs: Own
+    readers: Pool
 
 
 class Commits:
@@ -103,7 +96,7 @@ class Commits:
                 group.create_task(self._run_lane("intake", self._commit_intake))
                 group.create_task(self._run_lane("turn", self._commit_turn))
                 group.create_task(self._run_lane("logs", self._commit_logs))
-        except* (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as group_error:
+        except* LOST_CONNECTION as group_error:
             self.step_down(f"the outcome of a commit is unknown: {group_error.exceptions[0]}")
         except* queue.DisagreementError as group_error:
             self.step_down(str(group_error.exceptions[0]))
@@ -115,10 +108,11 @@ class Commits:
         self.reason = reason
         self.lost.set()
         error = UnavailableError("the scheduler begins a new leadership; repeat the call")
-        for future in [*self._submissions.values(), *sum(self._waiting.values(), [])]:
-            if not future.done():
-                future.set_exception(error)
-                future.exception()
+        for submission in self._submissions.values():
+            _fail(submission, error)
+        for waiting in self._waiting.values():
+            for settled in waiting:
+                _fail(settled, error)
 
     # ---- what the use cases call ----
 
@@ -208,7 +202,7 @@ class Commits:
         self.flush()
         return True
 
-    async def _insert(self, connection: asyncpg.Connection, batch: list[InsertJobs]) -> None:
+    async def _insert(self, connection: Own, batch: list[InsertJobs]) -> None:
         try:
             async with connection.transaction():
                 await queue.insert_jobs(connection, [row for effect in batch for row in effect.rows])
@@ -342,7 +336,7 @@ class Commits:
                 lookup.add_done_callback(self._lookups.discard)
 
     async def _look_up(self, message: LookUp) -> None:
-        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+        with suppress(*LOST_CONNECTION):
             async with self._connections.readers.acquire() as connection:
                 done = (await queue.find_done(connection, [message.job_id])).get(message.job_id)
             fate = Fate.DUPLICATE if done is not None and done.token == message.token else Fate.STALE
@@ -355,72 +349,7 @@ class Commits:
             self._send(answer)
 
 
-async def write_turn(connection: asyncpg.Connection, batch: Sequence[TurnEffect], *, now: float) -> None:
-    """Write one turn inside the caller's transaction: what ends goes before what begins."""
-    finishes = _of(batch, FinishJob)
-    releases = _of(batch, ReleaseLease)
-    revivals = _of(batch, ReviveJob)
-    if finishes:
-        await queue.finish_jobs(connection, finishes)
-    if releases:
-        await queue.release_jobs(connection, releases)
-    if notes := _of(batch, NoteCancel):
-        await queue.note_cancel(connection, notes)
-    if revivals:
-        await queue.revive_jobs(connection, revivals)
-    if grants := _of(batch, GrantLease):
-        await queue.grant_jobs(connection, grants, now=now)
-    if follow_ups := [row for finish in finishes for row in finish.follow_ups]:
-        await queue.insert_jobs(connection, follow_ups)
-    for ending in (*finishes, *releases):
-        if ending.library is not None:
-            await library.apply_changes(
-                connection,
-                ending.job.id,
-                ending.token,
-                ending.library,
-                now,
-            )
-    if marks := _marks([*finishes, *releases, *revivals]):
-        await queue.write_logs(connection, marks)
-    if finishes or revivals:
-        await queue.count_jobs(connection, *_counters(finishes, revivals))
-
-
-def _of(batch: Sequence[TurnEffect], kind: type[EffectT]) -> list[EffectT]:
-    return [effect for effect in batch if isinstance(effect, kind)]
-
-
-def _marks(effects: Sequence[FinishJob | ReleaseLease | ReviveJob]) -> list[LogRow]:
-    return [
-        (
-            effect.job.id,
-            effect.job.attempt,
-            queue.MARK_SEQUENCE + effect.job.retry_count * 2 + isinstance(effect, ReviveJob),
-            effect.mark + "\n",
-        )
-        for effect in effects
-        if effect.mark
-    ]
-
-
-def _counters(
-    finishes: Sequence[FinishJob],
-    revivals: Sequence[ReviveJob],
-) -> tuple[Counter[queue.CounterKey], Counter[queue.CounterKey]]:
-    jobs: Counter[queue.CounterKey] = Counter()
-    run_ms: Counter[queue.CounterKey] = Counter()
-    for finish in finishes:
-        job, state = finish.job, int(finish.state)
-        for hour in (None, finish.finished_at // HOUR_S * HOUR_S):
-            key = (hour, state, job.type, int(job.category))
-            jobs[key] += 1
-            run_ms[key] += finish.run_ms
-        for hour in (None, job.created_at // HOUR_S * HOUR_S):
-            jobs[hour, int(JobState.PENDING), job.type, int(job.category)] += 1
-    for revival in revivals:
-        job = revival.job
-        jobs[None, int(revival.was), job.type, int(job.category)] -= 1
-        for hour in (None, job.created_at // HOUR_S * HOUR_S):
-            jobs[hour, int(JobState.PENDING), job.type, int(job.category)] -= 1
-    return jobs, run_ms
+def _fail(future: asyncio.Future[ValueT], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)
+        future.exception()

@@ -5,8 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-
-import asyncpg
+from datetime import UTC, datetime
 
 from callsheet.errors import UnavailableError
 from callsheet.service.clock import Clock
@@ -14,6 +13,7 @@ from callsheet_scheduler.commits import Commits
 from callsheet_scheduler.domain.engine import Engine
 from callsheet_scheduler.domain.rules import Rules
 from callsheet_scheduler.store import leader, queue
+from callsheet_scheduler.store.connection import LOST_CONNECTION, Own, Pool
 from callsheet_scheduler.store.partitions import make_partitions
 from callsheet_scheduler.store.pool import open_writer
 
@@ -25,21 +25,19 @@ CANDIDATE_PAUSE_S = 0.5
 #: Seconds between two looks at the clock for expired leases and due retries.
 TICK_S = 0.25
 
-LOST_CONNECTION = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
-
 
 @dataclass(slots=True, kw_only=True)
 class Writers:
     """The connections of one leadership."""
 
-    candidate: asyncpg.Connection
-    intake: asyncpg.Connection
-    turn: asyncpg.Connection
-    logs: asyncpg.Connection
-    library: asyncpg.Connection
-    readers: asyncpg.Pool
+    candidate: Own
+    intake: Own
+    turn: Own
+    logs: Own
+    library: Own
+    readers: Pool
 
-    def open_ones(self) -> tuple[asyncpg.Connection, ...]:
+    def open_ones(self) -> tuple[Own, ...]:
         """Return all connections but the readers'."""
         return (self.candidate, self.intake, self.turn, self.logs, self.library)
 
@@ -50,7 +48,7 @@ class Term:
 
     number: int
     commits: Commits
-    library: asyncpg.Connection
+    library: Own
     library_turn: asyncio.Lock
 
     @property
@@ -59,7 +57,7 @@ class Term:
         return self.commits.engine
 
     @asynccontextmanager
-    async def write_library(self) -> AsyncIterator[asyncpg.Connection]:
+    async def write_library(self) -> AsyncIterator[Own]:
         """Lend the connection for library rows in mid-job."""
         async with self.library_turn:
             yield self.library
@@ -68,7 +66,7 @@ class Term:
 class Leadership:
     """Leads whenever it can. Whoever needs the leader asks ``current``."""
 
-    def __init__(self, dsn: str, readers: asyncpg.Pool, rules: Rules, clock: Clock) -> None:
+    def __init__(self, dsn: str, readers: Pool, rules: Rules, clock: Clock) -> None:
         self._dsn = dsn
         self._readers = readers
         self._rules = rules
@@ -111,7 +109,7 @@ class Leadership:
         candidate = await open_writer(self._dsn)
         opened = [candidate]
         try:
-            while not await leader.try_candidate(candidate):
+            while not await leader.try_candidate(candidate):  # noqa: ASYNC110 -- another process holds the key
                 await asyncio.sleep(CANDIDATE_PAUSE_S)
             number = await leader.take_over(candidate)
             for _ in range(4):
@@ -134,7 +132,7 @@ class Leadership:
 
     async def _serve(self, number: int, writers: Writers) -> None:
         now = await self._database_clock(writers.candidate)
-        await make_partitions(writers.library, now=await writers.candidate.fetchval("SELECT now()"))
+        await make_partitions(writers.library, now=datetime.fromtimestamp(now(), UTC))
         engine = Engine(term=number, rules=self._rules)
         for job in await queue.load_live(writers.turn):
             engine.restore(job, now())
@@ -169,10 +167,10 @@ class Leadership:
             commits.engine.tick(commits.now())
             commits.flush()
 
-    async def _database_clock(self, connection: asyncpg.Connection) -> Callable[[], float]:
+    async def _database_clock(self, connection: Own) -> Callable[[], float]:
         """Return a clock that starts at the database's time and never goes back."""
         before = self._clock.monotonic()
-        start: float = await connection.fetchval("SELECT extract(epoch FROM clock_timestamp())::float8")
+        start = await leader.read_clock(connection)
         monotonic = self._clock.monotonic
         offset = start - (before + monotonic()) / 2
         return lambda: offset + monotonic()

@@ -2,15 +2,13 @@
 
 import asyncio
 import logging
-import os
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
 import asyncpg
 
-from callsheet.catalog import Category
 from callsheet.errors import UnavailableError
 from callsheet.service import logs
 from callsheet.service.clock import SystemClock
@@ -35,7 +33,7 @@ from callsheet_scheduler.store.migrate import migrate
 from callsheet_scheduler.store.pool import open_lists, open_readers
 from callsheet_scheduler.use_cases.fleet import FleetView
 from callsheet_scheduler.use_cases.grants import Grants
-from callsheet_scheduler.use_cases.job_types import JobTypes, KnownType
+from callsheet_scheduler.use_cases.job_types import JobTypes
 from callsheet_scheduler.use_cases.jobs import Jobs
 from callsheet_scheduler.use_cases.library import Library
 from callsheet_scheduler.use_cases.views import Views
@@ -54,7 +52,7 @@ DATABASE_PATIENCE_S = 30
 
 def main() -> None:
     """Run the scheduler until it is told to stop."""
-    settings = read_settings(SchedulerSettings)  # pyright: ignore[reportArgumentType] -- from the environment
+    settings = read_settings(SchedulerSettings)
     logs.configure(settings.log_level)
     sys.exit(run(lambda stop: _main(settings, stop)))
 
@@ -127,9 +125,8 @@ async def _known_types(readers: asyncpg.Pool) -> JobTypes:
     known = {declared.name for declared in types.all()}
     async with readers.acquire() as connection:
         for row in await load_job_types(connection):
-            if row["name"] not in known:
-                values = dict(row) | {"category": Category(row["category"])}
-                types.learn(KnownType(**values))
+            if row.name not in known:
+                types.learn(row)
     return types
 
 
@@ -142,7 +139,7 @@ async def _until(stop: asyncio.Event, *running: asyncio.Task[None]) -> None:
         part.result()
 
 
-def _ready(leadership: Leadership) -> "Callable[[], object]":
+def _ready(leadership: Leadership) -> Callable[[], Awaitable[bool]]:
     async def ready() -> bool:
         return leadership.leads
 
@@ -152,7 +149,7 @@ def _ready(leadership: Leadership) -> "Callable[[], object]":
 def _write_port(path: Path, port: int) -> None:
     partial = path.with_suffix(".partial")
     partial.write_text(f"{port}\n", encoding="ascii")
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 if __name__ == "__main__":

@@ -183,17 +183,14 @@ class Engine(Desk):
         library: LibraryChanges | None,
         follow_ups: list[NewRow],
         span: tuple[float | None, float],
-        now: float,
     ) -> None:
         """A worker did what it was asked for.
 
-        Args:
-            worker: Identity and session.
-            lease: Job and token.
-            span: When the attempt began (None: never) and ended.
+        *worker* is its identity and session, *lease* the job and token, *span* when the attempt began (None:
+        never) and ended.
         """
 
-        def again(later: float) -> None:
+        def again(_: float) -> None:
             self.completed(
                 worker,
                 lease,
@@ -201,7 +198,6 @@ class Engine(Desk):
                 library=library,
                 follow_ups=follow_ups,
                 span=span,
-                now=later,
             )
 
         job = self.job_of_result(worker, lease, again)

@@ -22,4 +22,4 @@ class Rules:
     host_limits: Mapping[Category, int] = field(default_factory=lambda: DEFAULT_HOST_LIMITS)
     lease_ttl_s: float = 30.0
     live_jobs_max: int = 2_000_000
-    retry: RetryRules = RetryRules()
+    retry: RetryRules = field(default_factory=RetryRules)

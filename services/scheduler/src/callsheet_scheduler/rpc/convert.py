@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from callsheet.catalog import Category
@@ -16,10 +17,10 @@ from callsheet.v1.lease_service_pb2 import Hello, Result
 from callsheet.v1.library_service_pb2 import LibraryChanges as WireChanges
 from callsheet_scheduler.domain.fleet import Capability, Worker
 from callsheet_scheduler.domain.job import JobId, Token, WorkerId
+from callsheet_scheduler.domain.job_type import KnownType
 from callsheet_scheduler.domain.retry import Ending
 from callsheet_scheduler.store.history import AttemptRow, JobRow
 from callsheet_scheduler.use_cases.grants import Attempt
-from callsheet_scheduler.use_cases.job_types import KnownType
 from callsheet_scheduler.use_cases.jobs import Submission
 from callsheet_scheduler.use_cases.views import JobView
 
@@ -46,6 +47,13 @@ def instant_to_wire(at: float | datetime | None) -> Timestamp | None:
     stamp = Timestamp()
     stamp.FromDatetime(at if isinstance(at, datetime) else datetime.fromtimestamp(at, UTC))
     return stamp
+
+
+def duration_to_wire(seconds: float) -> Duration:
+    """Return a length of time as a message."""
+    message = Duration()
+    message.FromTimedelta(timedelta(seconds=seconds))
+    return message
 
 
 def category_from_wire(value: int, *, field: str) -> Category | None:

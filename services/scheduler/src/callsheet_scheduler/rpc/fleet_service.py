@@ -1,6 +1,5 @@
 """FleetService: translate in, call, translate out."""
 
-
 import grpc
 from typing_extensions import override
 

@@ -181,7 +181,7 @@ class JobService(JobServiceServicer):
 
 
 def _filter(request: ListJobsRequest) -> JobFilter:
-    states = frozenset(JobState(state) for state in request.states if state in set(JobState))
+    states = frozenset(state for state in JobState if int(state) in request.states)
     if len(states) != len(set(request.states)):
         message = "contains a value that is no state"
         raise InvalidError(message, field="states")

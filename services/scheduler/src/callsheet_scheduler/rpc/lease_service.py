@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
 
 import grpc
 from typing_extensions import override
@@ -25,6 +24,7 @@ from callsheet_scheduler.domain.job import JobId, Token
 from callsheet_scheduler.rpc.convert import (
     attempt_from_wire,
     capability_from_wire,
+    duration_to_wire,
     ending_from_wire,
     instant_from_wire,
     known_type_from_wire,
@@ -161,9 +161,9 @@ class LeaseService(LeaseServiceServicer):
     def _welcome(self, session: Session, stale: list[tuple[JobId, Token]]) -> Welcome:
         return Welcome(
             term=session.term.number,
-            lease_ttl=timedelta(seconds=self._lease_ttl_s),
-            heartbeat_interval=timedelta(seconds=self._lease_ttl_s / 5),
-            orphan_limit=timedelta(seconds=self._orphan_limit_s),
+            lease_ttl=duration_to_wire(self._lease_ttl_s),
+            heartbeat_interval=duration_to_wire(self._lease_ttl_s / 5),
+            orphan_limit=duration_to_wire(self._orphan_limit_s),
             stale=[LeaseRef(job_id=job_id, token=token) for job_id, token in stale],
         )
 

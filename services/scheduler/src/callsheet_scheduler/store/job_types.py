@@ -1,32 +1,14 @@
 """Keeps the job types that workers brought."""
 
 from collections.abc import Sequence
-from typing import Protocol
-
-import asyncpg
 
 from callsheet.catalog import Category
+from callsheet_scheduler.domain.job_type import KnownType
+from callsheet_scheduler.store.connection import Connection
 from callsheet_scheduler.store.statements import statement
 
 
-class TypeRow(Protocol):
-    """A job type as a row."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def description(self) -> str: ...
-    @property
-    def category(self) -> Category: ...
-    @property
-    def vram_mib(self) -> int: ...
-    @property
-    def run_limit_s(self) -> int: ...
-    @property
-    def params_schema(self) -> str: ...
-
-
-async def save_job_types(connection: asyncpg.Connection, types: Sequence[TypeRow]) -> None:
+async def save_job_types(connection: Connection, types: Sequence[KnownType]) -> None:
     """Insert or replace job types by name."""
     await connection.execute(
         statement("save_job_types"),
@@ -39,7 +21,16 @@ async def save_job_types(connection: asyncpg.Connection, types: Sequence[TypeRow
     )
 
 
-async def load_job_types(connection: asyncpg.Connection) -> list[asyncpg.Record]:
-    """Return the rows of every known type by name."""
-    rows: list[asyncpg.Record] = await connection.fetch(statement("load_job_types"))
-    return rows
+async def load_job_types(connection: Connection) -> list[KnownType]:
+    """Return every known type by name."""
+    return [
+        KnownType(
+            name=row["name"],
+            description=row["description"],
+            category=Category(row["category"]),
+            vram_mib=row["vram_mib"],
+            run_limit_s=row["run_limit_s"],
+            params_schema=row["params_schema"],
+        )
+        for row in await connection.fetch(statement("load_job_types"))
+    ]

@@ -2,9 +2,8 @@
 
 from typing import Final
 
-import asyncpg
-
 from callsheet.errors import UnavailableError
+from callsheet_scheduler.store.connection import Connection
 from callsheet_scheduler.store.statements import statement
 
 #: The first half of both keys.
@@ -17,13 +16,13 @@ CANDIDATE_KEY: Final = 1
 WRITER_KEY: Final = 2
 
 
-async def try_candidate(connection: asyncpg.Connection) -> bool:
+async def try_candidate(connection: Connection) -> bool:
     """Try to become the one candidate; held until *connection* closes."""
     got: bool = await connection.fetchval("SELECT pg_try_advisory_lock($1, $2)", KEY_CLASS, CANDIDATE_KEY)
     return got
 
 
-async def take_over(connection: asyncpg.Connection) -> int:
+async def take_over(connection: Connection) -> int:
     """End every writer of an earlier leadership and return the new term.
 
     When this returns, no statement of an earlier leader runs any more, and none can begin.
@@ -35,7 +34,7 @@ async def take_over(connection: asyncpg.Connection) -> int:
     return term
 
 
-async def join_term(connection: asyncpg.Connection, term: int) -> None:
+async def join_term(connection: Connection, term: int) -> None:
     """Make *connection* a writer of the leadership *term*.
 
     Raises:
@@ -46,3 +45,9 @@ async def join_term(connection: asyncpg.Connection, term: int) -> None:
     if present != term:
         message = f"leadership {term} has ended; {present} leads"
         raise UnavailableError(message)
+
+
+async def read_clock(connection: Connection) -> float:
+    """Return the database's time, in seconds since 1970."""
+    at: float = await connection.fetchval("SELECT extract(epoch FROM clock_timestamp())::float8")
+    return at

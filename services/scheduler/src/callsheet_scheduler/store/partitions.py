@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-import asyncpg
+from callsheet_scheduler.store.connection import Connection
 
 PARTITIONED: Final = ("job_done", "job_attempt", "job_log")
 """The tables that are partitioned by the instant in a UUIDv7."""
@@ -15,7 +15,7 @@ def first_id_of(instant: datetime) -> str:
     return f"{digits[:8]}-{digits[8:]}-0000-0000-000000000000"
 
 
-async def make_partitions(connection: asyncpg.Connection, *, now: datetime, days_ahead: int = 7) -> None:
+async def make_partitions(connection: Connection, *, now: datetime, days_ahead: int = 7) -> None:
     """Make what is missing for the days from two before *now* to *days_ahead* after it."""
     today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     for offset in range(-2, days_ahead + 1):

@@ -16,6 +16,7 @@ from callsheet_scheduler.domain.effects import (
     ReviveJob,
 )
 from callsheet_scheduler.domain.job import JobId, JobState, LiveJob, Token, WorkerId
+from callsheet_scheduler.store.connection import Connection
 from callsheet_scheduler.store.statements import statement
 
 #: Log sequences from here on are marks set by the scheduler.
@@ -36,11 +37,14 @@ class DoneJob:
     created_at: float
 
 
+LogRow = tuple[JobId, int, int, str]
+"""Job, attempt, sequence, text."""
+
 CounterKey = tuple[float | None, int, str, int]
 """Hour in seconds since 1970 (None: all history), state, type, category."""
 
 
-async def insert_jobs(connection: asyncpg.Connection, rows: Sequence[NewRow]) -> None:
+async def insert_jobs(connection: Connection, rows: Sequence[NewRow]) -> None:
     """Insert jobs, pending or leased.
 
     Raises:
@@ -70,7 +74,7 @@ async def insert_jobs(connection: asyncpg.Connection, rows: Sequence[NewRow]) ->
     )
 
 
-async def find_done(connection: asyncpg.Connection, ids: Sequence[JobId]) -> dict[JobId, DoneJob]:
+async def find_done(connection: Connection, ids: Sequence[JobId]) -> dict[JobId, DoneJob]:
     """Return those of *ids* that are in history."""
     rows = await connection.fetch(statement("find_done"), ids)
     return {
@@ -84,7 +88,7 @@ async def find_done(connection: asyncpg.Connection, ids: Sequence[JobId]) -> dic
     }
 
 
-async def grant_jobs(connection: asyncpg.Connection, grants: Sequence[GrantLease], *, now: float) -> None:
+async def grant_jobs(connection: Connection, grants: Sequence[GrantLease], *, now: float) -> None:
     """Write leases and read the parameters into the effects."""
     jobs = [grant.job for grant in grants]
     rows = await connection.fetch(
@@ -102,7 +106,7 @@ async def grant_jobs(connection: asyncpg.Connection, grants: Sequence[GrantLease
         grant.params = params[grant.job.id]
 
 
-async def finish_jobs(connection: asyncpg.Connection, finishes: Sequence[FinishJob]) -> None:
+async def finish_jobs(connection: Connection, finishes: Sequence[FinishJob]) -> None:
     """Move jobs to history."""
     status = await connection.execute(
         statement("finish_jobs"),
@@ -119,7 +123,7 @@ async def finish_jobs(connection: asyncpg.Connection, finishes: Sequence[FinishJ
     _expect(_count(status), len(finishes), "finish_jobs")
 
 
-async def release_jobs(connection: asyncpg.Connection, releases: Sequence[ReleaseLease]) -> None:
+async def release_jobs(connection: Connection, releases: Sequence[ReleaseLease]) -> None:
     """Put leased jobs back to pending."""
     verdicts = [release.verdict for release in releases]
     status = await connection.execute(
@@ -139,7 +143,7 @@ async def release_jobs(connection: asyncpg.Connection, releases: Sequence[Releas
     _expect(_count(status), len(releases), "release_jobs")
 
 
-async def note_cancel(connection: asyncpg.Connection, notes: Sequence[NoteCancel]) -> None:
+async def note_cancel(connection: Connection, notes: Sequence[NoteCancel]) -> None:
     """Write that the end of leased jobs was asked for."""
     status = await connection.execute(
         statement("note_cancel"),
@@ -150,7 +154,7 @@ async def note_cancel(connection: asyncpg.Connection, notes: Sequence[NoteCancel
     _expect(_count(status), len(notes), "note_cancel")
 
 
-async def revive_jobs(connection: asyncpg.Connection, revivals: Sequence[ReviveJob]) -> None:
+async def revive_jobs(connection: Connection, revivals: Sequence[ReviveJob]) -> None:
     """Bring jobs back from history."""
     status = await connection.execute(
         statement("revive_jobs"),
@@ -163,7 +167,7 @@ async def revive_jobs(connection: asyncpg.Connection, revivals: Sequence[ReviveJ
     _expect(_count(status), len(revivals), "revive_jobs")
 
 
-async def write_logs(connection: asyncpg.Connection, rows: Sequence[tuple[JobId, int, int, str]]) -> None:
+async def write_logs(connection: Connection, rows: Sequence[LogRow]) -> None:
     """Append log text: job, attempt, sequence, text."""
     await connection.execute(
         statement("write_logs"),
@@ -175,7 +179,7 @@ async def write_logs(connection: asyncpg.Connection, rows: Sequence[tuple[JobId,
 
 
 async def count_jobs(
-    connection: asyncpg.Connection,
+    connection: Connection,
     jobs: Counter[CounterKey],
     run_ms: Counter[CounterKey],
 ) -> None:
@@ -192,13 +196,13 @@ async def count_jobs(
     )
 
 
-async def load_live(connection: asyncpg.Connection) -> list[LiveJob]:
+async def load_live(connection: Connection) -> list[LiveJob]:
     """Return every live job in the order of arrival."""
     async with connection.transaction():
         return [_live(row) async for row in connection.cursor(statement("load_live"), prefetch=5000)]
 
 
-async def read_done(connection: asyncpg.Connection, job_id: JobId) -> tuple[LiveJob, JobState] | None:
+async def read_done(connection: Connection, job_id: JobId) -> tuple[LiveJob, JobState] | None:
     """Return a job of history as a pending record, and the state it is in; None if it is not there."""
     row = await connection.fetchrow(statement("read_done"), job_id)
     if row is None:

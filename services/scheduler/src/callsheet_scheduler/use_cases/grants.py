@@ -6,15 +6,17 @@ from dataclasses import dataclass
 
 from callsheet.catalog import CATALOG
 from callsheet.errors import InvalidError
-from callsheet_scheduler.commits import LogRow, Outbox
+from callsheet_scheduler.commits import Outbox
 from callsheet_scheduler.domain.effects import NewRow
 from callsheet_scheduler.domain.fleet import Capability
 from callsheet_scheduler.domain.job import JobId, Token, WorkerId
+from callsheet_scheduler.domain.job_type import KnownType
 from callsheet_scheduler.domain.library import LibraryChanges
 from callsheet_scheduler.domain.retry import Ending
 from callsheet_scheduler.leadership import Leadership, Term
 from callsheet_scheduler.store.job_types import save_job_types
-from callsheet_scheduler.use_cases.job_types import JobTypes, KnownType
+from callsheet_scheduler.store.queue import LogRow
+from callsheet_scheduler.use_cases.job_types import JobTypes
 from callsheet_scheduler.use_cases.jobs import Jobs, Submission
 
 log = logging.getLogger(__name__)
@@ -132,7 +134,6 @@ class Grants:
             library=library,
             follow_ups=rows,
             span=span,
-            now=now,
         )
 
     def ended(

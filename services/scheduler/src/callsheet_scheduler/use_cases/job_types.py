@@ -1,29 +1,16 @@
 """The job types that the scheduler knows, and the check of parameters against them."""
 
 import json
-from dataclasses import dataclass
 from typing import Final
 
 import jsonschema_rs
 
-from callsheet.catalog import CATALOG, Category
+from callsheet.catalog import CATALOG
 from callsheet.errors import InvalidError
+from callsheet_scheduler.domain.job_type import KnownType
 
 #: Longest text of a job's parameters.
 PARAMS_BYTES_MAX: Final = 65_536
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownType:
-    """One kind of work, as it was declared."""
-
-    name: str
-    description: str
-    category: Category
-    vram_mib: int
-    run_limit_s: int
-    params_schema: str
-    """JSON Schema, 2020-12."""
 
 
 class JobTypes:

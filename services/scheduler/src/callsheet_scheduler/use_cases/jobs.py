@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
 
-import asyncpg
-
 from callsheet.catalog import Category
 from callsheet.errors import ConflictError, InvalidError, NotFoundError, OverloadedError, StateError
 from callsheet.ids import check_id, new_job_id
@@ -14,6 +12,7 @@ from callsheet_scheduler.domain.effects import NewRow
 from callsheet_scheduler.domain.job import FINAL, JobId, JobState, LiveJob
 from callsheet_scheduler.leadership import Leadership, Term
 from callsheet_scheduler.store import queue
+from callsheet_scheduler.store.connection import Pool
 from callsheet_scheduler.use_cases.job_types import JobTypes
 
 #: Jobs of one submission.
@@ -61,7 +60,7 @@ class Accepted:
 class Jobs:
     """What clients can ask of the queue."""
 
-    def __init__(self, leadership: Leadership, types: JobTypes, readers: asyncpg.Pool) -> None:
+    def __init__(self, leadership: Leadership, types: JobTypes, readers: Pool) -> None:
         self._leadership = leadership
         self._types = types
         self._readers = readers

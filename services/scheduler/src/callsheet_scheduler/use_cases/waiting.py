@@ -17,6 +17,18 @@ def waiting_reason(engine: Engine, job: LiveJob, now: float) -> str:
         if job.retry_after is not None and job.retry_after >= job.ready_at:
             return f"Retry {job.retry_count} of {job.max_retries} at {at} UTC"
         return f"Scheduled for {at} UTC"
+    return _shortfall(engine, job)
+
+
+def queue_position(engine: Engine, job: LiveJob, now: float) -> int:
+    """Return the place of *job* in its lane, from 1; 0 where it does not wait for its turn."""
+    if job.state is not JobState.PENDING or job.ready_at > now or job.busy:
+        return 0
+    return engine.queue.lanes[job.category].position(job)
+
+
+def _shortfall(engine: Engine, job: LiveJob) -> str:
+    """Return what is missing for a job whose turn it could be."""
     category = job.category.name.lower()
     workers = engine.fleet.handling(job.type)
     if not workers:
@@ -29,10 +41,3 @@ def waiting_reason(engine: Engine, job: LiveJob, now: float) -> str:
         slots = sum(worker.capability.slots for worker in workers)
         return f"All {slots} {category} slots are busy"
     return ""
-
-
-def queue_position(engine: Engine, job: LiveJob, now: float) -> int:
-    """Return the place of *job* in its lane, from 1; 0 where it does not wait for its turn."""
-    if job.state is not JobState.PENDING or job.ready_at > now or job.busy:
-        return 0
-    return engine.queue.lanes[job.category].position(job)

@@ -1,0 +1,18 @@
+"""A kind of work as it was declared."""
+
+from dataclasses import dataclass
+
+from callsheet.catalog import Category
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownType:
+    """One kind of work."""
+
+    name: str
+    description: str
+    category: Category
+    vram_mib: int
+    run_limit_s: int
+    params_schema: str
+    """JSON Schema, 2020-12."""
