@@ -8,7 +8,10 @@ from pathlib import Path
 
 import imageio_ffmpeg
 import numpy as np
+import pillow_heif
 from PIL import Image
+
+pillow_heif.register_heif_opener()
 
 _TURN_TO_STORE = {
     1: None,

@@ -1,4 +1,8 @@
-"""Opens containers of moving pictures and sound, with every door to other files shut."""
+"""Opens containers of moving pictures and sound, with every door to other files shut.
+
+PyAV imports what it needs for subtitles when it meets them; in a confined child that is too late,
+so it is imported here.
+"""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -8,6 +12,9 @@ from typing import Final
 import av
 import av.error
 import av.logging
+import av.subtitles.codeccontext
+import av.subtitles.stream
+import av.subtitles.subtitle
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.stream import Disposition, Stream
@@ -29,6 +36,7 @@ from callsheet.worker.decode.source import Source
 
 av.logging.set_level(None)
 
+_IMPORTED_EARLY: Final = (av.subtitles.codeccontext, av.subtitles.stream, av.subtitles.subtitle)
 _PROJECTION_ROLL: Final = b"\x76\x75"
 _LAST_ENTRIES: Final = 16
 _TAIL_S: Final = 2.0
