@@ -1,67 +1,58 @@
-"""The commands of ``callsheet``; other packages add theirs by entry points."""
+"""Puts the command line together and runs it."""
 
 import sys
-from importlib.metadata import EntryPoint, entry_points
-from pathlib import Path
-from typing import Annotated
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Final
 
 import typer
 
 from callsheet.cli import jobs, library, scan, workers
-from callsheet.cli.options import Options
+from callsheet.cli.commands import report
+from callsheet.cli.exits import MEANINGS
+from callsheet.cli.plug_ins import add_commands
+from callsheet.errors import CallsheetError
 
-#: The entry point group for further commands.
-GROUP = "callsheet.commands"
+BUILT_IN: Final = frozenset({"scan", "jobs", "library", "workers"})
 
-EPILOG = (
-    "Exit codes: 0 done, 1 failed or not found, 2 wrong use or input, 3 not reachable, "
-    "4 not possible in this state, 5 no good credential, 130 interrupted."
+EXIT_CODES: Final = (
+    "Exit codes: " + "; ".join(f"{code.value} {text}" for code, text in MEANINGS.items()) + "."
 )
 
-app = typer.Typer(name="callsheet", no_args_is_help=True, epilog=EPILOG, pretty_exceptions_enable=False)
-app.command("scan")(scan.scan)
-app.add_typer(jobs.app, name="jobs")
-app.add_typer(library.app, name="library")
-app.add_typer(workers.app, name="workers")
 
-
-@app.callback()
-def callsheet(
-    context: typer.Context,
-    data: Annotated[
-        Path,
-        typer.Option(envvar="CALLSHEET_DATA", help="The data folder of a running `callsheet up`."),
-    ] = Path("var"),
-    scheduler: Annotated[
-        str | None,
-        typer.Option(envvar="CALLSHEET_SCHEDULER", help="host:port of the scheduler."),
-    ] = None,
-    join_token_file: Annotated[
-        Path | None,
-        typer.Option(envvar="CALLSHEET_JOIN_TOKEN_FILE", help="A file with the join token."),
-    ] = None,
-) -> None:
-    """See and steer a Callsheet."""
-    context.obj = Options(data=data, scheduler=scheduler, join_token_file=join_token_file)
+def build_app(arguments: Sequence[str]) -> typer.Typer:
+    """Return the command line for *arguments*: what is not asked for is not loaded."""
+    app = typer.Typer(
+        name="callsheet",
+        help="A job queue for media.",
+        epilog=EXIT_CODES,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_root)
+    app.registered_commands += scan.app.registered_commands
+    app.add_typer(jobs.app, name="jobs")
+    app.add_typer(library.app, name="library")
+    app.add_typer(workers.app, name="workers")
+    add_commands(app, known=BUILT_IN, wanted=arguments[0] if arguments else None)
+    return app
 
 
 def main() -> None:
-    """Run the command line."""
-    for entry in entry_points(group=GROUP):
-        _add(entry)
-    app()
-
-
-def _add(entry: EntryPoint) -> None:
-    try:
-        command: object = entry.load()
-    except ImportError as error:
-        sys.stderr.write(f"callsheet: the command {entry.name} is not available: {error}\n")
+    """Run the command line: the console script ``callsheet``."""
+    arguments = sys.argv[1:]
+    if arguments == ["--version"]:
+        sys.stdout.write(f"callsheet {version('callsheet')}\n")
         return
-    if isinstance(command, typer.Typer):
-        app.add_typer(command, name=entry.name)
-    elif callable(command):
-        app.command(entry.name)(command)
+    try:
+        build_app(arguments)(arguments, prog_name="callsheet")
+    except CallsheetError as error:
+        sys.exit(report(error))
+
+
+def _root() -> None:
+    """A job queue for media."""
 
 
 if __name__ == "__main__":

@@ -1,97 +1,94 @@
-"""Finds the scheduler: from options, the environment, or the file that ``callsheet up`` leaves."""
+"""Finds the scheduler: by option, by environment, or by the file that ``callsheet up`` leaves."""
 
-import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from callsheet.client import Client
 from callsheet.errors import InvalidError, UnavailableError
 
-#: The file in the data folder that says where things are.
-CONNECTION_FILE = "connection.json"
+FILE_NAME: Final = "connection.json"
+
+#: Bytes of a token file or connection file that are read at most.
+FILE_BYTES_MAX: Final = 64 * 1024
 
 
 class ConnectionFile(BaseModel):
-    """What ``callsheet up`` writes for the other commands."""
+    """What ``callsheet up`` says of itself in ``DATA/connection.json``."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     scheduler: str
-    """host:port of gRPC."""
-    gateway: str
-    """Address of REST."""
-    join_token_file: Path
-    """Where the join token lies."""
+    """The gRPC address, host:port."""
+    gateway: str = ""
+    """The address of the REST interface."""
+    join_token_file: Path | None = None
+    """The file with the token; relative to the data folder, or absolute."""
     roots: dict[str, Path] = {}
     """Where the roots lie on this machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """Where the scheduler is, and what is known of the roots."""
+    """How to reach a scheduler."""
 
     scheduler: str
-    token: str | None
-    roots: dict[str, Path] = field(default_factory=dict[str, Path])
-
-    def client(self) -> Client:
-        """Return a client; close it after use."""
-        return Client(self.scheduler, token=self.token)
+    token: str | None = field(default=None, repr=False)
+    roots: Mapping[str, Path] = field(default_factory=dict[str, Path])
+    """Where its roots lie on this machine; empty where that is not known."""
 
 
-def find_connection(data: Path, scheduler: str | None, token_file: Path | None) -> Connection:
-    """Return where the scheduler is.
+def find_connection(*, scheduler: str | None, join_token_file: Path | None, data: Path) -> Connection:
+    """Return the connection that the options name, else that of the file in *data*.
 
-    Raises:
-        UnavailableError: Nothing says where; the message names the remedies.
-        InvalidError: A file is not readable.
-    """
-    known = _read(data / CONNECTION_FILE)
-    target = scheduler or (known.scheduler if known else None)
-    if target is None:
-        message = (
-            f"no Callsheet is running with the data folder {data}: start it by `make run`, "
-            "or say where the scheduler is with --scheduler or CALLSHEET_SCHEDULER"
-        )
-        raise UnavailableError(message)
-    path = token_file or (known.join_token_file if known else None)
-    try:
-        token = None if path is None else path.read_text(encoding="ascii").strip()
-    except OSError as error:
-        message = f"the join token cannot be read: {error}"
-        raise InvalidError(message, field="CALLSHEET_JOIN_TOKEN_FILE") from error
-    return Connection(scheduler=target, token=token, roots=known.roots if known else {})
-
-
-def place_of(text: str, roots: dict[str, Path]) -> tuple[str, str]:
-    """Return root and relative path that *text* names: ``root:path``, or a path on this machine.
+    The token of the file is only ever shown to the scheduler of the same file.
 
     Raises:
-        InvalidError: It lies in no known root.
+        UnavailableError: No scheduler is named and there is no file.
+        InvalidError: A file cannot be read or says nothing sensible.
     """
-    name, colon, rest = text.partition(":")
-    if colon and name.isidentifier() and "/" not in name:
-        return name, rest.strip("/")
-    given = Path(os.path.realpath(text))
-    for root, folder in roots.items():
-        base = Path(os.path.realpath(folder))
-        if given == base or base in given.parents:
-            relative = given.relative_to(base).as_posix()
-            return root, "" if relative == "." else relative
-    message = (
-        f"{text} lies in no root that this Callsheet knows; "
-        f"write ROOT:path (roots: {', '.join(sorted(roots)) or 'library'})"
-    )
-    raise InvalidError(message, field="DIR")
+    if scheduler:
+        return Connection(scheduler=scheduler, token=_token(join_token_file))
+    known = _connection_file(data)
+    token_file = join_token_file or (known.join_token_file and data / known.join_token_file)
+    return Connection(scheduler=known.scheduler, token=_token(token_file), roots=known.roots)
 
 
-def _read(path: Path) -> ConnectionFile | None:
+def _connection_file(data: Path) -> ConnectionFile:
+    path = data / FILE_NAME
     try:
-        return ConnectionFile.model_validate_json(path.read_text(encoding="utf-8"))
+        return ConnectionFile.model_validate_json(_text(path))
     except FileNotFoundError:
+        raise UnavailableError(
+            f"no scheduler is named and there is no {path}: start one with `callsheet up`, "
+            "name its folder with --data, or its address with --scheduler"
+        ) from None
+    except OSError as error:
+        raise InvalidError(f"{path} cannot be read: {error.strerror}", field="--data") from None
+    except (ValidationError, UnicodeError):
+        raise InvalidError(
+            f"{path} is not what `callsheet up` writes: start it again, or use --scheduler", field="--data"
+        ) from None
+
+
+def _token(path: Path | None) -> str | None:
+    if path is None:
         return None
-    except (OSError, ValidationError) as error:
-        message = f"{path} cannot be read: {error}"
-        raise InvalidError(message, field="--data") from error
+    try:
+        token = _text(path).strip()
+    except OSError as error:
+        raise InvalidError(
+            f"the token file {path} cannot be read: {error.strerror}", field="--join-token-file"
+        ) from None
+    except UnicodeError:
+        token = ""
+    if not token.isascii() or not token.isprintable() or " " in token or not token:
+        raise InvalidError(f"the token file {path} holds no token", field="--join-token-file")
+    return token
+
+
+def _text(path: Path) -> str:
+    with path.open("rb") as file:
+        return file.read(FILE_BYTES_MAX).decode("utf-8")

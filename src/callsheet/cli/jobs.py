@@ -1,233 +1,245 @@
-"""``callsheet jobs``: list, show, submit, cancel, retry, logs."""
+"""``callsheet jobs``: see and steer the queue."""
 
+import asyncio
 import json
 import sys
+from contextlib import aclosing
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final, cast
 
 import typer
+from pydantic import JsonValue
 
-from callsheet.cli.options import Json, Options, options_of
-from callsheet.cli.run import run
-from callsheet.cli.show import category, instant, job_state, print_json, table
+from callsheet.cli.choices import CategoryChoice, JobStateChoice, category_text
+from callsheet.cli.commands import Reach, command
+from callsheet.cli.exits import ExitCode
+from callsheet.cli.humane import plain
+from callsheet.cli.job_views import COLUMNS, job_facts, job_row
+from callsheet.cli.progress import follow_job
 from callsheet.errors import InvalidError
-from callsheet.v1.job_pb2 import JOB_STATE_COMPLETED, Job, JobState, NewJob
+from callsheet.v1.job_pb2 import Job, JobState, NewJob
 from callsheet.v1.job_service_pb2 import ListJobsRequest
 
-app = typer.Typer(no_args_is_help=True, help="See and steer jobs.")
+app = typer.Typer(help="See and steer jobs.", no_args_is_help=True)
 
-JobArgument = Annotated[str, typer.Argument(metavar="ID", help="The job's id.")]
+#: Bytes of parameters that are read from a file.
+PARAMS_BYTES_MAX: Final = 1024 * 1024
+
+JobIdArgument = Annotated[str, typer.Argument(metavar="ID", help="The job's id.")]
 
 
-@app.command("list")
-def list_jobs(
-    context: typer.Context,
+@command(app, "list")
+async def list_jobs(
+    reach: Reach,
     *,
-    status: Annotated[list[str] | None, typer.Option(help="pending, queued, running, … (repeatable)")] = None,
-    job_type: Annotated[list[str] | None, typer.Option("--type", help="A job type (repeatable).")] = None,
-    query: Annotated[str, typer.Option(help="A part of id, type, parameters or error.")] = "",
-    limit: Annotated[int, typer.Option(min=1, max=200)] = 20,
-    json_out: Json = False,
-) -> None:
+    state: Annotated[
+        list[JobStateChoice] | None, typer.Option(help="Only jobs in this state; repeatable.")
+    ] = None,
+    job_type: Annotated[
+        list[str] | None, typer.Option("--type", help="Only jobs of this type; repeatable.")
+    ] = None,
+    category: Annotated[
+        list[CategoryChoice] | None, typer.Option(help="Only jobs of this category; repeatable.")
+    ] = None,
+    query: Annotated[str, typer.Option(help="A part of the id, type, parameters or error.")] = "",
+    limit: Annotated[int, typer.Option(min=0, help="How many at most; 0 for all.")] = 20,
+) -> ExitCode:
     """List jobs, newest first."""
-    run(_list(options_of(context), status or [], job_type or [], query, limit, json_out=json_out))
-
-
-async def _list(
-    options: Options,
-    status: list[str],
-    types: list[str],
-    query: str,
-    limit: int,
-    *,
-    json_out: bool,
-) -> None:
-    states = [_state(name) for name in status]
-    request = ListJobsRequest(states=states, types=types, query=query, page_size=limit)
-    async with options.connection().client() as client:
-        page = await client.list_jobs(request)
-    if json_out:
-        for job in page.jobs:
-            print_json(job)
-        return
-    table(
-        ("ID", "TYPE", "STATUS", "%", "PRIORITY", "CREATED", "WHY IT WAITS OR FAILED"),
-        (
-            (
-                job.id,
-                job.type,
-                job_state(job),
-                str(job.progress_percent),
-                str(job.priority),
-                instant(job.created_at),
-                job.waiting_reason or job.error,
-            )
-            for job in page.jobs
-        ),
+    wanted = ListJobsRequest(
+        states=[one.value_on_wire for one in state or ()],
+        types=job_type or (),
+        categories=[one.value_on_wire for one in category or ()],
+        query=query,
+        page_size=min(limit, 200),
     )
-    more = "" if page.total_is_exact else " or more"
-    typer.echo(f"{len(page.jobs)} of {page.total}{more}")
-
-
-@app.command()
-def show(context: typer.Context, job_id: JobArgument, *, json_out: Json = False) -> None:
-    """Show everything about one job."""
-    run(_show(options_of(context), job_id, json_out=json_out))
-
-
-async def _show(options: Options, job_id: str, *, json_out: bool) -> None:
-    async with options.connection().client() as client:
-        job = await client.job(job_id)
-    print_json(job) if json_out else print_job(job)
-
-
-def print_job(job: Job) -> None:
-    """Print every field that is set."""
-    rows = [
-        ("id", job.id),
-        ("type", job.type),
-        ("status", job_state(job)),
-        ("progress", f"{job.progress_percent} %"),
-        ("category", category(job.category)),
-        ("vram", f"{job.vram_mib} MB"),
-        ("priority", f"{job.priority}{' interactive' if job.interactive else ''}"),
-        ("parameters", job.params_json),
-        ("created", instant(job.created_at)),
-        ("started", instant(job.started_at)),
-        ("finished", instant(job.finished_at)),
-        ("waits because", job.waiting_reason),
-        ("queue position", str(job.queue_position or "")),
-        ("retries", f"{job.retry_count} of {job.max_retries}"),
-        ("retry after", instant(job.retry_after)),
-        ("runs at", instant(job.run_at)),
-        ("cancel asked", instant(job.cancel_requested_at)),
-        ("worker", job.worker_id),
-        ("parent", job.parent_id),
-        ("error", job.error),
-        ("result", job.result_json),
-    ]
-    table(("", ""), (row for row in rows if row[1]))
-    for attempt in job.attempts:
-        typer.echo(
-            f"attempt {attempt.number}: {attempt.outcome or 'under way'} on {attempt.worker_id} "
-            f"{instant(attempt.started_at)} {attempt.error}".rstrip(),
-        )
-
-
-@app.command()
-def submit(
-    context: typer.Context,
-    job_type: Annotated[str, typer.Argument(metavar="TYPE", help="The job type.")],
-    *,
-    params: Annotated[str, typer.Option(help="Parameters as JSON, or @FILE.")] = "{}",
-    param: Annotated[list[str] | None, typer.Option(help="One parameter, key=value (repeatable).")] = None,
-    priority: Annotated[int, typer.Option(min=1, max=10, help="1 is most urgent.")] = 5,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait for the end.")] = False,
-    json_out: Json = False,
-) -> None:
-    """Submit one job."""
-    run(
-        _submit(
-            options_of(context),
-            job_type,
-            _params(params, param or []),
-            priority,
-            wait=wait,
-            json_out=json_out,
-        )
-    )
-
-
-async def _submit(
-    options: Options,
-    job_type: str,
-    params: str,
-    priority: int,
-    *,
-    wait: bool,
-    json_out: bool,
-) -> int:
-    async with options.connection().client() as client:
-        new = NewJob(type=job_type, params_json=params, priority=priority)
-        (submitted,) = await client.submit([new])
-        if not wait:
-            print_json(submitted) if json_out else typer.echo(submitted.id)
-            return 0
-        async for changed in client.watch([submitted.id]):
-            if changed and changed[0].state > JobState.JOB_STATE_PAUSED:
-                job = await client.job(submitted.id)
-                print_json(job) if json_out else print_job(job)
-                return 0 if job.state == JOB_STATE_COMPLETED else 1
-    return 1
-
-
-@app.command()
-def cancel(context: typer.Context, job_id: JobArgument, *, json_out: Json = False) -> None:
-    """End a job: at once where it waits, else when its worker confirms."""
-    run(_steer(options_of(context), job_id, "cancel", json_out=json_out))
-
-
-@app.command()
-def retry(context: typer.Context, job_id: JobArgument, *, json_out: Json = False) -> None:
-    """Put a failed or cancelled job back into the queue."""
-    run(_steer(options_of(context), job_id, "retry", json_out=json_out))
-
-
-async def _steer(options: Options, job_id: str, action: str, *, json_out: bool) -> None:
-    async with options.connection().client() as client:
-        job = await (client.cancel(job_id) if action == "cancel" else client.retry(job_id))
-    asked = " (asked of its worker)" if job.cancel_requested_at.ByteSize() else ""
-    print_json(job) if json_out else typer.echo(f"{job.id} {job_state(job)}{asked}")
-
-
-@app.command()
-def logs(
-    context: typer.Context,
-    job_id: JobArgument,
-    *,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job ends.")] = False,
-    json_out: Json = False,
-) -> None:
-    """Print a job's log."""
-    run(_logs(options_of(context), job_id, follow=follow, json_out=json_out))
-
-
-async def _logs(options: Options, job_id: str, *, follow: bool, json_out: bool) -> None:
-    async with options.connection().client() as client:
-        async for text in client.read_log(job_id, follow=follow):
-            if json_out:
-                print_json({"text": text})
+    shown: list[Job] = []
+    count = 0
+    async with aclosing(reach.client.jobs(wanted)) as jobs:
+        async for job in jobs:
+            count += 1
+            if reach.output.as_json:
+                reach.output.document(job)
             else:
-                sys.stdout.write(text)
-            sys.stdout.flush()
+                shown.append(job)
+            if count == limit:
+                break
+    if shown:
+        reach.output.table(COLUMNS, [job_row(job, reach.now) for job in shown])
+    elif not reach.output.as_json:
+        reach.output.remark("No jobs.")
+    return ExitCode.OK
 
 
-def _state(name: str) -> JobState.ValueType:
+@command(app, "show")
+async def show_job(reach: Reach, job_id: JobIdArgument) -> ExitCode:
+    """Show a job with every field, why it waits, and its attempts."""
+    _show(reach, await reach.client.job(job_id))
+    return ExitCode.OK
+
+
+@command(app, "submit")
+async def submit_job(  # noqa: PLR0913 - each option is one parameter
+    reach: Reach,
+    job_type: Annotated[str, typer.Argument(metavar="TYPE", help="The job type; see `jobs types`.")],
+    *,
+    params: Annotated[
+        str,
+        typer.Option(
+            help="The parameters, a JSON object; @FILE reads it from a file, @- from standard input."
+        ),
+    ] = "",
+    param: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="One parameter; the value is JSON where it can be, else text. Repeatable.",
+        ),
+    ] = None,
+    priority: Annotated[int, typer.Option(min=1, max=10, help="1 is the most urgent.")] = 5,
+    max_retries: Annotated[int | None, typer.Option(min=0, max=20, help="Automatic retries.")] = None,
+    interactive: Annotated[
+        bool, typer.Option("--interactive", help="Go before other jobs of the same priority.")
+    ] = False,
+    job_id: Annotated[
+        str, typer.Option("--id", help="A UUIDv7 of your own: a repeated submission is the same job.")
+    ] = "",
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the job is final.")] = False,
+) -> ExitCode:
+    """Submit a job of any type."""
+    values = await asyncio.to_thread(params_object, params, param or ())
+    job = NewJob(
+        id=job_id,
+        type=job_type,
+        params_json=json.dumps(values),
+        priority=priority,
+        max_retries=max_retries,
+        interactive=interactive,
+    )
+    submitted = await reach.client.submit(job)
+    if wait:
+        final = await follow_job(reach.patient, submitted.id, console=reach.output.aside)
+        _show(reach, final)
+        return outcome_of(final)
+    if reach.output.as_json:
+        reach.output.document(submitted)
+    else:
+        reach.output.say(submitted.id)
+    return ExitCode.OK
+
+
+@command(app, "cancel")
+async def cancel_job(reach: Reach, job_id: JobIdArgument) -> ExitCode:
+    """End a job: at once where it waits, when its worker confirms where it runs."""
+    job = await reach.client.cancel(job_id, requested_by="callsheet jobs cancel")
+    if reach.output.as_json:
+        reach.output.document(job)
+    elif job.state == JobState.JOB_STATE_CANCELLED:
+        reach.output.say("Cancelled.")
+    else:
+        reach.output.say("Asked to end; it is cancelled when its worker confirms.")
+    return ExitCode.OK
+
+
+@command(app, "retry")
+async def retry_job(reach: Reach, job_id: JobIdArgument) -> ExitCode:
+    """Put a failed or cancelled job back into the queue."""
+    job = await reach.client.retry(job_id)
+    if reach.output.as_json:
+        reach.output.document(job)
+    else:
+        reach.output.say("Back in the queue.")
+    return ExitCode.OK
+
+
+@command(app, "logs")
+async def read_log(
+    reach: Reach,
+    job_id: JobIdArgument,
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job is final.")] = False,
+) -> ExitCode:
+    """Write a job's log."""
+    client = reach.patient if follow else reach.client
+    async with aclosing(client.read_log(job_id, follow=follow)) as pieces:
+        async for piece in pieces:
+            if reach.output.as_json:
+                for line in piece.splitlines():
+                    reach.output.document({"line": line})
+            else:
+                sys.stdout.write(plain(piece))
+                sys.stdout.flush()
+    return ExitCode.OK
+
+
+@command(app, "types")
+async def list_types(reach: Reach) -> ExitCode:
+    """List the job types that the scheduler knows."""
+    types = await reach.client.job_types()
+    if reach.output.as_json:
+        for one in types:
+            reach.output.document(one)
+    else:
+        reach.output.table(
+            ("TYPE", "CATEGORY", "DOES"),
+            [(one.name, category_text(one.category), one.description) for one in types],
+        )
+    return ExitCode.OK
+
+
+def outcome_of(job: Job) -> ExitCode:
+    """Return the code for a final job."""
+    return ExitCode.OK if job.state == JobState.JOB_STATE_COMPLETED else ExitCode.FAILED
+
+
+def params_object(params: str, single: list[str] | tuple[str, ...]) -> dict[str, JsonValue]:
+    """Return the parameters that the options give; single ones win.
+
+    Raises:
+        InvalidError: They cannot be read; names the option.
+    """
+    values = _parsed(_read(params)) if params else {}
+    for pair in single:
+        key, equals, text = pair.partition("=")
+        if not key or not equals:
+            raise InvalidError(f"{pair!r} is not KEY=VALUE", field="--param")
+        values[key] = _json_or_text(text)
+    return values
+
+
+def _read(params: str) -> str:
+    if not params.startswith("@"):
+        return params
     try:
-        return JobState.Value(f"JOB_STATE_{name.upper()}")
-    except ValueError:
-        known = ", ".join(key.removeprefix("JOB_STATE_").lower() for key in JobState.keys()[1:])
-        message = f"{name!r} is no status; known are {known}"
-        raise InvalidError(message, field="--status") from None
+        if params == "@-":
+            return sys.stdin.read(PARAMS_BYTES_MAX)
+        with Path(params[1:]).open("rb") as file:
+            return file.read(PARAMS_BYTES_MAX).decode("utf-8")
+    except OSError as error:
+        raise InvalidError(f"{params[1:]} cannot be read: {error.strerror}", field="--params") from None
+    except UnicodeError:
+        raise InvalidError(f"{params[1:]} is not text in UTF-8", field="--params") from None
 
 
-def _params(text: str, pairs: list[str]) -> str:
+def _parsed(text: str) -> dict[str, JsonValue]:
     try:
-        content = Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text
-        value: object = json.loads(content)
-    except (OSError, ValueError) as error:
-        message = f"is neither JSON nor @FILE: {error}"
-        raise InvalidError(message, field="--params") from None
-    if not isinstance(value, dict):
-        message = "must be a JSON object"
-        raise InvalidError(message, field="--params")
-    for pair in pairs:
-        key, equals, raw = pair.partition("=")
-        if not equals:
-            message = f"{pair!r} is not key=value"
-            raise InvalidError(message, field="--param")
-        try:
-            value[key] = json.loads(raw)
-        except ValueError:
-            value[key] = raw
-    return json.dumps(value)
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidError(f"this is not JSON: {error}", field="--params") from None
+    if not isinstance(values, dict):
+        raise InvalidError('a JSON object is wanted, such as {"root": "library"}', field="--params")
+    return cast("dict[str, JsonValue]", values)
+
+
+def _json_or_text(text: str) -> JsonValue:
+    try:
+        value: JsonValue = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return value
+
+
+def _show(reach: Reach, job: Job) -> None:
+    if reach.output.as_json:
+        reach.output.document(job)
+    else:
+        reach.output.facts(job_facts(job, reach.now))

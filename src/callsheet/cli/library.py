@@ -1,141 +1,150 @@
-"""``callsheet library``: list and show items."""
+"""``callsheet library``: see the media."""
 
+from contextlib import aclosing
+from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
-from callsheet.cli.connection import place_of
-from callsheet.cli.options import Json, Options, options_of
-from callsheet.cli.run import run
-from callsheet.cli.show import duration, instant, item_state, kind, print_json, size, table
+from callsheet.cli.choices import ItemStateChoice, KindChoice, item_state_text, kind_text
+from callsheet.cli.commands import Reach, command
+from callsheet.cli.exits import ExitCode
+from callsheet.cli.humane import ago_text, duration_text, size_text
+from callsheet.cli.instants import instant, rfc3339
+from callsheet.cli.output import state_cell
+from callsheet.cli.places import find_place
 from callsheet.errors import InvalidError
 from callsheet.ids import check_id
-from callsheet.v1.library_service_pb2 import Item, ItemState, ListItemsRequest, MediaKind
+from callsheet.v1.library_service_pb2 import Derivative, Item, ListItemsRequest
 
-app = typer.Typer(no_args_is_help=True, help="See the library.")
+app = typer.Typer(help="See the media and what was made from them.", no_args_is_help=True)
 
 
-@app.command("list")
-def list_items(
-    context: typer.Context,
-    *,
-    media_kind: Annotated[
-        list[str] | None, typer.Option("--kind", help="image, video, audio, document")
+@command(app, "list")
+async def list_items(
+    reach: Reach,
+    folder: Annotated[
+        str | None,
+        typer.Argument(metavar="DIR", help="Only what lies in this folder; written as for `scan`."),
     ] = None,
-    state: Annotated[list[str] | None, typer.Option(help="ok, broken, missing")] = None,
-    query: Annotated[str, typer.Option(help="A part of the path.")] = "",
-    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 1000,
-    json_out: Json = False,
-) -> None:
-    """List items by path."""
-    run(_list(options_of(context), media_kind or [], state or [], query, limit, json_out=json_out))
-
-
-async def _list(
-    options: Options,
-    kinds: list[str],
-    states: list[str],
-    query: str,
-    limit: int,
     *,
-    json_out: bool,
-) -> None:
-    request = ListItemsRequest(
-        kinds=[
-            MediaKind.ValueType(_value(MediaKind.items(), "MEDIA_KIND_", name, "--kind")) for name in kinds
-        ],
-        states=[
-            ItemState.ValueType(_value(ItemState.items(), "ITEM_STATE_", name, "--state")) for name in states
-        ],
+    kind: Annotated[list[KindChoice] | None, typer.Option(help="Only this kind; repeatable.")] = None,
+    state: Annotated[list[ItemStateChoice] | None, typer.Option(help="Only this state; repeatable.")] = None,
+    query: Annotated[str, typer.Option(help="A part of the path, in any case.")] = "",
+    limit: Annotated[int, typer.Option(min=0, help="How many at most; 0 for all.")] = 50,
+) -> ExitCode:
+    """List media by root and path."""
+    wanted = ListItemsRequest(
+        kinds=[one.value_on_wire for one in kind or ()],
+        states=[one.value_on_wire for one in state or ()],
         query=query,
-        page_size=min(limit, 1000),
+        page_size=min(limit, 200),
     )
-    items: list[Item] = []
-    async with options.connection().client() as client:
-        async for item in client.all_items(request):
-            items.append(item)
-            if len(items) >= limit:
+    if folder is not None:
+        place = find_place(folder, here=Path.cwd(), roots=reach.connection.roots, field="DIR")
+        wanted.root, wanted.folder = place.root, place.path
+    shown: list[Item] = []
+    count = 0
+    async with aclosing(reach.client.items(wanted)) as items:
+        async for item in items:
+            count += 1
+            if reach.output.as_json:
+                reach.output.document(item)
+            else:
+                shown.append(item)
+            if count == limit:
                 break
-    if json_out:
-        for item in items:
-            print_json(item)
-        return
-    table(
-        ("PATH", "KIND", "STATE", "SIZE", "PIXELS", "DURATION", "FORMAT", "CODECS", "REASON"),
-        (_row(item) for item in items),
-    )
+    if shown:
+        reach.output.table(
+            ("PATH", "KIND", "STATE", "SIZE>", "PIXELS>", "DURATION>", "FORMAT", "MADE", "REASON"),
+            [_row(item) for item in shown],
+        )
+    elif not reach.output.as_json:
+        reach.output.remark("No items.")
+    return ExitCode.OK
 
 
-def _row(item: Item) -> tuple[str, ...]:
+@command(app, "show")
+async def show_item(
+    reach: Reach,
+    item: Annotated[
+        str, typer.Argument(metavar="ITEM", help="The item's id, or its file written as for `scan`.")
+    ],
+) -> ExitCode:
+    """Show one item: its metadata and what was made from it."""
+    found = await _find(reach, item)
+    if reach.output.as_json:
+        reach.output.document(found)
+    else:
+        reach.output.facts(_facts(reach, found))
+    return ExitCode.OK
+
+
+async def _find(reach: Reach, text: str) -> Item:
+    try:
+        item_id = check_id(text, "ITEM")
+    except InvalidError:
+        place = find_place(text, here=Path.cwd(), roots=reach.connection.roots, field="ITEM")
+        return await reach.client.item_at(place.root, place.path)
+    return await reach.client.item(item_id)
+
+
+def _row(item: Item) -> tuple[str | Text, ...]:
     facts = item.facts
     return (
-        facts.path,
-        kind(item),
-        item_state(item),
-        size(facts.size_bytes),
-        f"{facts.width}x{facts.height}" if facts.width else "",
-        duration(facts.duration_s) if facts.HasField("duration_s") else "",
-        facts.format,
-        " ".join(filter(None, (facts.video_codec, facts.audio_codec))),
+        f"{facts.root}:{facts.path}",
+        kind_text(item),
+        state_cell(item_state_text(item)),
+        size_text(facts.size_bytes),
+        f"{facts.width} x {facts.height}" if facts.width else "",
+        duration_text(facts.duration_s) if facts.HasField("duration_s") else "",
+        _format(item),
+        ", ".join(derivative.facts.kind for derivative in item.derivatives),
         facts.reason,
     )
 
 
-@app.command()
-def show(
-    context: typer.Context,
-    item: Annotated[str, typer.Argument(metavar="ITEM", help="Its id, ROOT:path, or a path.")],
-    *,
-    json_out: Json = False,
-) -> None:
-    """Show everything about one item."""
-    run(_show(options_of(context), item, json_out=json_out))
+def _format(item: Item) -> str:
+    codecs = "+".join(codec for codec in (item.facts.video_codec, item.facts.audio_codec) if codec)
+    return f"{item.facts.format} ({codecs})" if codecs else item.facts.format
 
 
-async def _show(options: Options, name: str, *, json_out: bool) -> None:
-    connection = options.connection()
-    async with connection.client() as client:
-        try:
-            item = await client.item(item_id=check_id(name, "ITEM"))
-        except InvalidError:
-            root, path = place_of(name, connection.roots)
-            item = await client.item(root=root, path=path)
-    if json_out:
-        print_json(item)
-        return
+def _facts(reach: Reach, item: Item) -> list[tuple[str, str | Text]]:
     facts = item.facts
-    rows = [
+    updated_at = instant(item.updated_at)
+    pairs: list[tuple[str, str | Text]] = [
         ("id", item.id),
-        ("path", f"{facts.root}:{facts.path}"),
-        ("kind", kind(item)),
-        ("state", item_state(item)),
+        ("root", facts.root),
+        ("path", facts.path),
+        ("kind", kind_text(item)),
+        ("state", state_cell(item_state_text(item))),
         ("reason", facts.reason),
-        ("size", size(facts.size_bytes)),
-        ("pixels", f"{facts.width}x{facts.height}" if facts.width else ""),
-        ("rotated by", f"{facts.rotation}°" if facts.rotation else ""),
-        ("duration", duration(facts.duration_s) if facts.HasField("duration_s") else ""),
-        ("frame rate", f"{facts.frame_rate:g}" if facts.frame_rate else ""),
-        ("bitrate", f"{facts.bitrate_kbps} kb/s" if facts.bitrate_kbps else ""),
+        ("size", f"{size_text(facts.size_bytes)} ({facts.size_bytes:,} bytes)"),
+        ("pixels", f"{facts.width} x {facts.height}" if facts.width else ""),
+        ("rotation", f"{facts.rotation} degrees applied" if facts.rotation else ""),
+        ("duration", duration_text(facts.duration_s) if facts.HasField("duration_s") else ""),
         ("format", facts.format),
         ("video codec", facts.video_codec),
         ("audio codec", facts.audio_codec),
+        ("frame rate", f"{facts.frame_rate:g} per second" if facts.frame_rate else ""),
+        ("bit rate", f"{facts.bitrate_kbps:,} kbit/s" if facts.bitrate_kbps else ""),
         ("pages", str(facts.pages or "")),
-        ("seen", instant(item.created_at)),
+        ("public", "yes" if facts.public else ""),
+        ("identity", facts.identity),
+        ("further facts", facts.extra_json if facts.extra_json != "{}" else ""),
+        ("updated", f"{rfc3339(item.updated_at)} ({ago_text(updated_at, reach.now)})" if updated_at else ""),
     ]
-    rows += [
-        (
-            derivative.facts.kind,
-            f"{derivative.facts.width}x{derivative.facts.height} {size(derivative.facts.size_bytes)} "
-            f"{derivative.facts.root}:{derivative.facts.path}",
-        )
-        for derivative in item.derivatives
-    ]
-    table(("", ""), (row for row in rows if row[1]))
+    pairs += [(derivative.facts.kind, _derivative_text(derivative)) for derivative in item.derivatives]
+    return [(name, value) for name, value in pairs if value]
 
 
-def _value(known: list[tuple[str, int]], prefix: str, name: str, field: str) -> int:
-    values = {key.removeprefix(prefix).lower(): value for key, value in known if value}
-    if name not in values:
-        message = f"{name!r} is not known; known are {', '.join(values)}"
-        raise InvalidError(message, field=field)
-    return values[name]
+def _derivative_text(derivative: Derivative) -> str:
+    facts = derivative.facts
+    parts = [
+        facts.media_type,
+        f"{facts.width} x {facts.height}" if facts.width else "",
+        size_text(facts.size_bytes or len(facts.inline)),
+        f"{facts.root}:{facts.path}" if facts.path else facts.inline.hex(),
+    ]
+    return ", ".join(part for part in parts if part)

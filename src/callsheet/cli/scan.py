@@ -1,53 +1,70 @@
-"""``callsheet scan``: find what is in a folder."""
+"""``callsheet scan``: brings the library in step with a folder."""
 
+import asyncio
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from callsheet.cli.connection import place_of
-from callsheet.cli.options import Json, Options, options_of
-from callsheet.cli.progress import follow_library, print_summary
-from callsheet.cli.run import run
-from callsheet.cli.show import print_json
+from callsheet.catalog import PUBLIC_SCAN, SCAN
+from callsheet.cli.commands import Reach, command
+from callsheet.cli.exits import ExitCode
+from callsheet.cli.places import Place, find_place
+from callsheet.cli.progress import follow_library
+from callsheet.cli.summary import summary_document, write_summary
 from callsheet.v1.job_pb2 import NewJob
 
+app = typer.Typer()
 
-def scan(
-    context: typer.Context,
+
+@command(app, "scan")
+async def scan(
+    reach: Reach,
     folder: Annotated[
         str,
-        typer.Argument(metavar="DIR", help="A folder in a root, or ROOT:path; the default is the library."),
-    ] = "library:",
+        typer.Argument(
+            metavar="DIR",
+            help="ROOT:PATH, or a folder of this machine that lies in a root, or a path inside the root "
+            "`library`; . is all of it.",
+        ),
+    ] = ".",
     *,
-    wait: Annotated[bool, typer.Option("--wait", help="Show progress until the library is done.")] = False,
-    json_out: Json = False,
-) -> None:
-    """Scan a folder for new, changed and vanished files."""
-    run(_scan(options_of(context), folder, wait=wait, json_out=json_out))
-
-
-async def _scan(options: Options, folder: str, *, wait: bool, json_out: bool) -> int:
-    connection = options.connection()
-    root, path = place_of(folder, connection.roots)
-    params = {"root": root} | ({"path": path} if path else {})
-    async with connection.client() as client:
-        (submitted,) = await client.submit([NewJob(type="scan", params_json=json.dumps(params))])
-        if not wait:
-            print_json(submitted) if json_out else typer.echo(submitted.id)
-            return 0
-        summary = await follow_library(client, submitted.id)
-        if json_out:
-            print_json(
-                {
-                    "id": submitted.id,
-                    "counts": summary.counts,
-                    "pictured": summary.pictured,
-                    "missing": summary.missing,
-                    "broken": {item.facts.path: item.facts.reason for item in summary.broken},
-                    "failedJobs": [job.id for job in summary.failed_jobs],
-                },
-            )
+    force: Annotated[bool, typer.Option("--force", help="Look at unchanged files again.")] = False,
+    public: Annotated[
+        bool, typer.Option("--public", help="Mark what is found as shown to everybody.")
+    ] = False,
+    wait: Annotated[
+        bool,
+        typer.Option("--wait", help="Show progress until the library is done, then what was found."),
+    ] = False,
+) -> ExitCode:
+    """Scan a folder: find new, changed and vanished media, and make pictures of them."""
+    place = find_place(folder, here=Path.cwd(), roots=reach.connection.roots, field="DIR")
+    submitted = await reach.client.submit(scan_job(place, force=force, public=public))
+    if not wait:
+        if reach.output.as_json:
+            reach.output.document(submitted)
         else:
-            print_summary(summary)
-        return 1 if summary.failed_jobs else 0
+            reach.output.say(submitted.id)
+        return ExitCode.OK
+    try:
+        summary = await follow_library(reach.patient, submitted.id, console=reach.output.aside)
+    except asyncio.CancelledError:
+        reach.output.remark(f"The scan goes on: callsheet jobs show {submitted.id}")
+        raise
+    if reach.output.as_json:
+        reach.output.document(summary_document(summary))
+    else:
+        write_summary(summary, reach.output)
+    return ExitCode.OK if summary.is_done else ExitCode.FAILED
+
+
+def scan_job(place: Place, *, force: bool = False, public: bool = False) -> NewJob:
+    """Return the job that scans *place*."""
+    params: dict[str, str | bool] = {"root": place.root}
+    if place.path:
+        params["path"] = place.path
+    if force:
+        params["skipExisting"] = False
+    return NewJob(type=(PUBLIC_SCAN if public else SCAN).name, params_json=json.dumps(params))

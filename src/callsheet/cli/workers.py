@@ -2,40 +2,40 @@
 
 import typer
 
-from callsheet.cli.options import Json, Options, options_of
-from callsheet.cli.run import run
-from callsheet.cli.show import instant, print_json, table
+from callsheet.cli.commands import Reach, command
+from callsheet.cli.exits import ExitCode
+from callsheet.cli.humane import ago_text
+from callsheet.cli.instants import instant
 
-app = typer.Typer(no_args_is_help=True, help="See the workers.")
-
-
-@app.command("list")
-def list_workers(context: typer.Context, *, json_out: Json = False) -> None:
-    """List every worker that is connected or holds a lease."""
-    run(_list(options_of(context), json_out=json_out))
+app = typer.Typer(help="See the workers.", no_args_is_help=True)
 
 
-async def _list(options: Options, *, json_out: bool) -> None:
-    async with options.connection().client() as client:
-        workers = await client.workers()
-    if json_out:
-        for worker in workers:
-            print_json(worker)
-        return
-    table(
-        ("ID", "HOST", "CONNECTED", "RUNNING", "SLOTS", "LOAD", "LAST HEARD", "TYPES", "SANDBOX"),
-        (
+@command(app, "list")
+async def list_workers(reach: Reach) -> ExitCode:
+    """List the workers that are connected or still hold a job."""
+    fleet = await reach.client.fleet()
+    if reach.output.as_json:
+        for worker in fleet.workers:
+            reach.output.document(worker)
+        return ExitCode.OK
+    if not fleet.workers:
+        reach.output.remark("No workers.")
+        return ExitCode.OK
+    rows: list[tuple[str, ...]] = []
+    for worker in fleet.workers:
+        heard_at = instant(worker.last_heartbeat_at)
+        rows.append(
             (
                 worker.id,
                 worker.host,
                 "yes" if worker.connected else "no",
-                str(worker.leases),
-                str(worker.slots),
+                f"{worker.leases} of {worker.slots}",
                 f"{worker.load:.2f}",
-                instant(worker.last_heartbeat_at),
-                " ".join(worker.types),
-                ", ".join(worker.sandbox),
+                ago_text(heard_at, reach.now) if heard_at else "",
+                ", ".join(worker.roots),
+                ", ".join(worker.types),
             )
-            for worker in workers
-        ),
-    )
+        )
+    columns = ("WORKER", "HOST", "CONNECTED", "BUSY>", "LOAD>", "HEARD", "ROOTS", "TYPES")
+    reach.output.table(columns, rows)
+    return ExitCode.OK

@@ -1,7 +1,9 @@
 """Speaks with a scheduler: jobs, the library, the fleet."""
 
+import copy
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Final, Self
 
 from callsheet.channel import open_channel
@@ -94,6 +96,12 @@ class Client:
 
     async def __aexit__(self, *error: object) -> None:
         await self.close()
+
+    def with_patience(self, patience: Patience) -> "Client":
+        """Return a client on the same connection with other patience; closing either closes both."""
+        other = copy.copy(self)
+        vars(other)["_repeating"] = replace(self._repeating, patience=patience)
+        return other
 
     async def close(self) -> None:
         """End the connection and all calls on it."""
