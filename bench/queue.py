@@ -11,7 +11,7 @@ import platform
 import statistics
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -67,7 +67,7 @@ class Bench:
         self.address = ""
 
     @asynccontextmanager
-    async def scheduler(self) -> AsyncIterator[None]:
+    async def scheduler(self) -> AsyncGenerator[None]:
         """Run a scheduler whose limits do not hold the worker back."""
         port_file = self.folder / "port"
         environment = os.environ | {
@@ -84,7 +84,7 @@ class Bench:
             yield
 
     @asynccontextmanager
-    async def worker(self, *, starts: bool) -> AsyncIterator[None]:
+    async def worker(self, *, starts: bool) -> AsyncGenerator[None]:
         """Run the worker until the block ends."""
         arguments = ["--scheduler", self.address, "--slots", str(self.slots)]
         arguments += ["--spool", str(self.folder / "spool")]
@@ -94,7 +94,7 @@ class Bench:
 
 
 @asynccontextmanager
-async def _process(module: str, environment: dict[str, str], *arguments: str) -> AsyncIterator[None]:
+async def _process(module: str, environment: dict[str, str], *arguments: str) -> AsyncGenerator[None]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",

@@ -235,7 +235,7 @@ async def test_drain_waits_for_what_runs_and_takes_nothing_new(
     await stream.started(running)
 
     worker.stop.set()
-    await stream.until(lambda _: not worker.stop.is_set())
+    await stream.until(lambda said: any(request.drain for request in said))
     (late,) = stream.grant("noop", first=2)
     handed_back = await stream.result(late)
     worker.patient.go_on.set()
@@ -261,7 +261,7 @@ async def test_drain_hands_back_what_does_not_end(
 
         worker.stop.set()
         if second_signal:
-            await stream.until(lambda _: not worker.stop.is_set())
+            await stream.until(lambda said: any(request.drain for request in said))
             worker.stop.set()
 
         assert (await stream.result(lease)).returned.reason == "The worker is shutting down"

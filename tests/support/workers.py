@@ -1,7 +1,7 @@
 """A worker in the test's own process, with job types that do what a test needs."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -96,10 +96,10 @@ class Publish(Processor[NoParams]):
 class RunningWorker:
     """A worker that runs until its ``with`` ends or it was told to stop."""
 
-    def __init__(self, settings: WorkerSettings) -> None:
+    def __init__(self, settings: WorkerSettings, more: Sequence[AnyProcessor]) -> None:
         self.patient = Patient()
         self.stop = asyncio.Event()
-        processors: list[AnyProcessor] = [Noop(), Count(), Faulty(), Full(), Publish(), self.patient]
+        processors: list[AnyProcessor] = [Noop(), Count(), Faulty(), Full(), Publish(), self.patient, *more]
         self.running = asyncio.create_task(
             work(
                 settings,
@@ -117,8 +117,13 @@ class RunningWorker:
 
 
 @asynccontextmanager
-async def running_worker(port: int, folder: Path, **changes: object) -> AsyncGenerator[RunningWorker]:
-    """Run a worker with its spool and one writable root in *folder*; at the end it is gone at once."""
+async def running_worker(
+    port: int, folder: Path, *, more: Sequence[AnyProcessor] = (), **changes: object
+) -> AsyncGenerator[RunningWorker]:
+    """Run a worker with its spool and one writable root in *folder*; at the end it is gone at once.
+
+    *more* are processors beside the usual ones; *changes* are settings.
+    """
     made = folder / "made"
     made.mkdir(exist_ok=True)
     values: dict[str, object] = {
@@ -130,7 +135,7 @@ async def running_worker(port: int, folder: Path, **changes: object) -> AsyncGen
         "host": "atlas",
         "drain_grace_s": 20.0,
     }
-    worker = RunningWorker(WorkerSettings.model_validate(values | changes))
+    worker = RunningWorker(WorkerSettings.model_validate(values | changes), more)
     try:
         yield worker
     finally:

@@ -70,10 +70,15 @@ class WorkRequest(_message.Message):
     RESULTS_FIELD_NUMBER: _builtins.int
     HEARTBEAT_FIELD_NUMBER: _builtins.int
     GOODBYE_FIELD_NUMBER: _builtins.int
+    DRAIN_FIELD_NUMBER: _builtins.int
     credit: _builtins.int
     """How many more leases the worker can take than it said before."""
     goodbye: _builtins.bool
     """The worker leaves for good and holds no lease any more; nothing follows."""
+    drain: _builtins.bool
+    """The worker takes no more leases: the credit that it gave is void. It hands back what comes all
+    the same.
+    """
     @_builtins.property
     def hello(self) -> Global___Hello:
         """Only in the first message."""
@@ -109,10 +114,11 @@ class WorkRequest(_message.Message):
         results: _abc.Iterable[Global___Result] | None = ...,
         heartbeat: Global___Heartbeat | None = ...,
         goodbye: _builtins.bool = ...,
+        drain: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["heartbeat", b"heartbeat", "hello", b"hello"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["credit", b"credit", "goodbye", b"goodbye", "heartbeat", b"heartbeat", "hello", b"hello", "logs", b"logs", "progress", b"progress", "results", b"results", "started", b"started"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credit", b"credit", "drain", b"drain", "goodbye", b"goodbye", "heartbeat", b"heartbeat", "hello", b"hello", "logs", b"logs", "progress", b"progress", "results", b"results", "started", b"started"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from callsheet.worker.watchdog import END
+
 _PROGRAM: Final = Path(__file__).with_name("watchdog.py")
 END_LIMIT_S: Final = 5.0
 """How long the watchdog may take to end when it is not needed any more."""
@@ -36,6 +38,8 @@ class Guard:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        with suppress(BlockingIOError, BrokenPipeError):
+            os.write(self._pipe, END)
         os.close(self._pipe)
         if self._process is not None:
             with suppress(TimeoutError):

@@ -83,7 +83,7 @@ async def _work(
         return session.connected and clock.monotonic() < session.pulse.lease_until
 
     ops = OpsServer(ready)
-    figures = SessionCollector(session, slots=settings.slots)
+    figures = SessionCollector(session, worker_id=hello.worker_id, slots=settings.slots)
     token = read_token(settings)
     async with (
         Guard() as guard,

@@ -109,6 +109,7 @@ class Session:
         self.pulse = Pulse(now, lease_ttl_s=WELCOME_DEADLINE_S)
         self._orphan_limit_s = ORPHAN_LIMIT_S
         self._drain_by: float | None = None
+        self._drain_said = False
 
     @property
     def running(self) -> int:
@@ -130,7 +131,8 @@ class Session:
         self.phase = Phase.OPENING
         self._opened_at = now
         free = self._slots - len(self._attempts) - len(self._results)
-        self._credit_out = 0 if self._drain_by is not None else max(0, free)
+        self._drain_said = self._drain_by is not None
+        self._credit_out = 0 if self._drain_said else max(0, free)
         request = WorkRequest(hello=self._hello)
         hello = request.hello
         hello.credit = self._credit_out
@@ -250,9 +252,8 @@ class Session:
             request.heartbeat.CopyFrom(beat)
         if self._drain_by is None:
             self._add_credit(request)
-        elif not (self._attempts or self._results or self._logs.has_due):
-            request.goodbye = True
-            self.phase = Phase.LEFT
+        else:
+            self._add_leave(request)
         return request if request.ByteSize() else None
 
     def _welcomed(self, welcome: Welcome, now: float, commands: list[Command]) -> None:
@@ -376,6 +377,14 @@ class Session:
         if free > 0:
             request.credit = free
             self._credit_out += free
+
+    def _add_leave(self, request: WorkRequest) -> None:
+        if not self._drain_said:
+            request.drain = self._drain_said = True
+            self._credit_out = 0
+        if not (self._attempts or self._results or self._logs.has_due):
+            request.goodbye = True
+            self.phase = Phase.LEFT
 
     def _may_leave(self, now: float) -> bool:
         """Whether to end without a goodbye: apart with nothing to deliver, or out of time."""

@@ -3,7 +3,7 @@
 Started as ``python -I -S watchdog.py PIPE WORKER``: PIPE is the descriptor of a pipe into which the
 worker writes a line with a number of seconds again and again, WORKER its process id. When the pipe ends,
 or nothing comes for that many seconds, every child of the worker that leads a process group is killed
-with its group. Uses the standard library alone and reads no clock, so that it starts fast and stays small.
+with its group. The line ``end`` ends the watch and kills nothing. Uses the standard library alone and reads no clock, so that it starts fast and stays small.
 """
 
 import os
@@ -17,6 +17,7 @@ from typing import Final
 FIRST_LIMIT_S: Final = 60.0
 """How long the first line may take."""
 LINES_BYTES_MAX: Final = 65536
+END: Final = b"end\n"
 
 Children = dict[int, str]
 """Start instants, in the kernel's words, by process id."""
@@ -38,6 +39,8 @@ def main() -> None:
         lines = os.read(pipe, LINES_BYTES_MAX)
         if not lines:
             kill(known)
+            return
+        if lines.endswith(END):
             return
         known = children_of(worker)
         limit_s = float(lines.split()[-1])

@@ -140,10 +140,12 @@ def test_drained_session_says_goodbye_once_everything_is_acknowledged() -> None:
     flushed(session)
 
     session.drain(1.0, grace_s=10.0)
+    assert flushed(session, 1.0).drain
     assert session.tick(10.9) == []
     assert session.tick(11.0) == [StopAttempt(key=("job-1", 1), reason=StopReason.DRAIN)]
     ended(session, 1)
-    assert not flushed(session, 11.0).goodbye
+    handing_back = flushed(session, 11.0)
+    assert (handing_back.drain, handing_back.goodbye, handing_back.credit) == (False, False, 0)
     ack = ResultAck(lease=LeaseRef(job_id="job-1", token=1), fate=ResultFate.RESULT_FATE_COMMITTED)
     session.received(WorkResponse(result_acks=[ack]), 11.0, AT)
 

@@ -26,7 +26,7 @@ async def main():
         child = await asyncio.create_subprocess_exec(sys.executable, "-c", CHILD, start_new_session=True)
         await asyncio.to_thread(sys.stdin.readline)
         limit_s = float(sys.argv[1])
-        while True:
+        for _ in range(int(sys.argv[2])):
             guard.beat(limit_s)
             await asyncio.sleep(0.05)
 
@@ -43,19 +43,24 @@ class Family:
 
     async def descendants_end(self) -> None:
         """Wait until both are gone."""
-        loop = asyncio.get_running_loop()
-        async with asyncio.timeout(20):
-            for descriptor in self.descendants:
-                gone = asyncio.Event()
-                loop.add_reader(descriptor, gone.set)
-                await gone.wait()
-                loop.remove_reader(descriptor)
+        for descriptor in self.descendants:
+            await gone(descriptor)
+
+
+async def gone(descriptor: int) -> None:
+    """Wait until the process behind a pidfd has ended."""
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    loop.add_reader(descriptor, ended.set)
+    async with asyncio.timeout(20):
+        await ended.wait()
+    loop.remove_reader(descriptor)
 
 
 @asynccontextmanager
-async def family(limit_s: float) -> AsyncGenerator[Family]:
+async def family(limit_s: float, *, beats: int = 1_000_000) -> AsyncGenerator[Family]:
     worker = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", WORKER, str(limit_s), stdin=PIPE, stdout=PIPE, start_new_session=True
+        sys.executable, "-c", WORKER, str(limit_s), str(beats), stdin=PIPE, stdout=PIPE, start_new_session=True
     )
     assert worker.stdout is not None
     assert worker.stdin is not None
@@ -66,11 +71,11 @@ async def family(limit_s: float) -> AsyncGenerator[Family]:
     finally:
         with suppress(ProcessLookupError):
             worker.kill()
-        await worker.wait()
         for descriptor in one.descendants:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(descriptor, signal.SIGKILL)
             os.close(descriptor)
+        await worker.wait()
 
 
 async def beaten_once(worker: int) -> None:
@@ -106,3 +111,13 @@ async def test_children_of_a_stopped_worker_end_when_it_is_silent_for_too_long()
 
         await one.descendants_end()
         assert one.worker.returncode is None
+
+
+async def test_children_of_a_worker_that_ends_its_watch_are_left_alone() -> None:
+    async with family(limit_s=60, beats=30) as one:
+        worker = os.pidfd_open(one.worker.pid)
+        await gone(worker)
+        os.close(worker)
+
+        for descriptor in one.descendants:
+            signal.pidfd_send_signal(descriptor, signal.SIGCONT)

@@ -3,8 +3,11 @@
 import asyncio
 import logging
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 
 import uvicorn
+from typing_extensions import override
 
 from callsheet.client import Client, Patience
 from callsheet.errors import InvalidError
@@ -34,7 +37,7 @@ async def _main(settings: GatewaySettings, stop: asyncio.Event) -> int:
     ) as client:
         app = make_app(State(client=client, settings=settings), _admin_token(settings))
         host, _, port = settings.listen.rpartition(":")
-        server = uvicorn.Server(
+        server = _Server(
             uvicorn.Config(
                 app,
                 host=host,
@@ -54,9 +57,18 @@ async def _main(settings: GatewaySettings, stop: asyncio.Event) -> int:
         return await serving
 
 
+class _Server(uvicorn.Server):
+    """Leaves the signals to us."""
+
+    @override
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+
 async def _serve(server: uvicorn.Server) -> int:
     try:
-        await server._serve()  # noqa: SLF001 -- serve() would take the signals, which are ours
+        await server.serve()
     except SystemExit:
         sys.stderr.write(f"cannot listen on {server.config.host}:{server.config.port}: the port is taken\n")
         return 2

@@ -6,7 +6,7 @@ from typing import Final
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from starlette.exceptions import HTTPException
 
 from callsheet.errors import (
@@ -59,6 +59,17 @@ class FieldProblem(BaseModel):
 
     field: str
     message: str
+
+
+class _Found(BaseModel):
+    """One finding of the validation, as FastAPI tells it."""
+
+    type: str
+    loc: tuple[str | int, ...]
+    msg: str
+
+
+FOUND: Final = TypeAdapter(list[_Found])
 
 
 class Problem(BaseModel):
@@ -131,12 +142,12 @@ def add_handlers(app: FastAPI) -> None:
         return from_error(error) if isinstance(error, CallsheetError) else await unknown(_, error)
 
     async def invalid(_: Request, error: Exception) -> JSONResponse:
-        found = error.errors() if isinstance(error, RequestValidationError) else []
-        malformed = any(problem["type"] == "json_invalid" for problem in found)
+        found = FOUND.validate_python(error.errors() if isinstance(error, RequestValidationError) else [])
+        malformed = any(problem.type == "json_invalid" for problem in found)
         errors = [
             FieldProblem(
-                field=".".join(str(part) for part in problem["loc"] if part not in {"body", "query", "path"}),
-                message=problem["msg"],
+                field=".".join(str(part) for part in problem.loc if part not in {"body", "query", "path"}),
+                message=problem.msg,
             )
             for problem in found
         ]

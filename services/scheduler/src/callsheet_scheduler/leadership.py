@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -57,7 +57,7 @@ class Term:
         return self.commits.engine
 
     @asynccontextmanager
-    async def write_library(self) -> AsyncIterator[Own]:
+    async def write_library(self) -> AsyncGenerator[Own]:
         """Lend the connection for library rows in mid-job."""
         async with self.library_turn:
             yield self.library

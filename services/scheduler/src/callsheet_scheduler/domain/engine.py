@@ -139,6 +139,12 @@ class Engine(Desk):
             worker.last_seen_at = now
             self.fleet.add_credit(worker, credit)
 
+    def drain(self, worker_id: WorkerId) -> None:
+        """A worker takes no more leases."""
+        worker = self.fleet.workers.get(worker_id)
+        if worker is not None:
+            self.fleet.void_credit(worker)
+
     def tick(self, now: float) -> None:
         """Time passed: leases of silent workers end, jobs whose instant came may start."""
         for worker in self.fleet.silent(now, self.rules.lease_ttl_s):

@@ -99,6 +99,11 @@ class Fleet:
         worker.credit = min(worker.credit + credit, worker.capability.slots)
         self.update_ready(worker)
 
+    def void_credit(self, worker: Worker) -> None:
+        """Grant nothing more to *worker* until it gives credit again."""
+        worker.credit = 0
+        self.update_ready(worker)
+
     def connect(self, capability: Capability, session: int, credit: int, now: float) -> Worker:
         """Register the worker's new stream and return the worker; leases of an earlier one stay."""
         known = self.workers.get(capability.id)

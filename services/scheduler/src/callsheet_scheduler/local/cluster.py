@@ -138,7 +138,7 @@ async def clear_leftovers(cluster: Path) -> None:
 async def _ended(cluster: Path) -> bool:
     try:
         async with asyncio.timeout(LEFTOVER_LIMIT_S):
-            while _servers(cluster):
+            while _servers(cluster):  # noqa: ASYNC110 -- processes that are not our children
                 await asyncio.sleep(0.01)
     except TimeoutError:
         return False

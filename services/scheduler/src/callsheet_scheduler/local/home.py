@@ -58,7 +58,7 @@ async def open_home(data: Path, account: Account | None) -> Home:
     Raises:
         StartError: It cannot be made.
     """
-    home = Home(path=data.resolve() / "postgres")
+    home = Home(path=data.resolve() / "postgres")  # noqa: ASYNC240 -- one look at the disk, at the start
     if account and not home.cluster.exists() and not await _reaches(home.path.parent, account):
         home = Home(path=SHARED_FOLDER / _digest(home.path))
     try:

@@ -1,6 +1,6 @@
 """Executes a program that ends with the process that started it, as another account if asked.
 
-Run by path in an isolated interpreter (``python -I -S launch.py PARENT SIGNAL UID GID PROGRAM ARGUMENT…``), so
+Run by path in an isolated interpreter (``python -I -S launch.py PARENT SIGNAL UID GID PROGRAM …``), so
 that it imports nothing of ours, takes milliseconds, and no Python code runs between a fork and an exec.
 Nothing is dropped where UID is negative.
 """
@@ -45,12 +45,9 @@ def main(arguments: list[str]) -> int:
         for ignored_by_python in (signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(ignored_by_python, signal.SIG_DFL)
         os.execv(program[0], program)  # noqa: S606 - no shell is wanted
-    except FileNotFoundError as error:
-        reason, code = error, NOT_FOUND
     except OSError as error:
-        reason, code = error, NOT_EXECUTABLE
-    sys.stderr.write(f"cannot run {program[0]}: {reason.strerror}\n")
-    return code
+        sys.stderr.write(f"cannot run {program[0]}: {error.strerror}\n")
+        return NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
 
 
 if __name__ == "__main__":

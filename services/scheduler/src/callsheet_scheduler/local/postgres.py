@@ -114,7 +114,8 @@ class EmbeddedPostgres:
         """Return the address of *database*, with the password in it. Only after the first start."""
         home = self._opened()
         password = home.password.read_text(encoding="utf-8").strip()
-        return f"postgresql://{ROLE}:{quote(password)}@/{quote(database)}?host={quote(str(home.sockets), safe='')}"
+        host = quote(str(home.sockets), safe="")
+        return f"postgresql://{ROLE}:{quote(password)}@/{quote(database)}?host={host}"
 
     async def start(self) -> str:
         """Start the server, making its cluster at the first time, and return the DSN once it answers.
@@ -178,7 +179,10 @@ class EmbeddedPostgres:
         durable = self._settings["fsync"] == "on"
         await ensure_cluster(self._home, self._programs, self._account, durable=durable)
         if not self._home.password.exists():
-            message = f"The password file {self._home.password} is missing: put it back, or remove {self._home.path} to begin anew."
+            message = (
+                f"The password file {self._home.password} is missing: put it back, "
+                f"or remove {self._home.path} to begin anew."
+            )
             raise StartError(message)
 
     async def _launch(self) -> None:
@@ -207,7 +211,10 @@ class EmbeddedPostgres:
                         raise StartError(explain(_tail(self._log, log_start), self.home))
                     await asyncio.sleep(0.01)
         except TimeoutError:
-            message = f"The database in {self.home} was not ready within {START_LIMIT_S:.0f} s: its log is {self._log}."
+            message = (
+                f"The database in {self.home} was not ready within {START_LIMIT_S:.0f} s: "
+                f"its log is {self._log}."
+            )
             raise StartError(message) from None
 
     async def _end(self, first: signal.Signals, limit_s: float) -> None:
@@ -250,7 +257,7 @@ def _is_ready(state: Path) -> bool:
         lines = state.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return False
-    return len(lines) > 7 and lines[7].strip() == "ready"
+    return len(lines) > 7 and lines[7].strip() == "ready"  # noqa: PLR2004 -- the eighth line is the state
 
 
 def _tail(log: Path, start: int) -> str:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from callsheet.cli.progress import follow_library, print_summary
+from callsheet.cli.progress import follow_library
+from callsheet.cli.summary import print_summary
 from callsheet.client import Client
 from callsheet.errors import CallsheetError
 from callsheet.v1.job_pb2 import NewJob
@@ -27,6 +28,9 @@ READY_LIMIT_S: Final = 60.0
 
 #: Seconds between two looks while something starts.
 LOOK_S: Final = 0.05
+
+#: The CPU and the GPU worker.
+WORKERS: Final = 2
 
 WORKER_STOP_LIMIT_S: Final = 15.0
 STOP_LIMIT_S: Final = 10.0
@@ -88,10 +92,11 @@ async def _up(wish: Wish, stop: Stop, folder: DataFolder, media: Path | None) ->
     if new:
         say(f"The admin token is {admin_token} (kept in {folder.path / 'admin-token'}).")
     async with AsyncExitStack() as stack:
-        dsn = os.environ.get("DATABASE_URL") or await stack.enter_async_context(_database(folder))
+        given = os.environ.get("DATABASE_URL")
+        dsn = given if given else await stack.enter_async_context(_database(folder))
         supervisor = Supervisor(folder.logs, say)
         stack.push_async_callback(supervisor.stop, stop.hurry)
-        starting = asyncio.create_task(_start(supervisor, folder, media, dsn, wish.port))
+        starting = asyncio.create_task(_start(supervisor, folder, media, dsn, (wish.port, join_token)))
         try:
             address = await _first(starting, stop.asked, supervisor)
         finally:
@@ -145,8 +150,15 @@ async def _first(
     raise StartError(message)
 
 
-async def _start(supervisor: Supervisor, folder: DataFolder, media: Path, dsn: str, port: int) -> str:
+async def _start(
+    supervisor: Supervisor,
+    folder: DataFolder,
+    media: Path,
+    dsn: str,
+    rest: tuple[int, str],
+) -> str:
     """Start the processes and return the scheduler's address once all of them are connected."""
+    port, join_token = rest
     port_file = folder.path / "scheduler-port"
     port_file.unlink(missing_ok=True)
     token_file = str(folder.path / "join-token")
@@ -161,11 +173,8 @@ async def _start(supervisor: Supervisor, folder: DataFolder, media: Path, dsn: s
     scheduler_port = port_file.read_text(encoding="ascii").strip()
     (folder.path / "scheduler-last-port").write_text(scheduler_port, encoding="ascii")
     address = f"127.0.0.1:{scheduler_port}"
-    roots = {
-        "library": {"path": str(media)},
-        "derivatives": {"path": str(folder.derivatives), "writable": True},
-        "outputs": {"path": str(folder.outputs), "writable": True},
-    }
+    places = {"library": str(media), "derivatives": str(folder.derivatives), "outputs": str(folder.outputs)}
+    roots = {name: {"path": path, "writable": name != "library"} for name, path in places.items()}
     joined = common | {"CALLSHEET_SCHEDULER": address, "CALLSHEET_ROOTS": json.dumps(roots)}
     for kind in ("cpu", "gpu"):
         environment = joined | {
@@ -182,12 +191,11 @@ async def _start(supervisor: Supervisor, folder: DataFolder, media: Path, dsn: s
         "CALLSHEET_ADMIN_TOKEN_FILE": str(folder.path / "admin-token"),
     }
     await supervisor.start(_child("gateway", "callsheet_gateway.main", gateway, STOP_LIMIT_S))
-    _write_connection(folder, address, port, {name: root["path"] for name, root in roots.items()})
-    token = Path(token_file).read_text(encoding="ascii").strip()
-    async with Client(address, token=token) as client:
-        while sum(worker.connected for worker in (await client.fleet()).workers) < 2:  # noqa: PLR2004 -- CPU and GPU
+    _write_connection(folder, address, port, places)
+    async with Client(address, token=join_token) as client:
+        while sum(worker.connected for worker in (await client.fleet()).workers) < WORKERS:  # noqa: ASYNC110 -- another process
             await asyncio.sleep(LOOK_S)
-    while not await _answers(port):
+    while not await _answers(port):  # noqa: ASYNC110 -- another process
         await asyncio.sleep(LOOK_S)
     return address
 
@@ -206,7 +214,7 @@ def _kept_port(folder: DataFolder) -> int:
     return port
 
 
-def _write_connection(folder: DataFolder, address: str, port: int, roots: dict[str, object]) -> None:
+def _write_connection(folder: DataFolder, address: str, port: int, roots: dict[str, str]) -> None:
     content = {
         "scheduler": address,
         "gateway": f"http://127.0.0.1:{port}",
@@ -244,7 +252,8 @@ async def _make_samples(folder: Path) -> None:
     say("No MEDIA was given: making a small sample library.")
     code = (
         "import sys; from pathlib import Path; from callsheet.worker.ffmpeg import ffmpeg_path; import os; "
-        "from callsheet.worker.samples import make_samples; make_samples(Path(sys.argv[1]), ffmpeg_path(os.environ))"
+        "from callsheet.worker.samples import make_samples; "
+        "make_samples(Path(sys.argv[1]), ffmpeg_path(os.environ))"
     )
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -262,7 +271,7 @@ async def _make_samples(folder: Path) -> None:
 
 
 async def _until(condition: Callable[[], bool]) -> None:
-    while not condition():
+    while not condition():  # noqa: ASYNC110 -- what is waited for happens in another process
         await asyncio.sleep(LOOK_S)
 
 

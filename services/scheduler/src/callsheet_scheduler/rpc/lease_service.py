@@ -205,6 +205,8 @@ class LeaseService(LeaseServiceServicer):
                     for chunk in request.logs
                 ],
             )
+        if request.drain:
+            term.engine.drain(worker_id)
         for result in request.results:
             self._take_result(result, session)
         if request.HasField("heartbeat"):

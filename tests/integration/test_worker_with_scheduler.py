@@ -1,0 +1,203 @@
+"""Workers and a real scheduler process, through their deaths."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from typing_extensions import override
+
+from callsheet.catalog import JobType
+from callsheet.channel import open_channel
+from callsheet.errors import LeaseLostError
+from callsheet.params import NoParams
+from callsheet.v1.job_pb2 import JobState
+from callsheet.v1.library_service_pb2 import ItemFacts, ItemState, MediaKind
+from callsheet.v1.library_service_pb2_grpc import LibraryServiceStub
+from callsheet.worker.context import JobContext, Lease
+from callsheet.worker.processor import Outcome, Processor
+from callsheet.worker.reports import RemoteLibrary
+from tests.support.queue import Jobs
+from tests.support.real_scheduler import RealScheduler, real_scheduler
+from tests.support.workers import running_worker
+
+@pytest.fixture
+async def scheduler(fresh_dsn: str, tmp_path: Path) -> AsyncIterator[RealScheduler]:
+    async with real_scheduler(fresh_dsn, tmp_path, lease_ttl_s="2") as scheduler:
+        yield scheduler
+
+
+@pytest.fixture
+async def jobs(scheduler: RealScheduler) -> AsyncIterator[Jobs]:
+    async with open_channel(scheduler.address) as channel:
+        yield Jobs(channel)
+
+
+class Shelve(Processor[NoParams]):
+    """Writes items and reads them back; the test may do something in between."""
+
+    job_type = JobType(name="shelve", description="Writes items.", params=NoParams)
+
+    def __init__(self) -> None:
+        self.wrote = asyncio.Event()
+        self.go_on = asyncio.Event()
+        self.read: list[str] = []
+
+    @override
+    async def process(self, params: NoParams, context: JobContext) -> Outcome:
+        ids = await context.library.upsert([_facts(f"a/{number:04}.jpg") for number in range(2500)])
+        self.wrote.set()
+        await self.go_on.wait()
+        await context.library.upsert([_facts("b.jpg")], missing_ids=ids[:1200])
+        below = await context.library.items_below("made", "a")
+        self.read = [item.facts.path for item in below if item.facts.state == ItemState.ITEM_STATE_OK]
+        assert {item.id for item in await context.library.items(ids)} == set(ids)
+        return Outcome(result={"items": len(below)})
+
+
+def _facts(path: str) -> ItemFacts:
+    return ItemFacts(
+        root="made",
+        path=path,
+        kind=MediaKind.MEDIA_KIND_IMAGE,
+        state=ItemState.ITEM_STATE_OK,
+        size_bytes=1,
+        mtime_ns=1,
+        identity="00",
+        format="JPEG",
+    )
+
+
+async def test_jobs_are_done_and_their_logs_kept(
+    scheduler: RealScheduler, jobs: Jobs, tmp_path: Path
+) -> None:
+    async with running_worker(scheduler.port, tmp_path):
+        await jobs.known("noop")
+        (faulty,) = await jobs.submitted("faulty", max_retries=0)
+        noops = await jobs.submitted(*["noop"] * 200)
+
+        await jobs.reached(noops, JobState.JOB_STATE_COMPLETED)
+        (failed,) = await jobs.reached([faulty], JobState.JOB_STATE_FAILED)
+
+    assert failed.error == "KeyError: 'no such thing'"
+    assert "--- ERROR ---" in await jobs.log_of(faulty)
+    assert 'raise KeyError("no such thing")' in await jobs.log_of(faulty)
+
+
+async def test_killed_scheduler_interrupts_no_attempt(
+    scheduler: RealScheduler, jobs: Jobs, tmp_path: Path
+) -> None:
+    async with running_worker(scheduler.port, tmp_path) as worker:
+        await jobs.known("patient")
+        ids = await jobs.submitted("patient", "patient")
+        await jobs.reached(ids, JobState.JOB_STATE_RUNNING)
+
+        await scheduler.kill()
+        worker.patient.go_on.set()
+        await scheduler.start()
+        done = await jobs.reached(ids, JobState.JOB_STATE_COMPLETED)
+
+    assert worker.patient.begun == 2
+    assert [job.attempt for job in done] == [1, 1]
+    assert [attempt.outcome for job in done for attempt in job.attempts] == ["completed", "completed"]
+
+
+async def test_job_of_a_worker_that_died_runs_again_at_once_when_it_is_back(
+    scheduler: RealScheduler, jobs: Jobs, tmp_path: Path
+) -> None:
+    async with running_worker(scheduler.port, tmp_path):
+        await jobs.known("patient")
+        ids = await jobs.submitted("patient")
+        await jobs.reached(ids, JobState.JOB_STATE_RUNNING)
+
+    async with running_worker(scheduler.port, tmp_path) as worker:
+        worker.patient.go_on.set()
+        (job,) = await jobs.reached(ids, JobState.JOB_STATE_COMPLETED)
+
+    assert job.attempt == 2
+    assert job.retry_count == 0
+
+
+async def test_running_job_can_be_cancelled(
+    scheduler: RealScheduler, jobs: Jobs, tmp_path: Path
+) -> None:
+    async with running_worker(scheduler.port, tmp_path) as worker:
+        await jobs.known("patient")
+        ids = await jobs.submitted("patient")
+        await jobs.reached(ids, JobState.JOB_STATE_RUNNING)
+
+        await jobs.cancel(ids[0])
+        await jobs.reached(ids, JobState.JOB_STATE_CANCELLED)
+
+        assert worker.patient.cancelled == 1
+
+
+async def test_drained_worker_hands_its_job_to_another(
+    scheduler: RealScheduler, jobs: Jobs, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    async with running_worker(scheduler.port, tmp_path, drain_grace_s=0.0) as first:
+        await jobs.known("patient")
+        ids = await jobs.submitted("patient")
+        await jobs.reached(ids, JobState.JOB_STATE_RUNNING)
+        async with running_worker(scheduler.port, elsewhere) as second:
+            second.patient.go_on.set()
+            first.stop.set()
+            assert await first.exit_code() == 0
+            (job,) = await jobs.reached(ids, JobState.JOB_STATE_COMPLETED)
+
+    assert job.retry_count == 0
+    assert [attempt.outcome for attempt in job.attempts] == ["returned", "completed"]
+
+
+async def test_library_written_in_mid_job_outlives_a_restart_of_the_scheduler(
+    scheduler: RealScheduler, jobs: Jobs, tmp_path: Path
+) -> None:
+    shelve = Shelve()
+    async with running_worker(scheduler.port, tmp_path, more=[shelve]):
+        await jobs.known("shelve")
+        ids = await jobs.submitted("shelve")
+        await shelve.wrote.wait()
+
+        await scheduler.kill()
+        shelve.go_on.set()
+        await scheduler.start()
+        (job,) = await jobs.reached(ids, JobState.JOB_STATE_COMPLETED)
+
+    assert (job.attempt, job.result_json) == (1, '{"items":2500}')
+    assert shelve.read == [f"a/{number:04}.jpg" for number in range(1200, 2500)]
+
+
+async def test_job_of_a_worker_that_fell_silent_is_given_to_another(
+    scheduler: RealScheduler, jobs: Jobs, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    async with running_worker(scheduler.port, tmp_path):
+        await jobs.known("patient")
+        ids = await jobs.submitted("patient")
+        await jobs.reached(ids, JobState.JOB_STATE_RUNNING)
+
+    async with running_worker(scheduler.port, elsewhere) as other:
+        other.patient.go_on.set()
+        (job,) = await jobs.reached(ids, JobState.JOB_STATE_COMPLETED)
+
+    assert [attempt.outcome for attempt in job.attempts] == ["expired", "completed"]
+    assert job.retry_count == 0
+
+
+async def test_library_is_not_written_under_a_lease_that_is_lost(
+    scheduler: RealScheduler, jobs: Jobs, tmp_path: Path
+) -> None:
+    async with running_worker(scheduler.port, tmp_path), open_channel(scheduler.address) as channel:
+        await jobs.known("patient")
+        (job_id,) = await jobs.submitted("patient")
+        await jobs.reached([job_id], JobState.JOB_STATE_RUNNING)
+        lease = Lease(job_id=job_id, token=1, attempt=1)
+        library = RemoteLibrary(LibraryServiceStub(channel), lease, deadline_s=5.0)
+
+        with pytest.raises(LeaseLostError):
+            await library.upsert([_facts("b.jpg")])
+
+        assert await library.items_below("made", "") == []

@@ -1,0 +1,193 @@
+"""``callsheet up`` as a process: what it says, what runs below it, how it ends."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+READY: Final = "Callsheet is ready at "
+READY_LIMIT_S: Final = 60.0
+END_LIMIT_S: Final = 40.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What REST said."""
+
+    status: int
+    body: bytes
+
+    def json(self) -> object:
+        """Return the body read as JSON."""
+        return json.loads(self.body)
+
+
+class RunningUp:
+    """One start of the command."""
+
+    def __init__(self, process: Process, data: Path) -> None:
+        self.process = process
+        self.data = data
+        self.said: list[str] = []
+        """Lines of both outputs, as they came."""
+        self._more = asyncio.Condition()
+        self._readers = [
+            asyncio.create_task(self._read(stream)) for stream in (process.stdout, process.stderr) if stream
+        ]
+
+    async def line(self, part: str) -> str:
+        """Wait for a line that contains *part* and return it."""
+        try:
+            async with asyncio.timeout(READY_LIMIT_S), self._more:
+                while True:
+                    for line in self.said:
+                        if part in line:
+                            return line
+                    assert not self._ended(), f"it ended without {part!r}: {self.said}"
+                    await self._more.wait()
+        except TimeoutError:
+            raise AssertionError(f"no line with {part!r} in {self.said}; logs: {self.logs()}") from None
+
+    async def ready(self) -> str:
+        """Wait until it is ready and return the address of REST."""
+        return (await self.line(READY)).removeprefix(READY)
+
+    async def exit_code(self) -> int:
+        """Wait until it has ended and everything it said is read."""
+        async with asyncio.timeout(END_LIMIT_S):
+            await asyncio.gather(*self._readers)
+            return await self.process.wait()
+
+    async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Ask it to stop and return its exit code."""
+        self.process.send_signal(number)
+        return await self.exit_code()
+
+    async def get(self, path: str, *, token: str | None = None) -> Answer:
+        """Send a GET to REST."""
+        port = int((await self.ready()).rpartition(":")[2])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        authorization = f"Authorization: Bearer {token}\r\n" if token else ""
+        head = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n{authorization}\r\n"
+        writer.write(head.encode("ascii"))
+        answer = await reader.read()
+        writer.close()
+        status, _, body = answer.partition(b"\r\n\r\n")
+        return Answer(status=int(status.split()[1]), body=body)
+
+    def token(self) -> str:
+        """Return the administrator's token."""
+        return (self.data / "admin-token").read_text(encoding="ascii").strip()
+
+    def below(self) -> dict[str, int]:
+        """Return the processes below it: command line and process id."""
+        return {command: pid for pid, command in _descendants(self.process.pid).items()}
+
+    def logs(self) -> str:
+        """Return the end of every log."""
+        return "\n".join(
+            f"{path.name}: {path.read_text(errors='replace')[-1500:]}"
+            for path in sorted(self.data.glob("logs/*.log"))
+        )
+
+    def _ended(self) -> bool:
+        return all(reader.done() for reader in self._readers)
+
+    async def _read(self, stream: asyncio.StreamReader) -> None:
+        try:
+            async for line in stream:
+                async with self._more:
+                    self.said.append(line.decode().rstrip())
+                    self._more.notify_all()
+        finally:
+            asyncio.get_running_loop().call_soon(lambda: asyncio.ensure_future(self._wake()))
+
+    async def _wake(self) -> None:
+        async with self._more:
+            self._more.notify_all()
+
+
+@asynccontextmanager
+async def running_up(
+    data: Path, *arguments: str, wrapper: Sequence[str] = (), environment: dict[str, str] | None = None
+) -> AsyncGenerator[RunningUp]:
+    """Run ``callsheet up`` with *data* on a free port; at the end nothing of it is left.
+
+    *wrapper* is a command that runs the rest of its arguments, such as as another account.
+    """
+    command = (*wrapper, sys.executable) if not wrapper else tuple(wrapper)
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        "-m",
+        "callsheet.cli.app",
+        "up",
+        "--data",
+        str(data),
+        *(() if "--port" in arguments else ("--port", str(free_port()))),
+        *arguments,
+        stdout=PIPE,
+        stderr=PIPE,
+        env={**os.environ, **(environment or {})},
+    )
+    up = RunningUp(process, data)
+    seen: set[int] = set()
+    try:
+        yield up
+        seen = set(up.below().values())
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await up.exit_code()
+        await gone(seen)
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on now."""
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+async def gone(pids: set[int]) -> None:
+    """Wait until none of the processes runs any more; a vain wait fails."""
+    try:
+        async with asyncio.timeout(10):
+            while left := {pid for pid in pids if _command(pid)}:
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise AssertionError(f"still there: {[_command(pid) for pid in left]}") from None
+
+
+def _descendants(root: int) -> dict[int, str]:
+    parents = {int(entry.name): _parent(entry) for entry in Path("/proc").glob("[1-9]*")}
+    found: dict[int, str] = {}
+    wave = {root}
+    while wave:
+        wave = {pid for pid, parent in parents.items() if parent in wave}
+        found |= {pid: _command(pid) for pid in wave if _command(pid)}
+    return found
+
+
+def _parent(entry: Path) -> int:
+    try:
+        return int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+def _command(pid: int) -> str:
+    """Return the command line; empty when the process has ended, collected or not."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+    except OSError:
+        return ""

@@ -1,0 +1,75 @@
+"""The queue as tests use it: submit, wait for a state, read a log, over the service's own stubs."""
+
+import asyncio
+from collections.abc import Sequence
+
+import grpc
+
+from callsheet.ids import new_job_id
+from callsheet.v1.job_pb2 import Job, JobState, NewJob
+from callsheet.v1.job_service_pb2 import (
+    CancelJobRequest,
+    GetJobRequest,
+    ListJobTypesRequest,
+    ReadLogRequest,
+    SubmitJobsRequest,
+    WatchJobsRequest,
+)
+from callsheet.v1.job_service_pb2_grpc import JobServiceStub
+
+#: How long a test waits for something that ought to happen.
+PATIENCE_S = 30.0
+
+CALL_DEADLINE_S = 10.0
+
+
+class Jobs:
+    """JobService over a channel. A scheduler that is away is waited for."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = JobServiceStub(channel)
+
+    async def submitted(self, *types: str, max_retries: int = 3) -> list[str]:
+        """Submit a job of each type and return their ids."""
+        new = [NewJob(id=new_job_id(), type=name, max_retries=max_retries) for name in types]
+        await self._stub.SubmitJobs(SubmitJobsRequest(jobs=new), timeout=CALL_DEADLINE_S)
+        return [job.id for job in new]
+
+    async def reached(self, ids: Sequence[str], state: JobState.ValueType) -> list[Job]:
+        """Wait until every job is in *state* and return them with their attempts."""
+        waiting = set(ids)
+        async with asyncio.timeout(PATIENCE_S):
+            while waiting:
+                request = WatchJobsRequest(ids=sorted(waiting), initial=True)
+                call = self._stub.WatchJobs(request, wait_for_ready=True)
+                try:
+                    async for response in call:
+                        waiting -= {job.id for job in response.jobs if job.state == state}
+                        if not waiting:
+                            break
+                except grpc.aio.AioRpcError as error:
+                    if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                        raise
+                finally:
+                    call.cancel()
+        return [
+            (await self._stub.GetJob(GetJobRequest(id=job_id), timeout=CALL_DEADLINE_S)).job for job_id in ids
+        ]
+
+    async def cancel(self, job_id: str) -> None:
+        """Ask for a job's end."""
+        await self._stub.CancelJob(CancelJobRequest(id=job_id), timeout=CALL_DEADLINE_S)
+
+    async def log_of(self, job_id: str) -> str:
+        """Return a job's log."""
+        call = self._stub.ReadLog(ReadLogRequest(id=job_id))
+        return "".join([response.text async for response in call])
+
+    async def known(self, *types: str) -> None:
+        """Wait until the scheduler has heard of *types* from a worker."""
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                answer = await self._stub.ListJobTypes(ListJobTypesRequest(), timeout=CALL_DEADLINE_S)
+                if {job_type.name for job_type in answer.types} >= set(types):
+                    return
+                await asyncio.sleep(0.02)

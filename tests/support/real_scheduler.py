@@ -1,0 +1,64 @@
+"""A real scheduler process on a database of its own, that can be killed and started again."""
+
+import asyncio
+import os
+import sys
+from asyncio.subprocess import Process
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+START_LIMIT_S = 30.0
+
+
+class RealScheduler:
+    """``callsheet_scheduler.main`` as a process."""
+
+    def __init__(self, dsn: str, folder: Path, settings: dict[str, str]) -> None:
+        self._dsn = dsn
+        self._folder = folder
+        self._settings = settings
+        self._process: Process | None = None
+        self.port = 0
+
+    @property
+    def address(self) -> str:
+        """host:port of its gRPC."""
+        return f"127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        """Start it, on the port of the time before, and wait until it listens."""
+        port_file = self._folder / "scheduler-port"
+        port_file.unlink(missing_ok=True)
+        environment = os.environ | {
+            "CALLSHEET_DATABASE_URL": self._dsn,
+            "CALLSHEET_LISTEN": f"127.0.0.1:{self.port}",
+            "CALLSHEET_PORT_FILE": str(port_file),
+            "CALLSHEET_LOG_LEVEL": "warning",
+        }
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "callsheet_scheduler.main", env=environment | self._settings
+        )
+        async with asyncio.timeout(START_LIMIT_S):
+            while not port_file.exists():  # noqa: ASYNC110 -- another process sets no event of ours
+                assert self._process.returncode is None, "the scheduler ended while it started"
+                await asyncio.sleep(0.02)
+        self.port = int(port_file.read_text(encoding="ascii"))
+
+    async def kill(self) -> None:
+        """End it without a chance to clean up."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+
+
+@asynccontextmanager
+async def real_scheduler(dsn: str, folder: Path, **settings: str) -> AsyncGenerator[RealScheduler]:
+    """Run a scheduler; *settings* are environment variables without their prefix, in any case."""
+    variables = {f"CALLSHEET_{name.upper()}": value for name, value in settings.items()}
+    scheduler = RealScheduler(dsn, folder, variables)
+    await scheduler.start()
+    try:
+        yield scheduler
+    finally:
+        await scheduler.kill()
