@@ -21,6 +21,7 @@ from tests.support.queue import Jobs
 from tests.support.real_scheduler import RealScheduler, real_scheduler
 from tests.support.workers import running_worker
 
+
 @pytest.fixture
 async def scheduler(fresh_dsn: str, tmp_path: Path) -> AsyncIterator[RealScheduler]:
     async with real_scheduler(fresh_dsn, tmp_path, lease_ttl_s="2") as scheduler:
@@ -118,9 +119,7 @@ async def test_job_of_a_worker_that_died_runs_again_at_once_when_it_is_back(
     assert job.retry_count == 0
 
 
-async def test_running_job_can_be_cancelled(
-    scheduler: RealScheduler, jobs: Jobs, tmp_path: Path
-) -> None:
+async def test_running_job_can_be_cancelled(scheduler: RealScheduler, jobs: Jobs, tmp_path: Path) -> None:
     async with running_worker(scheduler.port, tmp_path) as worker:
         await jobs.known("patient")
         ids = await jobs.submitted("patient")

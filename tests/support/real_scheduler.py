@@ -40,7 +40,7 @@ class RealScheduler:
             sys.executable, "-m", "callsheet_scheduler.main", env=environment | self._settings
         )
         async with asyncio.timeout(START_LIMIT_S):
-            while not port_file.exists():  # noqa: ASYNC110 -- another process sets no event of ours
+            while not port_file.exists():
                 assert self._process.returncode is None, "the scheduler ended while it started"
                 await asyncio.sleep(0.02)
         self.port = int(port_file.read_text(encoding="ascii"))

@@ -3,7 +3,8 @@
 Started as ``python -I -S watchdog.py PIPE WORKER``: PIPE is the descriptor of a pipe into which the
 worker writes a line with a number of seconds again and again, WORKER its process id. When the pipe ends,
 or nothing comes for that many seconds, every child of the worker that leads a process group is killed
-with its group. The line ``end`` ends the watch and kills nothing. Uses the standard library alone and reads no clock, so that it starts fast and stays small.
+with its group. The line ``end`` ends the watch and kills nothing. Uses the standard library alone and
+reads no clock, so that it starts fast and stays small.
 """
 
 import os

@@ -60,7 +60,14 @@ async def gone(descriptor: int) -> None:
 @asynccontextmanager
 async def family(limit_s: float, *, beats: int = 1_000_000) -> AsyncGenerator[Family]:
     worker = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", WORKER, str(limit_s), str(beats), stdin=PIPE, stdout=PIPE, start_new_session=True
+        sys.executable,
+        "-c",
+        WORKER,
+        str(limit_s),
+        str(beats),
+        stdin=PIPE,
+        stdout=PIPE,
+        start_new_session=True,
     )
     assert worker.stdout is not None
     assert worker.stdin is not None
