@@ -70,7 +70,7 @@ class Output:
             )
         for row in rows:
             table.add_row(*(Text(plain(cell)) if isinstance(cell, str) else cell for cell in row))
-        self.console.print(table)
+        self._write(table)
 
     def facts(self, pairs: Sequence[tuple[str, str | Text]]) -> None:
         """Write names and values, one pair a line."""
@@ -79,7 +79,15 @@ class Output:
         table.add_column(overflow="fold")
         for name, value in pairs:
             table.add_row(name, Text(plain(value)) if isinstance(value, str) else value)
-        self.console.print(table)
+        self._write(table)
+
+    def _write(self, table: Table) -> None:
+        if self.console.is_terminal:
+            self.console.print(table)
+            return
+        with self.console.capture() as captured:
+            self.console.print(table)
+        sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
 
     def say(self, sentence: str) -> None:
         """Write a line for people."""

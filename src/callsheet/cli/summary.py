@@ -1,6 +1,6 @@
 """What a scan and the jobs after it made of the library."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
@@ -51,7 +51,7 @@ class LibrarySummary:
     pictures: Sequence[Job]
     """The jobs that the scan caused."""
     place: str
-    """What was scanned, ``ROOT:path``."""
+    """What was scanned: ``ROOT`` or ``ROOT:path``."""
     found: Mapping[str, int]
     """What the scan reported: found, new, changed, unchanged, broken, missing."""
     made: Mapping[str, int]
@@ -94,7 +94,7 @@ async def summarize(client: Client, scan: Job, pictures: Sequence[Job]) -> Libra
     return LibrarySummary(
         scan=scan,
         pictures=pictures,
-        place=f"{root}:{folder}",
+        place=f"{root}:{folder}" if folder else root,
         found=_figures([scan]),
         made=_figures(pictures),
         items=items,
@@ -127,31 +127,38 @@ def summary_document(summary: LibrarySummary) -> Document:
 
 def write_summary(summary: LibrarySummary, output: Output) -> None:
     """Tell people how it went."""
+    for sentence in _sentences(summary):
+        output.say(sentence)
+    for item in summary.broken_items:
+        output.say(f"  {item.facts.path}: {item.facts.reason}")
+    if summary.broken.count > len(summary.broken_items):
+        output.say("  and more: callsheet library list --state broken --limit 0")
+
+
+def _sentences(summary: LibrarySummary) -> Iterator[str]:
     ran_s = seconds_between(summary.scan.started_at, _last_end(summary))
     time = f" in {duration_text(ran_s)}" if ran_s is not None else ""
-    counts = ", ".join(
+    counts = [
         f"{summary.found[name]:,} {name}"
         for name in ("new", "changed", "unchanged", "missing")
         if name in summary.found
-    )
+    ]
     if counts:
-        output.say(f"Scanned {summary.place}{time}: {summary.found.get('found', 0):,} files; {counts}.")
+        yield f"Scanned {summary.place}{time}: {summary.found.get('found', 0):,} files; {', '.join(counts)}."
+    if counts and not summary.found.get("found") and not summary.found.get("missing"):
+        yield f"There is nothing at {summary.place} that could be scanned: is the path right?"
     kinds = [f"{count} {_PLURALS[kind]}" for kind, count in summary.items.items() if count.count]
-    output.say(f"Library: {', '.join(kinds) or 'nothing that can be shown'}.")
-    if summary.made:
-        failed = summary.made.get("failed", 0)
-        output.say(f"Pictures: of {summary.made.get('made', 0):,} items made, of {failed:,} failed.")
+    if kinds:
+        yield f"The library has {', '.join(kinds)} there."
+    if summary.made.get("made"):
+        yield f"Pictures were made of {summary.made['made']:,} items."
+    if summary.made.get("failed"):
+        yield f"Pictures of {summary.made['failed']:,} items failed; the logs of the jobs say why."
     for job in summary.failed_jobs:
         reason = job.error or "no reason given"
-        output.say(f"{job.type} {job_state_text(job)}: {reason} (callsheet jobs logs {job.id})")
+        yield f"{job.type} {job_state_text(job)}: {reason} (callsheet jobs logs {job.id})"
     if summary.broken.count:
-        output.say(f"Broken files: {summary.broken}")
-        output.table(
-            ("  PATH", "REASON"),
-            [(f"  {item.facts.path}", item.facts.reason) for item in summary.broken_items],
-        )
-    if summary.broken.count > len(summary.broken_items):
-        output.say("  and more: callsheet library list --state broken --limit 0")
+        yield f"{summary.broken} files cannot be used:"
 
 
 def _scanned(scan: Job) -> tuple[str, str]:
