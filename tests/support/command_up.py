@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncGenerator, Sequence
@@ -150,8 +151,6 @@ async def running_up(
 
 def free_port() -> int:
     """Return a port that nothing listens on now."""
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -162,7 +161,7 @@ async def gone(pids: set[int]) -> None:
     """Wait until none of the processes runs any more; a vain wait fails."""
     try:
         async with asyncio.timeout(10):
-            while left := {pid for pid in pids if _command(pid)}:
+            while left := {pid for pid in pids if _command(pid)}:  # noqa: ASYNC110 -- not our children
                 await asyncio.sleep(0.02)
     except TimeoutError:
         raise AssertionError(f"still there: {[_command(pid) for pid in left]}") from None

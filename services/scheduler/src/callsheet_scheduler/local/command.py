@@ -1,29 +1,34 @@
-"""``callsheet up``: the whole system by one command."""
+"""``callsheet up``: everything on this machine, by one command."""
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from callsheet.errors import CallsheetError
-from callsheet_scheduler.local.up import Wish, up
+from callsheet_scheduler.local.errors import StartError
 
 
 def app(
     *,
     media: Annotated[
         Path | None,
-        typer.Option(help="The folder to scan; never written to. Without it a small sample library is made."),
+        typer.Option(help="The folder with your media, never written to. Without it samples are made."),
     ] = None,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="The port of REST on loopback.")] = 8080,
-    data: Annotated[Path, typer.Option(help="Where everything is kept.")] = Path("var"),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port of REST; 0 takes a free one.")] = 8080,
+    data: Annotated[
+        Path, typer.Option(envvar="CALLSHEET_DATA", help="The folder for everything that is kept.")
+    ] = Path("var"),
 ) -> None:
-    """Start everything on this machine, scan MEDIA, and serve until Ctrl-C."""
+    """Start the database, the scheduler, the workers and REST here, and scan the media."""
+    from callsheet_scheduler.local.up import Wish, up  # noqa: PLC0415 -- other commands need none of it
+
+    wish = Wish(media=media, port=port, data=data, environment=dict(os.environ))
     try:
-        code = asyncio.run(up(Wish(media=media, port=port, data=data)))
-    except (CallsheetError, OSError) as error:
-        sys.stderr.write(f"callsheet: {error}\n")
-        raise typer.Exit(1) from None
+        code = asyncio.run(up(wish))
+    except StartError as error:
+        sys.stderr.write(f"{error.message}\n")
+        code = 1
     raise typer.Exit(code)

@@ -1,281 +1,207 @@
-"""Starts the whole system on this machine, scans the media, and serves until told to stop."""
+"""Runs a whole Callsheet on this machine, from the first process to the last."""
 
 import asyncio
 import json
 import os
 import signal
-import socket
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from callsheet.cli.progress import follow_library
 from callsheet.cli.summary import print_summary
-from callsheet.client import Client
+from callsheet.client import Client, Patience
 from callsheet.errors import CallsheetError
+from callsheet.ids import new_job_id
+from callsheet.service.clock import SystemClock
 from callsheet.v1.job_pb2 import NewJob
+from callsheet_scheduler.local.data_folder import DataFolder, check_media, free_port, open_data_folder
 from callsheet_scheduler.local.errors import StartError
-from callsheet_scheduler.local.layout import DataFolder, check_media, check_port
+from callsheet_scheduler.local.logs import keep_logs_small
 from callsheet_scheduler.local.postgres import EmbeddedPostgres
 from callsheet_scheduler.local.private import private_secret, write_private
-from callsheet_scheduler.local.supervise import Child, Supervisor
+from callsheet_scheduler.local.ready import wait_until_ready
+from callsheet_scheduler.local.services import Site, start_order
+from callsheet_scheduler.local.spawn import Program, run_program
+from callsheet_scheduler.local.supervise import Supervisor, cancelled
 
-#: Seconds until everything must be connected.
-READY_LIMIT_S: Final = 60.0
-
-#: Seconds between two looks while something starts.
-LOOK_S: Final = 0.05
-
-#: The CPU and the GPU worker.
-WORKERS: Final = 2
-
-WORKER_STOP_LIMIT_S: Final = 15.0
-STOP_LIMIT_S: Final = 10.0
+SAMPLES_LIMIT_S: Final = 120.0
+PATIENCE: Final = Patience(total_s=120.0, try_s=5.0, pause_s=0.02, pause_max_s=0.5)
+"""A scheduler that starts, or starts again, is waited for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What is asked for."""
+    """What the caller asked for."""
 
     media: Path | None
+    """Without it a sample library is made."""
     port: int
+    """Of REST; 0 takes a free one."""
     data: Path
+    environment: Mapping[str, str]
 
 
-class Stop:
+class Signals:
     """The wish to stop: the first signal asks for it, the second for haste."""
 
     def __init__(self) -> None:
-        self.asked = asyncio.Event()
+        self.stop = asyncio.Event()
         self.hurry = asyncio.Event()
+        self.first: signal.Signals | None = None
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self._signal)
+            loop.add_signal_handler(number, self._take, number)
 
-    def _signal(self) -> None:
-        (self.hurry if self.asked.is_set() else self.asked).set()
-
-
-def say(text: str) -> None:
-    """Tell the person at the terminal."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    def _take(self, number: signal.Signals) -> None:
+        if self.first is None:
+            self.first = number
+        (self.hurry if self.stop.is_set() else self.stop).set()
 
 
 async def up(wish: Wish) -> int:
-    """Run everything until a signal; return the exit code.
+    """Start everything, serve until a signal, end everything, and return the exit code.
+
+    0 after a stop that was asked for; 130 or 143 when the signal came before everything was ready.
 
     Raises:
-        StartError: Something stands in the way; says what and the remedy.
+        StartError: Callsheet cannot start as asked. Nothing is left running.
     """
-    stop = Stop()
-    folder = DataFolder(path=wish.data.absolute())
-    media = None if wish.media is None else check_media(wish.media)
-    check_port(wish.port)
-    folder.make()
-    lock = folder.lock()
-    try:
-        return await _up(wish, stop, folder, media)
-    finally:
-        os.close(lock)
-
-
-async def _up(wish: Wish, stop: Stop, folder: DataFolder, media: Path | None) -> int:
-    admin_token, new = private_secret(folder.path / "admin-token")
-    join_token, _ = private_secret(folder.path / "join-token")
-    if media is None:
-        media = folder.samples
-        await _make_samples(media)
-    if new:
-        say(f"The admin token is {admin_token} (kept in {folder.path / 'admin-token'}).")
+    signals = Signals()
     async with AsyncExitStack() as stack:
-        given = os.environ.get("DATABASE_URL")
-        dsn = given if given else await stack.enter_async_context(_database(folder))
-        supervisor = Supervisor(folder.logs, say)
-        stack.push_async_callback(supervisor.stop, stop.hurry)
-        starting = asyncio.create_task(_start(supervisor, folder, media, dsn, (wish.port, join_token)))
+        start = _Start(wish, signals, stack)
+        starting = asyncio.create_task(start.run())
+        stopping = asyncio.create_task(signals.stop.wait())
         try:
-            address = await _first(starting, stop.asked, supervisor)
+            await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not starting.done():
+                return 128 + (signals.first or signal.SIGTERM)
+            client = starting.result()
+            start.supervisor.settle()
+            sys.stdout.write(f"Callsheet is ready at {start.address}\n")
+            sys.stdout.flush()
+            await _serve(client, start.supervisor.log_of("any").parent, stopping)
         finally:
-            starting.cancel()
-            with suppress(asyncio.CancelledError, CallsheetError):
-                await starting
-        if address is None:
-            return 130
-        client = await stack.enter_async_context(Client(address, token=join_token))
-        say(f"Callsheet is ready at http://127.0.0.1:{wish.port}")
-        scanning = asyncio.create_task(_scan(client))
-        await stop.asked.wait()
-        scanning.cancel()
-        with suppress(asyncio.CancelledError):
-            await scanning
-        say("Stopping ...")
-    return 0
-
-
-@asynccontextmanager
-async def _database(folder: DataFolder) -> AsyncIterator[str]:
-    async with EmbeddedPostgres(folder.path, log=folder.logs / "postgres.log") as dsn:
-        yield dsn
-
-
-async def _first(
-    starting: "asyncio.Task[str]",
-    stopped: asyncio.Event,
-    supervisor: Supervisor,
-) -> str | None:
-    """Return the scheduler's address once everything is ready, None when told to stop before.
-
-    Raises:
-        StartError: A process cannot run, or it took too long.
-    """
-    waits = {asyncio.create_task(stopped.wait()), asyncio.create_task(supervisor.failed.wait())}
-    done, _ = await asyncio.wait(
-        {starting, *waits},
-        timeout=READY_LIMIT_S,
-        return_when=asyncio.FIRST_COMPLETED,
-    )
-    for wait in waits:
-        wait.cancel()
-    if starting in done:
-        return starting.result()
-    if supervisor.failed.is_set():
-        raise StartError(supervisor.reason)
-    if stopped.is_set():
-        return None
-    message = f"Callsheet did not get ready within {READY_LIMIT_S:.0f} s; its logs say why"
-    raise StartError(message)
-
-
-async def _start(
-    supervisor: Supervisor,
-    folder: DataFolder,
-    media: Path,
-    dsn: str,
-    rest: tuple[int, str],
-) -> str:
-    """Start the processes and return the scheduler's address once all of them are connected."""
-    port, join_token = rest
-    port_file = folder.path / "scheduler-port"
-    port_file.unlink(missing_ok=True)
-    token_file = str(folder.path / "join-token")
-    common = {"CALLSHEET_JOIN_TOKEN_FILE": token_file}
-    scheduler = common | {
-        "CALLSHEET_DATABASE_URL": dsn,
-        "CALLSHEET_LISTEN": f"127.0.0.1:{_kept_port(folder)}",
-        "CALLSHEET_PORT_FILE": str(port_file),
-    }
-    await supervisor.start(_child("scheduler", "callsheet_scheduler.main", scheduler, STOP_LIMIT_S))
-    await _until(port_file.exists)
-    scheduler_port = port_file.read_text(encoding="ascii").strip()
-    (folder.path / "scheduler-last-port").write_text(scheduler_port, encoding="ascii")
-    address = f"127.0.0.1:{scheduler_port}"
-    places = {"library": str(media), "derivatives": str(folder.derivatives), "outputs": str(folder.outputs)}
-    roots = {name: {"path": path, "writable": name != "library"} for name, path in places.items()}
-    joined = common | {"CALLSHEET_SCHEDULER": address, "CALLSHEET_ROOTS": json.dumps(roots)}
-    for kind in ("cpu", "gpu"):
-        environment = joined | {
-            "CALLSHEET_SPOOL": str(folder.spool / kind),
-            "CALLSHEET_HOST": _host(),
-            "CALLSHEET_DRAIN_GRACE_S": "5",
-        }
-        if kind == "gpu":
-            environment |= {"CALLSHEET_SOFTWARE_GPU": "true", "CALLSHEET_CHILDREN": "0"}
-        module = f"callsheet_{kind}_worker.main"
-        await supervisor.start(_child(f"{kind}-worker", module, environment, WORKER_STOP_LIMIT_S))
-    gateway = joined | {
-        "CALLSHEET_LISTEN": f"127.0.0.1:{port}",
-        "CALLSHEET_ADMIN_TOKEN_FILE": str(folder.path / "admin-token"),
-    }
-    await supervisor.start(_child("gateway", "callsheet_gateway.main", gateway, STOP_LIMIT_S))
-    _write_connection(folder, address, port, places)
-    async with Client(address, token=join_token) as client:
-        while sum(worker.connected for worker in (await client.fleet()).workers) < WORKERS:  # noqa: ASYNC110 -- another process
-            await asyncio.sleep(LOOK_S)
-    while not await _answers(port):  # noqa: ASYNC110 -- another process
-        await asyncio.sleep(LOOK_S)
-    return address
-
-
-def _child(name: str, module: str, environment: dict[str, str], stop_limit_s: float) -> Child:
-    return Child(name=name, module=module, environment=environment, stop_limit_s=stop_limit_s)
-
-
-def _kept_port(folder: DataFolder) -> int:
-    """Return the scheduler's port of the last start where it is free, so that nobody has to look for it."""
-    try:
-        port = int((folder.path / "scheduler-last-port").read_text(encoding="ascii"))
-        check_port(port)
-    except (OSError, ValueError, StartError):
+            await cancelled(starting)
+            await cancelled(stopping)
         return 0
-    return port
 
 
-def _write_connection(folder: DataFolder, address: str, port: int, roots: dict[str, str]) -> None:
-    content = {
-        "scheduler": address,
-        "gateway": f"http://127.0.0.1:{port}",
-        "join_token_file": str(folder.path / "join-token"),
-        "roots": roots,
-    }
-    write_private(folder.connection, json.dumps(content, indent=2) + "\n")
-
-
-async def _answers(port: int) -> bool:
-    """Return whether REST says that it is ready."""
+async def _serve(client: Client, logs: Path, stopping: "asyncio.Task[bool]") -> None:
+    work = (asyncio.create_task(_fill(client)), asyncio.create_task(keep_logs_small(logs)))
     try:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        status = await reader.readline()
-        writer.close()
-    except OSError:
-        return False
-    return b" 200 " in status
+        await asyncio.wait({stopping})
+    finally:
+        for one in work:
+            await cancelled(one)
+    _say("Callsheet stops ...")
 
 
-async def _scan(client: Client) -> None:
-    """Scan the library and show how far it is; a failure is said and leaves everything running."""
-    try:
-        scan = await client.submit(NewJob(type="scan", params_json="{}", priority=3))
-        print_summary(await follow_library(client, scan.id))
-        say("Serving. Press Ctrl-C to stop.")
-    except CallsheetError as error:
-        say(f"The scan did not end well: {error.message}")
+class _Start:
+    """The steps of one start; what each step began is ended by *stack*, in the opposite order."""
+
+    def __init__(self, wish: Wish, signals: Signals, stack: AsyncExitStack) -> None:
+        self._wish = wish
+        self._signals = signals
+        self._stack = stack
+        self._data, lock = open_data_folder(wish.data)
+        stack.callback(os.close, lock)
+        self._media = check_media(wish.media, self._data.path) if wish.media else self._data.samples
+        self._port = free_port(wish.port)
+        self.supervisor = Supervisor(self._data.logs, SystemClock(), _say)
+
+    @property
+    def address(self) -> str:
+        """The address of REST."""
+        return f"http://127.0.0.1:{self._port}"
+
+    async def run(self) -> Client:
+        """Start everything and return a client once all is ready.
+
+        Raises:
+            StartError: Something does not start.
+        """
+        _make_tokens(self._data)
+        if not self._wish.media:
+            await _ensure_samples(self._data)
+        site = Site(
+            data=self._data,
+            media=self._media,
+            dsn=await self._database(),
+            scheduler_port=free_port(0),
+            gateway_port=self._port,
+            surroundings=self._wish.environment,
+        )
+        for services in start_order(site):
+            names = [service.name for service in services]
+            self._stack.push_async_callback(self.supervisor.stop, *names, hurry=self._signals.hurry)
+            for service in services:
+                await self.supervisor.start(service)
+        return await self._connected(site)
+
+    async def _connected(self, site: Site) -> Client:
+        token = self._data.join_token.read_text(encoding="ascii").strip()
+        client = Client(site.scheduler, token=token, patience=PATIENCE)
+        self._stack.push_async_callback(client.close)
+        await self.supervisor.unless_failed(wait_until_ready(client, self._port))
+        write_private(self._data.connection, site.connection())
+        self._stack.callback(self._data.connection.unlink, missing_ok=True)
+        return client
+
+    async def _database(self) -> str:
+        given = self._wish.environment.get("DATABASE_URL")
+        if given:
+            return given
+        log = self.supervisor.log_of("database")
+        postgres = EmbeddedPostgres(self._data.path, log=log, environment=self._wish.environment)
+        self._stack.push_async_callback(postgres.close)
+        dsn = await postgres.start()
+        self._stack.push_async_callback(self.supervisor.release, "database")
+        self.supervisor.keep_database(postgres)
+        return dsn
 
 
-async def _make_samples(folder: Path) -> None:
-    if (folder / ".complete").exists():
+async def _ensure_samples(data: DataFolder) -> None:
+    if data.samples.exists():
         return
-    say("No MEDIA was given: making a small sample library.")
-    code = (
-        "import sys; from pathlib import Path; from callsheet.worker.ffmpeg import ffmpeg_path; import os; "
-        "from callsheet.worker.samples import make_samples; "
-        "make_samples(Path(sys.argv[1]), ffmpeg_path(os.environ))"
+    _say("No MEDIA was given: a small sample library is made first.")
+    staged = data.samples.with_name("samples.new")
+    program = Program(
+        arguments=(sys.executable, "-m", "callsheet.worker.samples", str(staged)), environment=os.environ
     )
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        code,
-        str(folder),
-        stderr=asyncio.subprocess.PIPE,
-    )
-    _, errors = await process.communicate()
-    if process.returncode:
-        reason = errors.decode(errors="replace").strip().splitlines()[-1:]
-        message = f"the sample library cannot be made: {' '.join(reason)}; give a folder with MEDIA="
-        raise StartError(message)
-    (folder / ".complete").touch()
+    try:
+        status, output = await run_program(program, deadline_s=SAMPLES_LIMIT_S)
+    except TimeoutError:
+        raise StartError("The sample library takes too long to make: give MEDIA= (--media).") from None
+    if status != 0:
+        reason = (output.strip().splitlines() or ["no reason was given"])[-1]
+        raise StartError(f"The sample library cannot be made ({reason}): give MEDIA= (--media).")
+    staged.rename(data.samples)
 
 
-async def _until(condition: Callable[[], bool]) -> None:
-    while not condition():  # noqa: ASYNC110 -- what is waited for happens in another process
-        await asyncio.sleep(LOOK_S)
+def _make_tokens(data: DataFolder) -> None:
+    try:
+        token, made = private_secret(data.admin_token)
+        private_secret(data.join_token)
+    except OSError as error:
+        raise StartError(f"The tokens in {data.path} cannot be used: {error.strerror or error}.") from error
+    if made:
+        _say(f"The admin token, kept in {data.admin_token}: {token}")
 
 
-def _host() -> str:
-    return "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in socket.gethostname())[
-        :128
-    ]
+async def _fill(client: Client) -> None:
+    """Scan the library, show how far it is, and say what came of it; a failure leaves all running."""
+    scan = NewJob(id=new_job_id(), type="scan", params_json=json.dumps({"root": "library"}))
+    try:
+        await client.submit(scan)
+        print_summary(await follow_library(client, scan.id))
+    except CallsheetError as error:
+        _say(f"The library is not complete: {error.message}")
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
