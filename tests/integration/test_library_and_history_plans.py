@@ -109,7 +109,7 @@ async def test_reading_a_whole_table_would_be_noticed(reader: asyncpg.Connection
     assert whole_scans(await plan(reader, "SELECT FROM library_item WHERE width = 7")) == ["library_item"]
 
 
-@pytest.mark.parametrize("before", [None, BEFORE])
+@pytest.mark.parametrize("before", [None, BEFORE], ids=["first page", "later page"])
 @pytest.mark.parametrize(
     "wanted",
     [

@@ -2,13 +2,13 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 
 @contextmanager
-def open_folder() -> Iterator[Path]:
+def open_folder() -> Generator[Path]:
     """Make a folder that everybody may enter, for the time of the block."""
     folder = Path(tempfile.mkdtemp(prefix="callsheet-test-"))
     folder.chmod(0o711)
