@@ -1,6 +1,5 @@
-"""Writes sizes, durations and instants as people read them, and foreign text without its tricks."""
+"""Writes sizes, durations and instants as people read them."""
 
-import re
 from datetime import datetime
 from typing import Final
 
@@ -9,11 +8,6 @@ _HOUR_S: Final = 3_600
 _DAY_S: Final = 86_400
 _STEP: Final = 1_000
 _TENTHS_BELOW_S: Final = 9.95
-
-#: Characters that could steer a terminal or turn the reading direction; tab and newline are not among them.
-_TRICKS: Final = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-)
 
 
 def size_text(size_bytes: int) -> str:
@@ -53,8 +47,3 @@ def ago_text(at: datetime, now: datetime) -> str:
         return "now"
     text = duration_text(float(round(abs(passed_s)))).replace(".0 s", " s")
     return f"{text} ago" if passed_s > 0 else f"in {text}"
-
-
-def plain(text: str) -> str:
-    """Return *text*, which a stranger wrote, with whatever could steer a terminal made visible."""
-    return _TRICKS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)

@@ -13,7 +13,7 @@ from pydantic import JsonValue
 from callsheet.cli.choices import CategoryChoice, JobStateChoice, category_text
 from callsheet.cli.commands import Reach, command
 from callsheet.cli.exits import ExitCode
-from callsheet.cli.humane import plain
+from callsheet.service.plain import plain
 from callsheet.cli.job_views import COLUMNS, job_facts, job_row
 from callsheet.cli.progress import follow_job
 from callsheet.errors import InvalidError

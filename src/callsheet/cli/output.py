@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from callsheet.cli.documents import Document, document
-from callsheet.cli.humane import plain
+from callsheet.service.plain import plain
 
 #: Columns where standard output is no terminal, so that no cell is cut or broken.
 UNBOUNDED: Final = 100_000

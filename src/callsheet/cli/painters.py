@@ -8,7 +8,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.text import Text
 from typing_extensions import override
 
-from callsheet.cli.humane import plain
+from callsheet.service.plain import plain
 from callsheet.service.clock import Clock, SystemClock
 
 #: Seconds between two lines of progress at least.

@@ -4,20 +4,34 @@ import json
 import logging
 import re
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
 from typing_extensions import override
 
-#: What must never stand in a log: bearer tokens, and passwords in addresses.
-SECRETS: Final = re.compile(r"(?i)(bearer\s+)[^\s\"']+|(://[^:/@\s]+:)[^@\s]+(?=@)")
+from callsheet.service.plain import plain, plain_line
+
+_HIDDEN: Final = "***"
+
+_CREDENTIAL: Final = re.compile(r"(?i)(\b(?:bearer|basic)\s+)[^\s\"',;]+")
+_IN_ADDRESS: Final = re.compile(r"(://[^:/@\s\"']*:)[^\s/\"']*(?=@)")
+_NAMED: Final = re.compile(
+    r"(?i)((?:password|passwd|secret|token|api[_-]?key|signature|credential)[\"']?\s*[=:]\s*)"
+    r"(?:\"[^\"]*\"|'[^']*'|[^\s\"'&,;)}\]]+)"
+)
+
+#: Further fields whose text is secret whatever it is.
+_SECRET_KEYS: Final = re.compile(r"(?i)password|passwd|secret|token|api_?key|authorization|credential|dsn$")
 
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 def redact(text: str) -> str:
-    """Return *text* without its secrets."""
-    return SECRETS.sub(lambda found: (found[1] or found[2]) + "***", text)
+    """Return *text* without credentials, passwords in addresses, and values of keys that name a secret."""
+    for pattern in (_CREDENTIAL, _IN_ADDRESS, _NAMED):
+        text = pattern.sub(lambda found: f"{found[1]}{_HIDDEN}", text)
+    return text
 
 
 class _JsonLines(logging.Formatter):
@@ -27,25 +41,40 @@ class _JsonLines(logging.Formatter):
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "from": record.name,
-            "message": record.getMessage(),
+            "message": redact(record.getMessage()),
         }
-        line |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
+        line |= dict(_further(record))
         if record.exc_info:
-            line["trace"] = self.formatException(record.exc_info)
-        return redact(json.dumps(line, default=str))
+            line["trace"] = redact(self.formatException(record.exc_info))
+        return json.dumps(line, default=lambda value: redact(str(value)))
 
 
 class _Plain(logging.Formatter):
     @override
     def format(self, record: logging.LogRecord) -> str:
-        extra = " ".join(f"{key}={value}" for key, value in vars(record).items() if key not in _STANDARD)
-        return redact(f"{super().format(record)} {extra}".rstrip())
+        at = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
+        further = "".join(f" {key}={value}" for key, value in _further(record))
+        said = plain_line(redact(f"{record.getMessage()}{further}"))
+        line = f"{at} {record.levelname.lower():7} {record.name}: {said}"
+        if record.exc_info:
+            line += "\n" + plain(redact(self.formatException(record.exc_info)))
+        return line
+
+
+def _further(record: logging.LogRecord) -> Iterator[tuple[str, object]]:
+    """Yield the fields that the caller added, without secrets."""
+    for key, value in vars(record).items():
+        if key in _STANDARD:
+            continue
+        if not isinstance(value, str):
+            yield key, value
+        else:
+            yield key, _HIDDEN if _SECRET_KEYS.search(key) else redact(value)
 
 
 def configure(level: str) -> None:
     """Send logs of at least *level* to standard error."""
     handler = logging.StreamHandler(sys.stderr)
-    plain = _Plain("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
-    handler.setFormatter(plain if sys.stderr.isatty() else _JsonLines())
+    handler.setFormatter(_Plain() if sys.stderr.isatty() else _JsonLines())
     logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

@@ -27,6 +27,7 @@ class ChildSettings:
     """What the pool tells a child at its start."""
 
     limits: SandboxLimits
+    """What it may use up."""
     readable: tuple[str, ...]
     """Files and folders that stay readable."""
     functions: tuple[str, ...]

@@ -56,7 +56,7 @@ WELCOME_DEADLINE_S: Final = 10.0
 LEAVE_GRACE_S: Final = 10.0
 """Beyond a drain's own grace: how long attempts may take to end and results to be acknowledged."""
 ORPHAN_LIMIT_S: Final = 900.0
-"""What holds for the orphan limit until a welcome says otherwise."""
+"""What holds until a welcome says otherwise."""
 
 _STANDS: Final = frozenset({RESULT_FATE_COMMITTED, RESULT_FATE_DUPLICATE})
 
