@@ -83,7 +83,9 @@ def _tree(root: type[CallsheetError]) -> Iterator[type[CallsheetError]]:
         yield from _tree(child)
 
 
-_BY_NAME: Final = {kind.__name__: kind for kind in _tree(CallsheetError) if kind.__module__ == CallsheetError.__module__}
+_BY_NAME: Final = {
+    kind.__name__: kind for kind in _tree(CallsheetError) if kind.__module__ == CallsheetError.__module__
+}
 
 
 def _retry_after_s(trailer: dict[str, str]) -> float:

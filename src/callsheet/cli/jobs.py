@@ -13,10 +13,10 @@ from pydantic import JsonValue
 from callsheet.cli.choices import CategoryChoice, JobStateChoice, category_text
 from callsheet.cli.commands import Reach, command
 from callsheet.cli.exits import ExitCode
-from callsheet.service.plain import plain
 from callsheet.cli.job_views import COLUMNS, job_facts, job_row
 from callsheet.cli.progress import follow_job
 from callsheet.errors import InvalidError
+from callsheet.service.plain import plain
 from callsheet.v1.job_pb2 import Job, JobState, NewJob
 from callsheet.v1.job_service_pb2 import ListJobsRequest
 

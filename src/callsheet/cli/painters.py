@@ -8,8 +8,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.text import Text
 from typing_extensions import override
 
-from callsheet.service.plain import plain
 from callsheet.service.clock import Clock, SystemClock
+from callsheet.service.plain import plain
 
 #: Seconds between two lines of progress at least.
 LINE_INTERVAL_S: Final = 2.0

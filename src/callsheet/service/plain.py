@@ -11,7 +11,7 @@ _TRICKS: Final = re.compile(
 
 
 def plain(text: str) -> str:
-    """Return *text* with such characters written as ``\\x1b``."""
+    """Return *text* with such characters written as their numbers."""
     return _TRICKS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 

@@ -1,25 +1,29 @@
-"""Starts a service: event loop, signals, exit code."""
+"""Starts a service: settings, token, event loop, signals, exit code."""
 
 import asyncio
 import signal
 import sys
 from collections.abc import Callable, Coroutine
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import uvloop
 from pydantic import ValidationError
 
 from callsheet.errors import CallsheetError
+from callsheet.service import telemetry
 from callsheet.service.settings import ServiceSettings
 
 SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
 
 #: The exit code for settings or surroundings that cannot work.
-USAGE_EXIT = 2
+USAGE_EXIT: Final = 2
 
 
 def run(main: Callable[[asyncio.Event], Coroutine[object, object, int]]) -> int:
-    """Run *main* until it returns its exit code. SIGINT and SIGTERM set the event it is given."""
+    """Run *main* until it returns its exit code. SIGINT and SIGTERM set the event it is given.
+
+    An error of the tree that leaves *main* is written as one sentence and ends the service.
+    """
 
     async def with_signals() -> int:
         stop = asyncio.Event()
@@ -28,20 +32,23 @@ def run(main: Callable[[asyncio.Event], Coroutine[object, object, int]]) -> int:
             loop.add_signal_handler(number, stop.set)
         return await main(stop)
 
+    telemetry.set_up()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             return runner.run(with_signals())
         except CallsheetError as error:
             sys.stderr.write(f"{error.message}\n")
             return USAGE_EXIT
+        finally:
+            telemetry.shut_down()
 
 
-def read_settings(model: type[SettingsT]) -> SettingsT:
+def read_settings(model: Callable[[], SettingsT]) -> SettingsT:
     """Return the settings, or end the process with a sentence that names the variable."""
     try:
         return model()
     except ValidationError as error:
-        for problem in error.errors():
+        for problem in error.errors(include_input=False, include_url=False):
             name = "CALLSHEET_" + "_".join(str(part) for part in problem["loc"]).upper()
             sys.stderr.write(f"{name} is not right: {problem['msg']}\n")
         raise SystemExit(USAGE_EXIT) from None
@@ -51,12 +58,16 @@ def read_token(settings: ServiceSettings) -> str | None:
     """Return the join token, None where no file is named.
 
     Raises:
-        SystemExit: The file cannot be read.
+        SystemExit: The file cannot be read, or holds nothing that could be a token.
     """
     if settings.join_token_file is None:
         return None
     try:
-        return settings.join_token_file.read_text(encoding="ascii").strip()
+        token = settings.join_token_file.read_text(encoding="ascii").strip()
     except (OSError, UnicodeError) as error:
         sys.stderr.write(f"CALLSHEET_JOIN_TOKEN_FILE cannot be read: {error}\n")
         raise SystemExit(USAGE_EXIT) from None
+    if not token.isprintable() or " " in token or not token:
+        sys.stderr.write(f"CALLSHEET_JOIN_TOKEN_FILE: {settings.join_token_file} holds no token\n")
+        raise SystemExit(USAGE_EXIT)
+    return token

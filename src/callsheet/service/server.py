@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from typing import Final, TypeAlias, TypeVar, cast
 
 import grpc
@@ -15,18 +16,25 @@ from grpc_reflection.v1alpha import reflection
 from typing_extensions import override
 
 from callsheet.channel import MESSAGE_BYTES_MAX
-from callsheet.errors import CallsheetError, UnavailableError
+from callsheet.errors import CallsheetError, InvalidError, UnavailableError
+from callsheet.service import telemetry
 from callsheet.wire_errors import status_of
 
 log = logging.getLogger(__name__)
 
-#: Seconds for a unary call whose caller set no deadline.
+#: Seconds that a unary call may take at most, whatever its caller says.
 DEADLINE_S: Final = 30.0
+
+STREAMS_MAX: Final = 1000
+"""Calls at once on one connection."""
+
+TOKEN_LENGTH_MIN: Final = 16
+"""Characters of a token at least; those that are made here have 43."""
 
 SERVER_OPTIONS: Final = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
-    ("grpc.max_concurrent_streams", 1000),
+    ("grpc.max_concurrent_streams", STREAMS_MAX),
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),
@@ -37,19 +45,20 @@ SERVER_OPTIONS: Final = (
 
 Context = grpc.aio.ServicerContext[Message, Message]
 Unary = Callable[[Message, Context], Awaitable[Message]]
-Stream = Callable[[object, Context], AsyncIterator[Message]]
+Stream = Callable[[object, Context], AsyncGenerator[Message, None]]
 Handler: TypeAlias = "grpc.RpcMethodHandler[Message, Message]"
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
 
-#: Methods that need no credential.
-OPEN: Final = ("/grpc.health.v1.Health/",)
+#: Methods that need no credential. They are not ours and raise nothing of ours.
+OPEN: Final = "/grpc.health.v1.Health/"
 
 
 class _Border(grpc.aio.ServerInterceptor):
     """Checks the credential of a call and turns what it raises into a status."""
 
-    def __init__(self, token: str | None) -> None:
+    def __init__(self, token: str | None, deadline_s: float) -> None:
+        self._deadline_s = deadline_s
         self._wanted = None if token is None else f"Bearer {token}".encode()
 
     @override
@@ -67,27 +76,23 @@ class _Border(grpc.aio.ServerInterceptor):
         wrapped = self._wrap(cast("Handler", handler), handler_call_details)
         return cast("grpc.RpcMethodHandler[RequestT, ResponseT]", wrapped)
 
-    def _wrap(self, handler: Handler, handler_call_details: grpc.HandlerCallDetails) -> Handler:
-        method = handler_call_details.method
-        if not method.startswith(OPEN) and not self._admits(handler_call_details):
+    def _wrap(self, handler: Handler, details: grpc.HandlerCallDetails) -> Handler:
+        if details.method.startswith(OPEN):
+            return handler
+        if not self._admits(details):
             return _refusing(handler)
+        codec = (handler.request_deserializer, handler.response_serializer)
         if handler.unary_unary is not None:
-            return grpc.unary_unary_rpc_method_handler(
-                _unary(cast("Unary", handler.unary_unary), method),
-                handler.request_deserializer,
-                handler.response_serializer,
-            )
+            unary = _unary(cast("Unary", handler.unary_unary), details.method, self._deadline_s)
+            return grpc.unary_unary_rpc_method_handler(unary, *codec)
         if handler.unary_stream is not None:
-            return grpc.unary_stream_rpc_method_handler(
-                _stream(cast("Stream", handler.unary_stream), method),
-                handler.request_deserializer,
-                handler.response_serializer,
-            )
-        return grpc.stream_stream_rpc_method_handler(
-            _stream(cast("Stream", handler.stream_stream), method),
-            handler.request_deserializer,
-            handler.response_serializer,
-        )
+            stream = _stream(cast("Stream", handler.unary_stream), details.method)
+            return grpc.unary_stream_rpc_method_handler(stream, *codec)
+        if handler.stream_stream is not None:
+            stream = _stream(cast("Stream", handler.stream_stream), details.method)
+            return grpc.stream_stream_rpc_method_handler(stream, *codec)
+        unary = _unary(cast("Unary", handler.stream_unary), details.method, self._deadline_s)
+        return grpc.stream_unary_rpc_method_handler(unary, *codec)
 
     def _admits(self, details: grpc.HandlerCallDetails) -> bool:
         if self._wanted is None:
@@ -97,11 +102,14 @@ class _Border(grpc.aio.ServerInterceptor):
         return hmac.compare_digest(raw, self._wanted)
 
 
-def _unary(behaviour: Unary, method: str) -> Unary:
+def _unary(behaviour: Unary, method: str, deadline_s: float) -> Unary:
     async def call(request: Message, context: Context) -> Message:
         try:
-            async with asyncio.timeout(None if context.time_remaining() else DEADLINE_S):
-                return await behaviour(request, context)
+            async with asyncio.timeout(deadline_s):
+                if not telemetry.is_on():
+                    return await behaviour(request, context)
+                with telemetry.span(method.removeprefix("/"), _headers(context)):
+                    return await behaviour(request, context)
         except Exception as error:  # the border: everything becomes a status
             await _abort(context, error, method)
             raise
@@ -110,10 +118,11 @@ def _unary(behaviour: Unary, method: str) -> Unary:
 
 
 def _stream(behaviour: Stream, method: str) -> Stream:
-    async def call(request: object, context: Context) -> AsyncIterator[Message]:
+    async def call(request: object, context: Context) -> AsyncGenerator[Message, None]:
         try:
-            async for message in behaviour(request, context):
-                yield message
+            async with aclosing(behaviour(request, context)) as messages:
+                async for message in messages:
+                    yield message
         except Exception as error:  # the border: everything becomes a status
             await _abort(context, error, method)
             raise
@@ -121,22 +130,29 @@ def _stream(behaviour: Stream, method: str) -> Stream:
     return call
 
 
+def _headers(context: Context) -> dict[str, str]:
+    pairs = context.invocation_metadata() or ()
+    return {key: value for key, value in pairs if isinstance(value, str)}
+
+
 def _refusing(handler: Handler) -> Handler:
     async def refuse(_: object, context: Context) -> Message:
         await context.abort(
             grpc.StatusCode.UNAUTHENTICATED,
-            "this call needs the join token: set CALLSHEET_JOIN_TOKEN_FILE",
+            "this call needs the right join token: set CALLSHEET_JOIN_TOKEN_FILE",
         )
         raise AssertionError
 
-    async def refuse_stream(_: object, context: Context) -> AsyncIterator[Message]:
+    async def refuse_stream(_: object, context: Context) -> AsyncGenerator[Message, None]:
         yield await refuse(_, context)
 
     if handler.unary_unary is not None:
         return grpc.unary_unary_rpc_method_handler(refuse)
     if handler.unary_stream is not None:
         return grpc.unary_stream_rpc_method_handler(refuse_stream)
-    return grpc.stream_stream_rpc_method_handler(refuse_stream)
+    if handler.stream_stream is not None:
+        return grpc.stream_stream_rpc_method_handler(refuse_stream)
+    return grpc.stream_unary_rpc_method_handler(refuse)
 
 
 async def _abort(context: Context, error: Exception, method: str) -> None:
@@ -151,9 +167,15 @@ async def _abort(context: Context, error: Exception, method: str) -> None:
     await context.abort(grpc.StatusCode.INTERNAL, "an error of Callsheet; its log says more")
 
 
-def make_server(*, token: str | None) -> grpc.aio.Server:
-    """Return a server that wants *token* with every call; add the services, then ``serve``."""
-    return grpc.aio.server(interceptors=(_Border(token),), options=SERVER_OPTIONS)
+def make_server(*, token: str | None, deadline_s: float = DEADLINE_S) -> grpc.aio.Server:
+    """Return a server that wants *token* with every call; add the services, then ``serve``.
+
+    Raises:
+        InvalidError: The token is too short to keep anybody out.
+    """
+    if token is not None and len(token) < TOKEN_LENGTH_MIN:
+        raise InvalidError(f"the join token must have at least {TOKEN_LENGTH_MIN} characters")
+    return grpc.aio.server(interceptors=(_Border(token, deadline_s),), options=SERVER_OPTIONS)
 
 
 async def serve(server: grpc.aio.Server, address: str, services: Sequence[str]) -> int:
