@@ -16,7 +16,9 @@ class LaunchSettings:
     """What stays open to the program."""
 
     limits: SandboxLimits
+    """What it may use up."""
     rights: Rights
+    """What it may read, run and change."""
 
 
 def main() -> None:

@@ -1,7 +1,6 @@
 """Scans over real folders and real decoders."""
 
 import json
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
