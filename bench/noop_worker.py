@@ -52,7 +52,7 @@ def main() -> None:
         scheduler=options.scheduler,
         slots=options.slots,
         spool=options.spool,
-        children=1,
+        children=0,
         host="bench",
     )
     starts = options.starts.open("w", encoding="ascii") if options.starts else None

@@ -87,7 +87,7 @@ async def _work(
     token = read_token(settings)
     async with (
         Guard() as guard,
-        ChildPool(size=settings.children) as children,
+        ChildPool(size=settings.children if processors else 0) as children,
         open_channel(settings.scheduler, token=token) as channel,
     ):
         surroundings = Surroundings(

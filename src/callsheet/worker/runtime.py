@@ -79,6 +79,7 @@ class Runtime:
         self._attempts: dict[LeaseKey, Attempt] = {}
         self._removals: set[asyncio.Task[None]] = set()
         self._call: Call | None = None
+        self._hung_up = ""
         self._load = 0.0
         self._chance = SystemRandom()
 
@@ -137,6 +138,7 @@ class Runtime:
 
     async def _one_stream(self) -> str:
         """Serve one stream to its end; returns why it ended."""
+        self._hung_up = ""
         call = self._call = self._leases.Work(wait_for_ready=True)
         reading, sending = asyncio.create_task(self._read(call)), asyncio.create_task(self._send(call))
         try:
@@ -148,7 +150,7 @@ class Runtime:
             reading.cancel()
             sending.cancel()
             outcomes = await asyncio.gather(reading, sending, return_exceptions=True)
-        return _why_ended(outcomes)
+        return _why_ended(outcomes, self._hung_up or "the scheduler ended the stream")
 
     async def _read(self, call: Call) -> None:
         async for response in call:
@@ -190,7 +192,7 @@ class Runtime:
 
     def _hang_up(self, reason: str) -> None:
         if self._call is not None:
-            log.warning("hanging up", extra={"reason": reason})
+            self._hung_up = reason
             self._call.cancel()
 
     # Attempts
@@ -269,13 +271,12 @@ def _instant(clock: Clock) -> Timestamp:
     return Timestamp(seconds=int(now.timestamp()), nanos=now.microsecond * 1000)
 
 
-def _why_ended(outcomes: Iterable[BaseException | None]) -> str:
-    """Return why a stream ended.
+def _why_ended(outcomes: Iterable[BaseException | None], reason: str) -> str:
+    """Return why a stream ended; *reason* where gRPC says nothing of its own.
 
     Raises:
         BaseException: Not the stream ended, but our code: a fault.
     """
-    reason = "the scheduler ended the stream"
     for outcome in outcomes:
         match outcome:
             case grpc.aio.AioRpcError():

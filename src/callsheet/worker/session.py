@@ -206,7 +206,7 @@ class Session:
         """Do what time brings; call it several times a second."""
         commands: list[Command] = []
         if self.phase is Phase.OPENING and now - self._opened_at > WELCOME_DEADLINE_S:
-            commands.append(HangUp(reason="the scheduler did not answer the hello"))
+            commands.append(HangUp(reason="no scheduler answered the hello"))
         if self.phase is Phase.LIVE and now > self.pulse.lease_until:
             commands.append(HangUp(reason="the scheduler did not answer heartbeats"))
         silent = now - self._heard_at >= self._orphan_limit_s
@@ -387,11 +387,11 @@ class Session:
             self.phase = Phase.LEFT
 
     def _may_leave(self, now: float) -> bool:
-        """Whether to end without a goodbye: apart with nothing to deliver, or out of time."""
+        """Whether to end without a goodbye: with nothing to deliver and nobody there, or out of time."""
         if self._drain_by is None or self.phase is Phase.LEFT:
             return False
         idle = not self._attempts and not self._results
-        return (idle and self.phase is Phase.APART) or now >= self._drain_by + LEAVE_GRACE_S
+        return (idle and self.phase is not Phase.LIVE) or now >= self._drain_by + LEAVE_GRACE_S
 
 
 def _returned(lease: LeaseRef, reason: str, at: Timestamp) -> Result:
