@@ -17,6 +17,8 @@ from callsheet.channel import open_channel
 from callsheet.client import Client
 from callsheet.ids import new_job_id
 from callsheet.v1.job_pb2 import JobState, NewJob
+from callsheet.v1.job_service_pb2 import GetStatsRequest
+from callsheet.v1.job_service_pb2_grpc import JobServiceStub
 from tests.support.real_scheduler import RealScheduler, real_scheduler
 
 JOBS = 3000
@@ -163,9 +165,8 @@ async def test_call_without_the_join_token_is_refused(tmp_path: Path, fresh_dsn:
         try:
             async with Client(scheduler.address, token="a" * 43) as client:
                 assert await client.job_types()
-            call = channel.unary_unary("/callsheet.v1.JobService/GetStats")
             with pytest.raises(grpc.aio.AioRpcError) as refused:
-                await call(b"")
+                await JobServiceStub(channel).GetStats(GetStatsRequest())
             assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
         finally:
             await channel.close()

@@ -43,7 +43,7 @@ def run(main: Callable[[asyncio.Event], Coroutine[object, object, int]]) -> int:
             telemetry.shut_down()
 
 
-def read_settings(model: Callable[[], SettingsT]) -> SettingsT:
+def read_settings(model: type[SettingsT]) -> SettingsT:
     """Return the settings, or end the process with a sentence that names the variable."""
     try:
         return model()
