@@ -1,65 +1,60 @@
 """Puts the application together."""
 
-from collections.abc import Awaitable, Callable
-from typing import Final
+from importlib.metadata import version
+from typing import Any, Final
 
-from fastapi import FastAPI, Request, Response
-from prometheus_client import Counter
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from typing_extensions import override
 
-from callsheet_gateway.auth import Credentials, check_table, guard
-from callsheet_gateway.docs import add_docs
-from callsheet_gateway.problems import add_handlers, problem_response
-from callsheet_gateway.routes import health, jobs, library
+from callsheet_gateway.openapi import DESCRIPTION, document
+from callsheet_gateway.problems import add_handlers
+from callsheet_gateway.routes import cache, docs, health, items, jobs, metadata, thumbnail
 from callsheet_gateway.state import State
 
-REQUESTS = Counter("callsheet_http_requests", "REST requests", ["method", "status"])
-
-SECURITY_HEADERS: Final = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "X-Frame-Options": "DENY",
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
-        "img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'"
-    ),
-}
+ROUTERS: Final = (
+    jobs.router,
+    metadata.router,
+    thumbnail.router,
+    cache.router,
+    items.router,
+    health.router,
+    docs.router,
+)
 
 
-def make_app(state: State, admin_token: str) -> FastAPI:
+class Application(FastAPI):
+    """FastAPI with our description of it."""
+
+    @override
+    def openapi(self) -> dict[str, Any]:
+        """Return the complete OpenAPI document, made at the first call."""
+        if self.openapi_schema is None:
+            generated = get_openapi(
+                title=self.title,
+                version=self.version,
+                description=self.description,
+                license_info=self.license_info,
+                routes=self.routes,
+            )
+            self.openapi_schema = document(generated)
+        return self.openapi_schema
+
+
+def make_app(state: State) -> Application:
     """Return the application."""
-    app = FastAPI(
+    app = Application(
         title="Callsheet",
-        description="A media job queue. Send `Authorization: Bearer TOKEN`; the first token lies in "
-        "`DATA/admin-token`.",
-        version="0.1.0",
+        description=DESCRIPTION,
+        version=version("callsheet-gateway"),
+        license_info={"name": "Apache License 2.0", "identifier": "Apache-2.0"},
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
     )
     app.state.callsheet = state
     add_handlers(app)
-    app.include_router(jobs.router)
-    app.include_router(library.router)
-    app.include_router(health.router)
-    add_docs(app)
-    check_table(app)
-    guard(app, Credentials(admin_token))
-    _limit_and_harden(app, state.settings.body_bytes_max)
+    for router in ROUTERS:
+        app.include_router(router)
     return app
-
-
-def _limit_and_harden(app: FastAPI, body_bytes_max: int) -> None:
-    async def wrap(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        length = request.headers.get("content-length", "0")
-        chunked = "transfer-encoding" in request.headers
-        if chunked or not length.isdigit() or int(length) > body_bytes_max:
-            response: Response = problem_response(
-                413,
-                f"a body must say its length, and have at most {body_bytes_max} bytes",
-            )
-        else:
-            response = await call_next(request)
-        response.headers.update(SECURITY_HEADERS)
-        REQUESTS.labels(request.method, response.status_code).inc()
-        return response
-
-    app.middleware("http")(wrap)

@@ -1,17 +1,12 @@
-"""Who may do what: one table for every endpoint, and the check of credentials."""
+"""Who may do what: one table of every endpoint, and the check of credentials."""
 
 import hmac
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Collection, Sequence
 from enum import IntEnum
 from hashlib import sha256
 from typing import Final
 
-from fastapi import FastAPI, Request, Response
-from fastapi.routing import APIRoute
-from starlette.routing import Mount, Route
-
 from callsheet.errors import DeniedError, UnauthenticatedError
-from callsheet_gateway.problems import from_error
 
 
 class Role(IntEnum):
@@ -24,7 +19,6 @@ class Role(IntEnum):
     SUPER_ADMIN = 4
 
 
-#: The least role of every endpoint. A route without an entry fails the start.
 ROLES: Final[dict[tuple[str, str], Role]] = {
     ("GET", "/api/media/jobs"): Role.OPERATOR,
     ("POST", "/api/media/jobs"): Role.SUBMITTER,
@@ -38,16 +32,15 @@ ROLES: Final[dict[tuple[str, str], Role]] = {
     ("GET", "/api/media/cache/stats"): Role.VIEWER,
     ("GET", "/api/media/items"): Role.VIEWER,
     ("GET", "/api/media/items/{item_id}"): Role.VIEWER,
+    ("GET", "/api/media/items/{item_id}/thumbnail"): Role.VIEWER,
     ("GET", "/healthz"): Role.PUBLIC,
     ("GET", "/readyz"): Role.PUBLIC,
     ("GET", "/metrics"): Role.PUBLIC,
     ("GET", "/openapi.json"): Role.PUBLIC,
     ("GET", "/docs"): Role.PUBLIC,
-    ("GET", "/docs/assets"): Role.PUBLIC,
+    ("GET", "/docs/assets/{name}"): Role.PUBLIC,
 }
-
-#: The shortest token that is accepted as the administrator's.
-TOKEN_CHARACTERS_MIN: Final = 32
+"""The least role of every endpoint. A route without an entry fails the start."""
 
 
 class Credentials:
@@ -63,62 +56,53 @@ class Credentials:
             UnauthenticatedError: It gives none.
         """
         scheme, _, token = authorization.partition(" ")
-        if scheme.lower() != "bearer" or not token:
-            message = "send the header Authorization: Bearer with a token; the first is in DATA/admin-token"
-            raise UnauthenticatedError(message)
+        if scheme.lower() != "bearer" or not token.strip():
+            raise UnauthenticatedError(
+                "send the header Authorization: Bearer with a token; the administrator's lies in "
+                "the file that CALLSHEET_ADMIN_TOKEN_FILE names, DATA/admin-token after make run"
+            )
         if not hmac.compare_digest(_digest(token.strip()), self._admin):
-            message = "the bearer token is not known"
-            raise UnauthenticatedError(message)
+            raise UnauthenticatedError("the bearer token is not known; read it again from its file")
         return Role.SUPER_ADMIN
 
 
-def guard(app: FastAPI, credentials: Credentials) -> None:
-    """Let *app* check every request against the table."""
-    public = tuple(path for (_, path), role in ROLES.items() if role is Role.PUBLIC)
-
-    async def check(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        path = request.url.path
-        if path in public or path.startswith("/docs/assets/"):
-            return await call_next(request)
-        try:
-            role = credentials.role_of(request.headers.get("authorization", ""))
-            needed = _needed(app.routes, request.method, path)
-        except UnauthenticatedError as error:
-            return from_error(error)
-        if role < needed:
-            return from_error(DeniedError(f"this needs the role {needed.name}"))
-        return await call_next(request)
-
-    app.middleware("http")(check)
-
-
-def check_table(app: FastAPI) -> None:
-    """Make sure that every route has a role.
+def authorise(credentials: Credentials, authorization: str, needed: Role) -> None:
+    """Let a request pass, or not.
 
     Raises:
-        ValueError: One has none.
+        UnauthenticatedError: It has no good credential, and needs one.
+        DeniedError: Its credential does not have the role.
     """
-    for route in app.routes:
-        if isinstance(route, Mount):
-            keys = [("GET", route.path)]
-        elif isinstance(route, Route | APIRoute):
-            keys = [(method, route.path) for method in route.methods or () if method != "HEAD"]
-        else:
-            keys = []
-        for key in keys:
-            if key not in ROLES:
-                message = f"{key[0]} {key[1]} has no role in the table"
-                raise ValueError(message)
+    if needed is Role.PUBLIC:
+        return
+    role = credentials.role_of(authorization)
+    if role < needed:
+        raise DeniedError(f"this needs the role {needed.name}; the credential has {role.name}")
 
 
-def _needed(routes: Iterable[object], method: str, path: str) -> Role:
-    """Return the role of the route that serves this request; the highest where none does."""
-    for route in routes:
-        if isinstance(route, Route | APIRoute) and route.path_regex.fullmatch(path):
-            key = ("GET" if method == "HEAD" else method, route.path)
-            if key in ROLES:
-                return ROLES[key]
-    return Role.VIEWER
+def role_of_route(methods: Collection[str], path: str) -> Role:
+    """Return the least role for all *methods* of a path.
+
+    Raises:
+        LookupError: One has no entry in `ROLES`.
+    """
+    missing = sorted(method for method in methods if (method, path) not in ROLES)
+    if missing or not methods:
+        raise LookupError(f"{'/'.join(missing)} {path} has no role in callsheet_gateway.auth.ROLES")
+    return max(ROLES[method, path] for method in methods)
+
+
+def methods_at(path: str) -> set[str]:
+    """Return the methods that some endpoint takes at *path*, the path of a request."""
+    parts = path.split("/")
+    return {method for method, template in ROLES if _fits(template.split("/"), parts)}
+
+
+def _fits(template: Sequence[str], parts: Sequence[str]) -> bool:
+    return len(template) == len(parts) and all(
+        (wanted.startswith("{") and part) or wanted == part
+        for wanted, part in zip(template, parts, strict=True)
+    )
 
 
 def _digest(token: str) -> bytes:

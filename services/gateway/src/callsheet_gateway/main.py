@@ -2,26 +2,32 @@
 
 import asyncio
 import logging
+import socket
+import stat
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
-
-import uvicorn
-from typing_extensions import override
+from pathlib import Path
+from typing import Final
 
 from callsheet.client import Client, Patience
-from callsheet.errors import InvalidError
+from callsheet.errors import InvalidError, UnavailableError
 from callsheet.service import logs
+from callsheet.service.clock import SystemClock
+from callsheet.service.ops import OpsServer
 from callsheet.service.run import read_settings, read_token, run
+from callsheet.worker.library import Roots
 from callsheet_gateway.app import make_app
-from callsheet_gateway.auth import TOKEN_CHARACTERS_MIN
+from callsheet_gateway.auth import Credentials
+from callsheet_gateway.border import Border
+from callsheet_gateway.making import Making
+from callsheet_gateway.routes.health import check_ready
+from callsheet_gateway.server import listen, serve
 from callsheet_gateway.settings import GatewaySettings
 from callsheet_gateway.state import State
 
 log = logging.getLogger(__name__)
 
-#: Seconds that requests under way have to end when the gateway stops.
-GRACE_S = 3
+TOKEN_CHARACTERS_MIN: Final = 32
+"""The shortest token that is accepted as the administrator's."""
 
 
 def main() -> None:
@@ -32,61 +38,74 @@ def main() -> None:
 
 
 async def _main(settings: GatewaySettings, stop: asyncio.Event) -> int:
-    async with Client(
-        settings.scheduler, token=read_token(settings), patience=Patience(total_s=5.0)
-    ) as client:
-        app = make_app(State(client=client, settings=settings), _admin_token(settings))
-        host, _, port = settings.listen.rpartition(":")
-        server = _Server(
-            uvicorn.Config(
-                app,
-                host=host,
-                port=int(port),
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=GRACE_S,
-                h11_max_incomplete_event_size=64 * 1024,
-            ),
-        )
-        serving = asyncio.create_task(_serve(server))
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        server.should_exit = True
-        return await serving
-
-
-class _Server(uvicorn.Server):
-    """Leaves the signals to us."""
-
-    @override
-    @contextmanager
-    def capture_signals(self) -> Generator[None]:
-        yield
-
-
-async def _serve(server: uvicorn.Server) -> int:
-    try:
-        await server.serve()
-    except SystemExit:
-        sys.stderr.write(f"cannot listen on {server.config.host}:{server.config.port}: the port is taken\n")
-        return 2
+    credentials = Credentials(read_admin_token(settings.admin_token_file))
+    patience = Patience(total_s=settings.scheduler_patience_s)
+    with listen(settings) as listener:
+        async with Client(settings.scheduler, token=read_token(settings), patience=patience) as client:
+            making = Making(client, wait_s=settings.miss_wait_s, wishes_max=settings.misses_max)
+            state = State(
+                settings=settings,
+                credentials=credentials,
+                client=client,
+                roots=Roots(settings.roots),
+                making=making,
+            )
+            try:
+                await _serve(state, listener, stop)
+            finally:
+                await making.close()
     return 0
 
 
-def _admin_token(settings: GatewaySettings) -> str:
+async def _serve(state: State, listener: socket.socket, stop: asyncio.Event) -> None:
+    settings = state.settings
+    app = Border(make_app(state), body_bytes_max=settings.body_bytes_max, clock=SystemClock())
+
+    async def ready() -> bool:
+        try:
+            await check_ready(state)
+        except UnavailableError:
+            return False
+        return True
+
+    ops = OpsServer(ready)
+    ops_port = await ops.start("127.0.0.1", settings.ops_port)
+    port: int = listener.getsockname()[1]
+    log.info("listening", extra={"port": port, "ops_port": ops_port, "scheduler": settings.scheduler})
     try:
-        token = settings.admin_token_file.read_text(encoding="ascii").strip()
+        if settings.port_file is not None:
+            _write_port(settings.port_file, port)
+        await serve(app, settings, listener, stop)
+    finally:
+        await ops.stop()
+
+
+def read_admin_token(path: Path) -> str:
+    """Return the administrator's token.
+
+    Raises:
+        InvalidError: It cannot be read or is too short.
+    """
+    try:
+        token = path.read_text(encoding="ascii").strip()
+        readable_by_others = bool(path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH))
     except (OSError, UnicodeError) as error:
-        message = f"CALLSHEET_ADMIN_TOKEN_FILE cannot be read: {error}"
-        raise InvalidError(message) from error
+        raise InvalidError(f"CALLSHEET_ADMIN_TOKEN_FILE cannot be read: {error}") from error
     if len(token) < TOKEN_CHARACTERS_MIN:
-        message = (
-            f"the token in {settings.admin_token_file} is shorter than {TOKEN_CHARACTERS_MIN} characters"
+        raise InvalidError(
+            f"the token in {path} is too short: write {TOKEN_CHARACTERS_MIN} random characters or more"
         )
-        raise InvalidError(message)
+    if readable_by_others:
+        log.warning(
+            "others may read the administrator's token; give its file mode 0600", extra={"file": str(path)}
+        )
     return token
+
+
+def _write_port(path: Path, port: int) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_text(f"{port}\n", encoding="ascii")
+    partial.replace(path)
 
 
 if __name__ == "__main__":

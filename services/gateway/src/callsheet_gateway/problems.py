@@ -1,12 +1,16 @@
-"""Errors as RFC 9457 problem documents."""
+"""Errors as RFC 9457 problem documents; no other text of an error leaves the gateway."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final, Self, cast
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 
 from callsheet.errors import (
@@ -20,29 +24,35 @@ from callsheet.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
+from callsheet_gateway.auth import methods_at
 
-PROBLEM_TYPE: Final = "application/problem+json"
-
-#: Seconds after which a client may repeat a call that found no scheduler.
+PROBLEM_MEDIA_TYPE: Final = "application/problem+json"
 AWAY_RETRY_S: Final = 2
+"""After how many seconds a client may repeat a call that found no scheduler."""
+ERRORS_MAX: Final = 20
+"""Wrong fields that one answer names."""
+DETAIL_MAX: Final = 1000
+"""Characters of a detail."""
+BLAMELESS: Final = "this is a fault of Callsheet; its log says more"
 
-TITLES: Final = {
-    400: "Malformed request",
-    401: "No or bad credentials",
-    403: "Not allowed",
-    404: "Not found",
-    405: "Method not allowed",
-    409: "Not possible in this state",
-    413: "Too large",
-    416: "Range not satisfiable",
-    422: "Invalid parameters",
-    429: "Too many requests",
-    500: "Internal error",
-    503: "Not available now",
-    504: "Took too long",
+#: Status, slug of the type, and title of every problem.
+KINDS: Final[Mapping[int, tuple[str, str]]] = {
+    400: ("malformed", "The request is malformed"),
+    401: ("unauthenticated", "No credential, or not a good one"),
+    403: ("denied", "The credential does not allow this"),
+    404: ("not-found", "There is no such thing"),
+    405: ("method", "The method is not possible here"),
+    409: ("state", "Not possible in the present state"),
+    413: ("too-large", "The body is too large"),
+    415: ("media-type", "The body is of another type"),
+    416: ("range", "The range cannot be satisfied"),
+    422: ("invalid", "A value is wrong"),
+    429: ("too-many", "Too much at once"),
+    500: ("internal", "A fault of Callsheet"),
+    503: ("unavailable", "Not available now"),
 }
 
-STATUSES: Final[dict[type[CallsheetError], int]] = {
+STATUSES: Final[Mapping[type[CallsheetError], int]] = {
     InvalidError: 422,
     NotFoundError: 404,
     ConflictError: 409,
@@ -53,23 +63,20 @@ STATUSES: Final[dict[type[CallsheetError], int]] = {
     DeniedError: 403,
 }
 
+#: Fields of the scheduler's requests that REST calls otherwise.
+FIELD_NAMES: Final[Mapping[str, str]] = {
+    "page_size": "limit",
+    "page_token": "cursor",
+    "skip": "page",
+    "query": "q",
+}
+
 
 class FieldProblem(BaseModel):
     """One wrong field."""
 
-    field: str
-    message: str
-
-
-class _Found(BaseModel):
-    """One finding of the validation, as FastAPI tells it."""
-
-    type: str
-    loc: tuple[str | int, ...]
-    msg: str
-
-
-FOUND: Final = TypeAdapter(list[_Found])
+    field: str = Field(description="Its path as the caller wrote it; empty for the body as a whole.")
+    message: str = Field(description="What is wrong with it.")
 
 
 class Problem(BaseModel):
@@ -78,92 +85,177 @@ class Problem(BaseModel):
     model_config = ConfigDict(
         json_schema_extra={
             "example": {
-                "type": "about:blank",
-                "title": "Not found",
+                "type": "urn:callsheet:problem:not-found",
+                "title": "There is no such thing",
                 "status": 404,
-                "detail": "there is no job 550e8400-e29b-41d4-a716-446655440000",
-                "error": "there is no job 550e8400-e29b-41d4-a716-446655440000",
+                "detail": "there is no job 019aa1f7-0000-7000-8000-000000000001",
+                "error": "there is no job 019aa1f7-0000-7000-8000-000000000001",
             },
         },
     )
 
-    type: str = "about:blank"
-    title: str
-    status: int
-    detail: str
+    type: str = Field(description="Names the kind of problem; the same for all problems of a kind.")
+    title: str = Field(description="The kind in words.")
+    status: int = Field(description="The HTTP status.")
+    detail: str = Field(description="What is wrong this time, and what to do.")
     error: str = Field(description="The same sentence as detail, for older clients.")
-    errors: list[FieldProblem] | None = None
+    errors: list[FieldProblem] | None = Field(
+        default=None, description="The wrong fields, where fields are wrong."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wrong:
+    """One thing that a model says of a request."""
+
+    kind: str
+    """pydantic's word for it."""
+    where: tuple[str | int, ...]
+    """Where in the request: body, query, path or header first."""
+    message: str
+    reason: str
+    """What a parser said; empty where none did."""
+
+    @classmethod
+    def of(cls, error: ErrorDetails) -> Self:
+        """Return what pydantic says."""
+        return cls(
+            kind=error["type"],
+            where=error["loc"],
+            message=error["msg"],
+            reason=str(error.get("ctx", {}).get("error", "")),
+        )
+
+    @property
+    def field(self) -> str:
+        """Its path as the caller wrote it."""
+        parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.where[1:])
+        return "".join(parts).removeprefix(".")
+
+    @property
+    def remedy(self) -> str:
+        """What would be right."""
+        match self.kind:
+            case "missing":
+                return "must be given"
+            case "extra_forbidden":
+                return "is not known here; leave it out, or see /docs for how it is written"
+            case _:
+                return self.message.removeprefix("Value error, ").replace("Input should", "must")
 
 
 def problem_response(
     status: int,
     detail: str,
     *,
-    headers: dict[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
     errors: Sequence[FieldProblem] | None = None,
 ) -> JSONResponse:
     """Return a problem document."""
+    slug, title = KINDS.get(status) or ("other", HTTPStatus(status).phrase)
+    shown = detail if len(detail) <= DETAIL_MAX else detail[: DETAIL_MAX - 1] + "…"
     problem = Problem(
-        title=TITLES.get(status, "Error"),
+        type=f"urn:callsheet:problem:{slug}",
+        title=title,
         status=status,
-        detail=detail,
-        error=detail,
-        errors=None if errors is None else list(errors),
+        detail=shown,
+        error=shown,
+        errors=list(errors[:ERRORS_MAX]) if errors else None,
     )
     return JSONResponse(
         problem.model_dump(exclude_none=True),
         status_code=status,
-        headers=headers,
-        media_type=PROBLEM_TYPE,
+        headers={"Cache-Control": "no-store", **(headers or {})},
+        media_type=PROBLEM_MEDIA_TYPE,
     )
 
 
-def from_error(error: CallsheetError) -> JSONResponse:
+def response_to(error: CallsheetError) -> JSONResponse:
     """Return the problem document of an error of the tree."""
     status = next((code for kind, code in STATUSES.items() if isinstance(error, kind)), 500)
+    if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        return problem_response(status, BLAMELESS)
     headers: dict[str, str] = {}
-    errors = None
-    if isinstance(error, OverloadedError):
-        headers["Retry-After"] = str(max(1, round(error.retry_after_s)))
-    if isinstance(error, UnavailableError):
-        headers["Retry-After"] = str(AWAY_RETRY_S)
-    if isinstance(error, UnauthenticatedError):
-        headers["WWW-Authenticate"] = "Bearer"
-    if isinstance(error, InvalidError) and error.field:
-        errors = [FieldProblem(field=error.field.removeprefix("jobs[0]."), message=error.message)]
-    detail = error.message if status != 500 else "an error of Callsheet; its log says more"  # noqa: PLR2004 -- HTTP
-    return problem_response(status, detail, headers=headers, errors=errors)
+    match error:
+        case OverloadedError():
+            headers["Retry-After"] = str(max(1, round(error.retry_after_s)))
+        case UnavailableError():
+            headers["Retry-After"] = str(AWAY_RETRY_S)
+        case UnauthenticatedError():
+            headers["WWW-Authenticate"] = 'Bearer realm="Callsheet"'
+        case InvalidError(field=field) if field:
+            name = field_name(field)
+            named = FieldProblem(field=name, message=error.message)
+            return problem_response(status, f"{name}: {error.message}", errors=[named])
+        case _:
+            pass
+    return problem_response(status, error.message, headers=headers)
+
+
+def field_name(wire: str) -> str:
+    """Return what REST calls a field of the scheduler's requests; what lies in params keeps its name."""
+    head, dot, rest = wire.removeprefix("jobs[0].").partition(".")
+    bare, bracket, index = head.partition("[")
+    return FIELD_NAMES.get(bare, to_camel(bare)) + bracket + index + dot + rest
+
+
+def response_to_validation(error: RequestValidationError, content_type: str) -> JSONResponse:
+    """Return the problem document of a request that does not fit its model.
+
+    Args:
+        error: What the model says.
+        content_type: Of the request; empty for none.
+    """
+    found = [Wrong.of(one) for one in cast("Sequence[ErrorDetails]", error.errors())]
+    for one in found:
+        if one.kind == "json_invalid":
+            return problem_response(400, f"the body is not JSON: {one.reason}, at character {one.where[-1]}")
+    if any(one.where == ("body",) for one in found) and "json" not in content_type:
+        return problem_response(
+            415, "the body must be a JSON object: send it with the header Content-Type: application/json"
+        )
+    errors = [FieldProblem(field=one.field, message=one.remedy) for one in found]
+    detail = "; ".join(f"{one.field or 'body'}: {one.message}" for one in errors[:ERRORS_MAX])
+    return problem_response(422, detail, errors=errors)
 
 
 def add_handlers(app: FastAPI) -> None:
     """Let *app* answer every error as a problem document."""
 
     async def known(_: Request, error: Exception) -> JSONResponse:
-        return from_error(error) if isinstance(error, CallsheetError) else await unknown(_, error)
+        return response_to(error) if isinstance(error, CallsheetError) else problem_response(500, BLAMELESS)
 
-    async def invalid(_: Request, error: Exception) -> JSONResponse:
-        found = FOUND.validate_python(error.errors() if isinstance(error, RequestValidationError) else [])
-        malformed = any(problem.type == "json_invalid" for problem in found)
-        errors = [
-            FieldProblem(
-                field=".".join(str(part) for part in problem.loc if part not in {"body", "query", "path"}),
-                message=problem.msg,
-            )
-            for problem in found
-        ]
-        detail = "; ".join(f"{problem.field or 'body'}: {problem.message}" for problem in errors[:5])
-        return problem_response(400 if malformed else 422, detail, errors=errors)
+    async def invalid(request: Request, error: Exception) -> JSONResponse:
+        if not isinstance(error, RequestValidationError):
+            return problem_response(500, BLAMELESS)
+        return response_to_validation(error, request.headers.get("content-type", ""))
 
-    async def http(_: Request, error: Exception) -> JSONResponse:
+    async def http(request: Request, error: Exception) -> JSONResponse:
         if not isinstance(error, HTTPException):
-            return await unknown(_, error)
-        headers = dict(error.headers or {})
-        return problem_response(error.status_code, str(error.detail), headers=headers)
+            return problem_response(500, BLAMELESS)
+        headers = {"Allow": _allowed(request)} if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED else {}
+        return problem_response(
+            error.status_code, _sentence(request, error), headers={**(error.headers or {}), **headers}
+        )
 
-    async def unknown(_: Request, _error: Exception) -> JSONResponse:
-        return problem_response(500, "an error of Callsheet; its log says more")
+    async def unknown(_: Request, __: Exception) -> JSONResponse:
+        return problem_response(500, BLAMELESS)
 
     app.add_exception_handler(CallsheetError, known)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(Exception, unknown)
+
+
+def _sentence(request: Request, error: HTTPException) -> str:
+    match error.status_code:
+        case 404:
+            return f"nothing is served at {request.url.path[:200]}; /docs lists what is"
+        case 405:
+            return f"{request.url.path[:200]} takes {_allowed(request)}, not {request.method[:20]}"
+        case _:
+            return str(error.detail)
+
+
+def _allowed(request: Request) -> str:
+    return ", ".join(sorted(methods_at(request.url.path)))

@@ -6,23 +6,31 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from callsheet.client import Client
+from callsheet.worker.library import Roots
+from callsheet_gateway.auth import Credentials
+from callsheet_gateway.making import Making
 from callsheet_gateway.settings import GatewaySettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """The scheduler's client and the settings."""
+    """One gateway's parts."""
 
-    client: Client
     settings: GatewaySettings
+    credentials: Credentials
+    client: Client
+    """Speaks with the scheduler."""
+    roots: Roots
+    """The roots that this gateway reaches itself."""
+    making: Making
+    """What waiting requests have asked to be made."""
 
 
 def state_of(request: Request) -> State:
     """Return the state of the application that serves *request*."""
     state: object = request.app.state.callsheet
     if not isinstance(state, State):
-        message = "the application has no state"
-        raise TypeError(message)
+        raise TypeError("the application has no state")
     return state
 
 

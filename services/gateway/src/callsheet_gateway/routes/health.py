@@ -1,32 +1,66 @@
-"""/healthz, /readyz, /metrics."""
+"""/healthz, /readyz, /metrics: what a probe and Prometheus ask."""
+
+import asyncio
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
+from pydantic import BaseModel, Field
 
-from callsheet.errors import CallsheetError
-from callsheet_gateway.problems import problem_response
-from callsheet_gateway.state import GatewayState
+from callsheet.errors import CallsheetError, UnavailableError
+from callsheet_gateway.guarding import GuardedRoute
+from callsheet_gateway.openapi import problems
+from callsheet_gateway.state import GatewayState, State
 
-router = APIRouter(tags=["operation"])
+router = APIRouter(tags=["operation"], route_class=GuardedRoute)
+
+READY_DEADLINE_S: Final = 2.0
+"""How long the scheduler may take to answer a probe."""
+
+
+class Alive(BaseModel):
+    """The process answers."""
+
+    status: Annotated[Literal["ok"], Field(examples=["ok"])] = "ok"
+
+
+class Ready(BaseModel):
+    """Requests can be served."""
+
+    status: Annotated[Literal["ready"], Field(examples=["ready"])] = "ready"
 
 
 @router.get("/healthz")
-async def healthz() -> dict[str, str]:
-    """Say that the gateway runs. Role: PUBLIC."""
-    return {"status": "ok"}
+async def healthz() -> Alive:
+    """Say that the gateway runs."""
+    return Alive()
 
 
-@router.get("/readyz", response_model=None)
-async def readyz(state: GatewayState) -> Response | dict[str, str]:
-    """Say whether the scheduler can be reached. Role: PUBLIC."""
-    try:
-        await state.client.fleet()
-    except CallsheetError:
-        return problem_response(503, "no scheduler can be reached", headers={"Retry-After": "2"})
-    return {"status": "ready"}
+@router.get("/readyz", responses=problems(503))
+async def readyz(state: GatewayState) -> Ready:
+    """Say whether a scheduler that leads can be reached."""
+    await check_ready(state)
+    return Ready()
 
 
-@router.get("/metrics", response_class=Response)
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
 async def metrics() -> Response:
-    """Return Prometheus metrics. Role: PUBLIC."""
+    """Return what Prometheus collects."""
     return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
+
+
+async def check_ready(state: State) -> None:
+    """Make sure that requests can be served.
+
+    Raises:
+        UnavailableError: No scheduler that leads can be reached.
+    """
+    try:
+        async with asyncio.timeout(READY_DEADLINE_S):
+            await state.client.fleet()
+    except (CallsheetError, TimeoutError) as error:
+        raise UnavailableError("no scheduler that leads can be reached") from error

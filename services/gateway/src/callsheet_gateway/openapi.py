@@ -1,0 +1,76 @@
+"""Completes the OpenAPI document: problems, roles, the security scheme."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from callsheet_gateway.auth import ROLES, Role
+from callsheet_gateway.problems import KINDS, PROBLEM_MEDIA_TYPE, Problem
+
+Json = dict[str, Any]
+"""A part of the document, as FastAPI has it."""
+
+SCHEME: Final = "bearer"
+_OF_EVERY_PROTECTED: Final = (401, 403, 422, 429, 503)
+_REF: Final = "#/components/schemas/Problem"
+
+DESCRIPTION: Final = """\
+A media job queue. Jobs read photos, videos, sound and documents, and make metadata and pictures of them.
+
+Send `Authorization: Bearer TOKEN`; after `make run` the administrator's token lies in `DATA/admin-token`.
+Each endpoint names the least role that it needs: VIEWER, SUBMITTER, OPERATOR, SUPER_ADMIN. Every error is a
+problem document (RFC 9457). Instants are RFC 3339 in UTC. MB are MiB.
+"""
+
+
+def problems(*statuses: int, also: Mapping[int | str, Json] | None = None) -> dict[int | str, Json]:
+    """Return what a route says of its answers: *also*, and the errors that are its own."""
+    answers: dict[int | str, Json] = dict(also or {})
+    return answers | {status: _response(status) for status in statuses}
+
+
+def document(generated: Json) -> Json:
+    """Return *generated*, which FastAPI makes of the routes, completed."""
+    components = generated.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    schemas |= _problem_schemas()
+    components["securitySchemes"] = {
+        SCHEME: {"type": "http", "scheme": "bearer", "description": "The administrator's token."}
+    }
+    for path, operations in generated["paths"].items():
+        for method, operation in operations.items():
+            _complete(operation, ROLES[method.upper(), path])
+    return generated
+
+
+def _complete(operation: Json, role: Role) -> None:
+    operation["description"] = f"{operation.get('description', '')}\n\nRole: `{role.name}`".lstrip()
+    responses = operation["responses"]
+    if role is Role.PUBLIC:
+        operation["security"] = []
+        return
+    operation["security"] = [{SCHEME: []}]
+    for status in _OF_EVERY_PROTECTED:
+        responses[str(status)] = _response(status)
+    operation["responses"] = dict(sorted(responses.items()))
+
+
+def _response(status: int) -> Json:
+    slug, title = KINDS[status]
+    example: Mapping[str, object] = {
+        "type": f"urn:callsheet:problem:{slug}",
+        "title": title,
+        "status": status,
+        "detail": title,
+        "error": title,
+    }
+    return {
+        "description": title,
+        "content": {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": _REF}, "example": example}},
+    }
+
+
+def _problem_schemas() -> Json:
+    schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    return {**schema.pop("$defs", {}), "Problem": schema}

@@ -1,0 +1,128 @@
+"""Finds the item of a file, reads the file where it is not known, and has pictures of it made."""
+
+from pydantic import JsonValue
+
+from callsheet.errors import AttemptError, BadInputError, InvalidError, NotFoundError, UnavailableError
+from callsheet.ids import check_id
+from callsheet.media.recipes import still_recipe
+from callsheet.v1.library_service_pb2 import DerivativeFacts, Item, ItemState
+from callsheet.worker.library import OpenedFile
+from callsheet.worker.threads import in_thread
+from callsheet_gateway.places import place_of
+from callsheet_gateway.schemas.library import BOX
+from callsheet_gateway.state import State
+
+THUMBNAIL = "thumbnail"
+
+
+async def item_at(state: State, file_path: str) -> tuple[Item, bool]:
+    """Return the item of a file as it is now, and whether it was known.
+
+    A file that the library does not know, or knows with another size or modification time, is read first.
+
+    Raises:
+        NotFoundError: It lies outside of every root, or there is no such file.
+        InvalidError: It cannot be used; says why.
+        OverloadedError: Too much is in the making.
+        UnavailableError: It is still being read, or its root or the scheduler is away.
+    """
+    folders = {name: settings.path for name, settings in state.settings.roots.items()}
+    root, path = place_of(file_path, folders, state.settings.default_root)
+    item = await _known(state, root, path)
+    cached = item is not None and await _is_unchanged(state, item)
+    if item is None or not cached:
+        await state.making.make("scan", {"root": root, "path": path}, field="file_path")
+        item = await _known(state, root, path)
+    if item is None or item.facts.state == ItemState.ITEM_STATE_MISSING:
+        raise NotFoundError(f"file_path: there is no media file {path!r} in the root {root}")
+    return usable(item, field="file_path"), cached
+
+
+async def item_of(state: State, item_id: str) -> Item:
+    """Return the item with this id.
+
+    Raises:
+        NotFoundError: There is none.
+    """
+    try:
+        known = check_id(item_id, "id")
+    except InvalidError as error:
+        raise NotFoundError(f"there is no item {item_id[:64]}: an id is a UUID in canonical form") from error
+    return await state.client.item(known)
+
+
+def usable(item: Item, *, field: str) -> Item:
+    """Return the item if something can be made of it.
+
+    Raises:
+        NotFoundError: Its file is gone.
+        InvalidError: Its file cannot be used; names *field*.
+    """
+    facts = item.facts
+    if facts.state == ItemState.ITEM_STATE_MISSING:
+        raise NotFoundError(f"the file {facts.path!r} of the root {facts.root} is gone")
+    if facts.state == ItemState.ITEM_STATE_BROKEN:
+        raise InvalidError(f"{facts.path!r} cannot be used: {facts.reason}", field=field)
+    return item
+
+
+async def thumbnail_of(state: State, item: Item, size: int, *, field: str) -> DerivativeFacts:
+    """Return the thumbnail of an item, made now if it was not yet.
+
+    Args:
+        state: The gateway.
+        item: Of a file that can be used.
+        size: Width in pixels; `BOX` for the usual box.
+        field: What a failure is blamed on.
+
+    Raises:
+        InvalidError: None can be made; says why.
+        NotFoundError: The item went away meanwhile.
+        OverloadedError: Too much is in the making.
+        UnavailableError: It is still being made, or the scheduler is away.
+    """
+    width = None if size == BOX else size
+    recipe = still_recipe(None, width)
+    found = _current(item, recipe)
+    if found is None:
+        asked: dict[str, JsonValue] = {"videoId": item.id}
+        if width is not None:
+            asked["width"] = width
+        await state.making.make("thumbnail_generate", asked, field=field)
+        found = _current(await state.client.item(item.id), recipe)
+    if found is None:
+        raise UnavailableError("the file changed while its picture was made; ask again")
+    return found
+
+
+async def _known(state: State, root: str, path: str) -> Item | None:
+    try:
+        return await state.client.item_at(root, path)
+    except NotFoundError:
+        return None
+
+
+async def _is_unchanged(state: State, item: Item) -> bool:
+    """Say whether an item's file still has the size and modification time that the library knows.
+
+    Raises:
+        UnavailableError: Its root cannot be read now.
+    """
+    facts = item.facts
+    if facts.state == ItemState.ITEM_STATE_MISSING:
+        return False
+    try:
+        with await in_thread(lambda: state.roots.open_file(facts.root, facts.path), OpenedFile.close) as file:
+            return (file.size_bytes, file.mtime_ns) == (facts.size_bytes, facts.mtime_ns)
+    except BadInputError:
+        return False
+    except AttemptError as error:
+        raise UnavailableError(error.message) from error
+
+
+def _current(item: Item, recipe: str) -> DerivativeFacts | None:
+    for derivative in item.derivatives:
+        facts = derivative.facts
+        if (facts.kind, facts.recipe, facts.source_identity) == (THUMBNAIL, recipe, item.facts.identity):
+            return facts
+    return None

@@ -1,0 +1,1 @@
+"""The JSON of the REST surface: keys and shapes as the documented systems have them."""

@@ -1,0 +1,360 @@
+"""Jobs as REST has them."""
+
+import json
+from enum import StrEnum
+from typing import Annotated, Final
+from uuid import UUID
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from pydantic import AwareDatetime, ConfigDict, Field, JsonValue, TypeAdapter
+from pydantic.alias_generators import to_camel
+
+from callsheet.errors import InvalidError
+from callsheet.v1 import job_pb2
+from callsheet.v1.job_pb2 import JobState, ResourceCategory
+from callsheet.v1.job_service_pb2 import GetStatsResponse
+from callsheet_gateway.schemas.shared import Camel, Instant, Pagination, Question, instant, instant_or_none
+
+ID: Final = "019aa1f7-6f00-7000-8000-000000000001"
+
+JOB_EXAMPLE: Final[dict[str, JsonValue]] = {
+    "id": ID,
+    "type": "scan",
+    "status": "running",
+    "progress": 45,
+    "resourceCategory": "cpu",
+    "vramRequired": 0,
+    "priority": 5,
+    "params": {"path": "videos"},
+    "retryCount": 0,
+    "maxRetries": 3,
+    "createdAt": "2026-02-13T10:25:00.000Z",
+    "startedAt": "2026-02-13T10:30:00.000Z",
+    "completedAt": None,
+    "retryAfter": None,
+    "runAt": None,
+    "cancelRequestedAt": None,
+    "waitingReason": None,
+    "queuePosition": None,
+    "attempt": 1,
+    "worker": "atlas-cpu-1f6c",
+    "error": None,
+    "interactive": False,
+    "parentId": None,
+}
+LOG_EXAMPLE: Final = "[2026-02-13 10:30:00] Scanning library/videos: 2,126 files, 0 of them unchanged.\n"
+
+JSON_OBJECT: Final = TypeAdapter(dict[str, JsonValue])
+TypeName = Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,63}$", examples=["scan"])]
+"""The name of a job type."""
+
+
+class Status(StrEnum):
+    """Where a job is in its life."""
+
+    PENDING = "pending"
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    PAUSED = "paused"
+
+
+class Category(StrEnum):
+    """The resource that a job occupies while it runs."""
+
+    CPU = "cpu"
+    GPU_ENCODE = "gpu_encode"
+    GPU_AI = "gpu_ai"
+
+
+class JobsQuestion(Question):
+    """Which jobs to list. All filters must pass; one that is repeated passes by any of its values."""
+
+    page: Annotated[
+        int, Field(ge=1, description="Counted from 1; at most 10,000 jobs can be passed over.")
+    ] = 1
+    limit: Annotated[int, Field(ge=1, le=200, description="Jobs of a page.")] = 20
+    status: list[Status] = Field(default=[], max_length=7, description="Only these.")
+    type: list[TypeName] = Field(default=[], max_length=50, description="Only these job types.")
+    resource_category: list[Category] = Field(default=[], max_length=3, description="Only these.")
+    q: Annotated[
+        str, Field(max_length=200, description="A part of the id, type, parameters or error, in any case.")
+    ] = ""
+    cursor: Annotated[
+        str, Field(max_length=500, description="The nextCursor of the page before; for lists of any depth.")
+    ] = ""
+
+
+class NewJob(Camel):
+    """A job to be made."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="forbid",
+        json_schema_extra={"example": {"type": "scan", "params": {"path": "videos"}, "priority": 5}},
+    )
+
+    type: TypeName = Field(description="The name of a job type.")
+    params: dict[str, JsonValue] = Field(default={}, description="What the job type's schema accepts.")
+    priority: int = Field(default=5, ge=1, le=10, description="1 is most urgent.")
+    resource_category: Category | None = Field(
+        default=None, description="The one that the job type declares; without it, just that."
+    )
+    vram_required: int | None = Field(
+        default=None, ge=0, le=1 << 24, description="MB; at least what the job type declares, its default."
+    )
+    max_retries: int | None = Field(default=None, ge=0, le=20, description="Automatic retries; 3 without it.")
+    run_at: AwareDatetime | None = Field(default=None, description="Not started before this instant.")
+    id: UUID | None = Field(
+        default=None,
+        description="A UUIDv7 made now, chosen by the caller: a repeated request is then the same job.",
+    )
+
+
+class CreatedJob(Camel):
+    """An accepted job."""
+
+    id: str = Field(examples=[ID])
+    type: str = Field(examples=["scan"])
+    status: Status = Field(description="pending, or queued where a worker gets it at once.")
+    progress: int = Field(examples=[0])
+    created_at: Instant
+
+
+class JobSummary(Camel):
+    """A job in a list."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, json_schema_extra={"example": JOB_EXAMPLE}
+    )
+
+    id: str
+    type: str
+    status: Status
+    progress: int = Field(description="Percent of the present attempt.")
+    resource_category: Category
+    vram_required: int = Field(description="MB that it is charged with while it runs.")
+    priority: int = Field(description="1 (most urgent) to 10.")
+    params: dict[str, JsonValue]
+    retry_count: int
+    max_retries: int
+    created_at: Instant
+    started_at: Instant | None
+    completed_at: Instant | None = Field(description="When it reached its final status.")
+    retry_after: Instant | None = Field(description="Not retried before.")
+    run_at: Instant | None = Field(description="Not started before.")
+    cancel_requested_at: Instant | None
+    waiting_reason: str | None = Field(
+        description="Why it cannot start now; null when nothing holds it back."
+    )
+    queue_position: int | None = Field(description="From 1 among the waiting jobs of its category.")
+    attempt: int = Field(description="Runs so far.")
+    worker: str | None = Field(description="Who holds or last held it.")
+    error: str | None = Field(description="The reason of the last failure.")
+    interactive: bool = Field(description="Somebody waits for the result.")
+    parent_id: str | None = Field(description="The job that caused it.")
+
+
+class Attempt(Camel):
+    """One run of a job."""
+
+    number: int = Field(description="From 1.", examples=[1])
+    worker: str | None = Field(examples=["atlas-cpu-1f6c"])
+    started_at: Instant | None
+    ended_at: Instant | None
+    outcome: str | None = Field(
+        description="completed, failed, cancelled, returned or expired; null while it runs.",
+        examples=["failed"],
+    )
+    error: str | None = Field(examples=["the disk is full"])
+
+
+class JobDetails(JobSummary):
+    """A job with everything."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        json_schema_extra={"example": JOB_EXAMPLE | {"log": LOG_EXAMPLE, "result": None, "attempts": []}},
+    )
+
+    log: str = Field(description="Head and tail of one longer than 10 KB; /log has all of it.")
+    result: dict[str, JsonValue] | None = Field(description="What it reported on completion.")
+    attempts: list[Attempt] = Field(description="Oldest first.")
+
+
+class JobPage(Camel):
+    """One page of jobs, newest first."""
+
+    data: list[JobSummary]
+    pagination: Pagination
+
+
+class RetriedJob(Camel):
+    """A job that was put back."""
+
+    id: str = Field(examples=[ID])
+    status: Status
+    retry_count: int = Field(examples=[1])
+    retry_after: Instant | None = Field(description="null: a manual retry runs at once.", examples=[None])
+    log: str = Field(examples=[LOG_EXAMPLE + "--- RETRY ATTEMPT 1 ---\n"])
+
+
+class CancelledJob(Camel):
+    """A job whose end was asked for."""
+
+    id: str = Field(examples=[ID])
+    status: Status = Field(description="cancelled; or as it was, with 202, until its worker confirms.")
+    log: str = Field(examples=[LOG_EXAMPLE + "--- JOB CANCELLED BY ADMIN ---\n"])
+    cancel_requested_at: Instant | None
+
+
+class StatusCounts(Camel):
+    """Jobs by status, all kept history included."""
+
+    pending: int = 0
+    queued: int = 0
+    running: int = 0
+    completed: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    paused: int = 0
+
+
+class Throughput(Camel):
+    """How much gets done."""
+
+    completed_last_hour: int
+
+
+class JobStats(StatusCounts):
+    """Counts of the whole queue."""
+
+    total_vram_used: int = Field(description="MB held by running jobs.")
+    total_vram_available: int = Field(description="MB of all cards together.")
+    average_processing_time: float = Field(
+        description="Seconds, of jobs completed in the last 24 h; 0 for none."
+    )
+    jobs_by_type: dict[str, int] = Field(description="Jobs created in the last 24 h.", examples=[{"scan": 8}])
+    per_category: dict[Category, StatusCounts]
+    throughput: Throughput
+
+
+def status_of(state: int) -> Status:
+    """Return the status of a state on the wire."""
+    return Status(JobState.Name(JobState.ValueType(state)).removeprefix("JOB_STATE_").lower())
+
+
+def state_of(status: Status) -> JobState.ValueType:
+    """Return the state on the wire."""
+    return JobState.Value(f"JOB_STATE_{status.name}")
+
+
+def category_of(value: int) -> Category:
+    """Return the category of a value on the wire."""
+    name = ResourceCategory.Name(ResourceCategory.ValueType(value))
+    return Category(name.removeprefix("RESOURCE_CATEGORY_").lower())
+
+
+def category_to_wire(category: Category | None) -> ResourceCategory.ValueType:
+    """Return the category on the wire; None is unset."""
+    return ResourceCategory.Value(f"RESOURCE_CATEGORY_{'UNSPECIFIED' if category is None else category.name}")
+
+
+def new_job_to_wire(new: NewJob) -> job_pb2.NewJob:
+    """Return what is asked for.
+
+    Raises:
+        InvalidError: A parameter is no JSON value.
+    """
+    try:
+        params = json.dumps(new.params, allow_nan=False)
+    except ValueError as error:
+        raise InvalidError("NaN and infinity are no JSON; leave them out", field="params") from error
+    run_at = None
+    if new.run_at is not None:
+        run_at = Timestamp()
+        run_at.FromDatetime(new.run_at)
+    return job_pb2.NewJob(
+        id=str(new.id) if new.id else "",
+        type=new.type,
+        params_json=params,
+        priority=new.priority,
+        category=category_to_wire(new.resource_category),
+        vram_mib=new.vram_required,
+        max_retries=new.max_retries,
+        run_at=run_at,
+    )
+
+
+def summary(job: job_pb2.Job) -> JobSummary:
+    """Return a job for a list."""
+    return JobSummary(
+        id=job.id,
+        type=job.type,
+        status=status_of(job.state),
+        progress=job.progress_percent,
+        resource_category=category_of(job.category),
+        vram_required=job.vram_mib,
+        priority=job.priority,
+        params=JSON_OBJECT.validate_json(job.params_json or "{}"),
+        retry_count=job.retry_count,
+        max_retries=job.max_retries,
+        created_at=instant(job.created_at),
+        started_at=instant_or_none(job.started_at),
+        completed_at=instant_or_none(job.finished_at),
+        retry_after=instant_or_none(job.retry_after),
+        run_at=instant_or_none(job.run_at),
+        cancel_requested_at=instant_or_none(job.cancel_requested_at),
+        waiting_reason=job.waiting_reason or None,
+        queue_position=job.queue_position or None,
+        attempt=job.attempt,
+        worker=job.worker_id or None,
+        error=job.error or None,
+        interactive=job.interactive,
+        parent_id=job.parent_id or None,
+    )
+
+
+def details(job: job_pb2.Job, log: str) -> JobDetails:
+    """Return a job with everything."""
+    return JobDetails(
+        **dict(summary(job)),
+        log=log,
+        result=JSON_OBJECT.validate_json(job.result_json) if job.result_json else None,
+        attempts=[_attempt(attempt) for attempt in job.attempts],
+    )
+
+
+def stats_view(stats: GetStatsResponse) -> JobStats:
+    """Return the counts."""
+    totals: dict[str, int] = {}
+    by_category: dict[Category, dict[str, int]] = {category: {} for category in Category}
+    for entry in stats.states:
+        status = status_of(entry.state).value
+        of_category = by_category[category_of(entry.category)]
+        totals[status] = totals.get(status, 0) + entry.count
+        of_category[status] = of_category.get(status, 0) + entry.count
+    return JobStats(
+        **totals,
+        total_vram_used=stats.vram_allocated_mib,
+        total_vram_available=stats.vram_capacity_mib,
+        average_processing_time=round(stats.mean_run_s, 3),
+        jobs_by_type=dict(stats.created_by_type),
+        per_category={category: StatusCounts(**counts) for category, counts in by_category.items()},
+        throughput=Throughput(completed_last_hour=stats.completed_last_hour),
+    )
+
+
+def _attempt(attempt: job_pb2.JobAttempt) -> Attempt:
+    return Attempt(
+        number=attempt.number,
+        worker=attempt.worker_id or None,
+        started_at=instant_or_none(attempt.started_at),
+        ended_at=instant_or_none(attempt.ended_at),
+        outcome=attempt.outcome or None,
+        error=attempt.error or None,
+    )

@@ -1,0 +1,295 @@
+"""Media items and the cache as REST has them."""
+
+from enum import StrEnum
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic.alias_generators import to_camel
+
+from callsheet.v1.library_service_pb2 import Derivative, GetCacheStatsResponse, Item, ItemState, MediaKind
+from callsheet_gateway.schemas.shared import Camel, Instant, Pagination, Question, instant
+
+ITEM_ID: Final = "019aa1f7-6f00-7000-8000-0000000000a1"
+BOX: Final = 300
+"""The side of the box that the usual thumbnail fits, in pixels."""
+
+FilePath = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=4200,
+        description="Absolute; or relative to the default root; or root:path.",
+        examples=["library:instagram/user/image.jpg"],
+    ),
+]
+Size = Annotated[
+    int,
+    Field(
+        ge=16, le=2048, description=f"Width in pixels; {BOX} fits a box of {BOX} by {BOX}.", examples=[BOX]
+    ),
+]
+
+
+class Kind(StrEnum):
+    """What an item is."""
+
+    IMAGE = "image"
+    VIDEO = "video"
+    AUDIO = "audio"
+    DOCUMENT = "document"
+
+
+class ItemStatus(StrEnum):
+    """Whether an item can be used."""
+
+    OK = "ok"
+    BROKEN = "broken"
+    MISSING = "missing"
+
+
+class FileQuestion(Question):
+    """Which file."""
+
+    model_config = ConfigDict(extra="forbid", alias_generator=None)
+
+    file_path: FilePath
+
+
+class PictureQuestion(FileQuestion):
+    """Which file, and how large a picture of it."""
+
+    size: Size = BOX
+
+
+class SizeQuestion(Question):
+    """How large a picture."""
+
+    size: Size = BOX
+
+
+class ItemsQuestion(Question):
+    """Which items to list. All filters must pass; one that is repeated passes by any of its values."""
+
+    limit: Annotated[int, Field(ge=1, le=1000, description="Items of a page.")] = 100
+    cursor: Annotated[str, Field(max_length=8192, description="The nextCursor of the page before.")] = ""
+    q: Annotated[str, Field(max_length=200, description="A part of the path, in any case.")] = ""
+    root: Annotated[str, Field(max_length=64, description="Only in this root.")] = ""
+    folder: Annotated[
+        str, Field(max_length=4096, description="Only in this folder of the root, or below.")
+    ] = ""
+    kind: list[Kind] = Field(default=[], max_length=4, description="Only these.")
+    status: list[ItemStatus] = Field(default=[], max_length=3, description="Only these.")
+
+
+class Metadata(BaseModel):
+    """What is known of one file."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "file_path": "/media/instagram/user/image.jpg",
+                "width": 1920,
+                "height": 1080,
+                "file_size": 245678,
+                "duration": None,
+                "format": "JPEG",
+                "cached": True,
+                "cached_at": "2025-10-30T22:36:45.123Z",
+            }
+        }
+    )
+
+    file_path: str = Field(description="As asked for.")
+    width: int | None = Field(description="Upright, in pixels; null if it has none.")
+    height: int | None = Field(description="Upright, in pixels; null if it has none.")
+    file_size: int = Field(description="Bytes.")
+    duration: float | None = Field(description="Seconds; null for stills and documents.")
+    format: str = Field(description="The container or picture format.")
+    cached: bool = Field(description="False when the file was read for this request.")
+    cached_at: Instant
+
+
+class CacheCount(BaseModel):
+    """How much of one kind is cached."""
+
+    exists: bool
+    count: int
+    size_bytes: int
+
+
+class CacheStats(BaseModel):
+    """How much is cached."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "thumbnails": {"exists": True, "count": 2126, "size_bytes": 52428800},
+                "metadata": {"exists": True, "count": 2126, "size_bytes": 204800},
+            }
+        }
+    )
+
+    thumbnails: CacheCount
+    metadata: CacheCount
+
+
+class DerivativeView(Camel):
+    """Something made from an item."""
+
+    kind: str = Field(examples=["thumbnail"])
+    media_type: str = Field(examples=["image/jpeg"])
+    width: int | None = Field(examples=[300])
+    height: int | None = Field(examples=[169])
+    size_bytes: int = Field(examples=[20_480])
+    inline: str | None = Field(
+        description="The content in hexadecimal, where it is that short.", examples=[None]
+    )
+    created_at: Instant
+
+
+ITEM_EXAMPLE: Final[dict[str, JsonValue]] = {
+    "id": ITEM_ID,
+    "root": "library",
+    "path": "videos/crystal.mp4",
+    "filename": "crystal.mp4",
+    "kind": "video",
+    "status": "ok",
+    "isValid": True,
+    "reason": None,
+    "fileSize": 2_480_123,
+    "width": 1920,
+    "height": 1080,
+    "duration": 12.4,
+    "orientation": "landscape",
+    "rotation": 0,
+    "format": "mov",
+    "videoCodec": "h264",
+    "audioCodec": "aac",
+    "frameRate": 29.97,
+    "bitrate": 1600,
+    "pages": None,
+    "public": False,
+    "thumbnailUrl": f"/api/media/items/{ITEM_ID}/thumbnail",
+    "createdAt": "2026-02-13T10:25:00.000Z",
+    "updatedAt": "2026-02-13T10:25:00.000Z",
+    "derivatives": [],
+}
+
+
+class ItemView(Camel):
+    """A media item."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, json_schema_extra={"example": ITEM_EXAMPLE}
+    )
+
+    id: str
+    root: str
+    path: str = Field(description="Relative to the root.")
+    filename: str
+    kind: Kind
+    status: ItemStatus
+    is_valid: bool
+    reason: str | None = Field(description="Why it is broken.")
+    file_size: int = Field(description="Bytes.")
+    width: int | None = Field(description="Upright, in pixels.")
+    height: int | None = Field(description="Upright, in pixels.")
+    duration: float | None = Field(description="Seconds.")
+    orientation: str | None = Field(description="landscape, portrait or square.")
+    rotation: int = Field(description="Clockwise degrees that make it upright.")
+    format: str
+    video_codec: str | None
+    audio_codec: str | None
+    frame_rate: float | None = Field(description="Frames per second.")
+    bitrate: int | None = Field(description="kbit/s.")
+    pages: int | None
+    public: bool
+    thumbnail_url: str | None = Field(description="Where its thumbnail is; null for one that cannot be used.")
+    created_at: Instant
+    updated_at: Instant
+    derivatives: list[DerivativeView] = Field(description="Made from its present content.")
+
+
+class ItemPage(Camel):
+    """One page of items, by root and path."""
+
+    data: list[ItemView]
+    pagination: Pagination
+
+
+def metadata_view(file_path: str, item: Item, *, cached: bool) -> Metadata:
+    """Return what is known of a file."""
+    facts = item.facts
+    return Metadata(
+        file_path=file_path,
+        width=facts.width or None,
+        height=facts.height or None,
+        file_size=facts.size_bytes,
+        duration=facts.duration_s if facts.HasField("duration_s") else None,
+        format=facts.format,
+        cached=cached,
+        cached_at=instant(item.updated_at),
+    )
+
+
+def cache_view(stats: GetCacheStatsResponse) -> CacheStats:
+    """Return how much is cached."""
+    thumbnails, items = stats.thumbnail_count, stats.item_count
+    return CacheStats(
+        thumbnails=CacheCount(exists=thumbnails > 0, count=thumbnails, size_bytes=stats.thumbnail_bytes),
+        metadata=CacheCount(exists=items > 0, count=items, size_bytes=stats.item_bytes),
+    )
+
+
+def item_view(item: Item) -> ItemView:
+    """Return an item."""
+    facts = item.facts
+    usable = facts.state == ItemState.ITEM_STATE_OK
+    return ItemView(
+        id=item.id,
+        root=facts.root,
+        path=facts.path,
+        filename=facts.path.rpartition("/")[2],
+        kind=Kind(MediaKind.Name(facts.kind).removeprefix("MEDIA_KIND_").lower()),
+        status=ItemStatus(ItemState.Name(facts.state).removeprefix("ITEM_STATE_").lower()),
+        is_valid=usable,
+        reason=facts.reason or None,
+        file_size=facts.size_bytes,
+        width=facts.width or None,
+        height=facts.height or None,
+        duration=facts.duration_s if facts.HasField("duration_s") else None,
+        orientation=_orientation(facts.width, facts.height),
+        rotation=facts.rotation,
+        format=facts.format,
+        video_codec=facts.video_codec or None,
+        audio_codec=facts.audio_codec or None,
+        frame_rate=facts.frame_rate or None,
+        bitrate=facts.bitrate_kbps or None,
+        pages=facts.pages or None,
+        public=facts.public,
+        thumbnail_url=f"/api/media/items/{item.id}/thumbnail" if usable else None,
+        created_at=instant(item.created_at),
+        updated_at=instant(item.updated_at),
+        derivatives=[_derivative(one) for one in item.derivatives],
+    )
+
+
+def _derivative(derivative: Derivative) -> DerivativeView:
+    facts = derivative.facts
+    return DerivativeView(
+        kind=facts.kind,
+        media_type=facts.media_type,
+        width=facts.width or None,
+        height=facts.height or None,
+        size_bytes=facts.size_bytes,
+        inline=facts.inline.hex() or None,
+        created_at=instant(derivative.created_at),
+    )
+
+
+def _orientation(width: int, height: int) -> str | None:
+    if not width or not height:
+        return None
+    if width == height:
+        return "square"
+    return "landscape" if width > height else "portrait"
