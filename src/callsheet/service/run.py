@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 
 import uvloop
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from callsheet.errors import CallsheetError
 from callsheet.service import telemetry
@@ -52,6 +53,15 @@ def read_settings(model: type[SettingsT]) -> SettingsT:
             name = "CALLSHEET_" + "_".join(str(part) for part in problem["loc"]).upper()
             sys.stderr.write(f"{name} is not right: {problem['msg']}\n")
         raise SystemExit(USAGE_EXIT) from None
+    except SettingsError as error:
+        sys.stderr.write(f"{_named(str(error))} is not JSON; see docs/reference/settings.md\n")
+        raise SystemExit(USAGE_EXIT) from None
+
+
+def _named(text: str) -> str:
+    """Return the variable of the field that a message of pydantic-settings quotes."""
+    _, _, rest = text.partition('field "')
+    return "CALLSHEET_" + rest.partition('"')[0].upper()
 
 
 def read_token(settings: ServiceSettings) -> str | None:
