@@ -40,7 +40,7 @@ def build_app(arguments: Sequence[str]) -> typer.Typer:
 
 
 def main() -> None:
-    """Run the command line: the console script ``callsheet``."""
+    """Run the command line."""
     arguments = sys.argv[1:]
     if arguments == ["--version"]:
         sys.stdout.write(f"callsheet {version('callsheet')}\n")

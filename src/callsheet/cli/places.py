@@ -39,15 +39,17 @@ def find_place(text: str, *, here: Path, roots: Mapping[str, Path], field: str) 
     Raises:
         InvalidError: It leads out of the root, or its root cannot be told; names *field*.
     """
+    if "\0" in text:
+        raise InvalidError("a path holds no NUL character", field=field)
     named = _NAMED.fullmatch(text)
     if named is not None:
         return Place(root=named["root"], path=_inside(named["path"], field=field))
-    found = _in_roots(here / Path(text).expanduser(), roots)
+    found = _in_roots(here / text, roots)
     if found is not None:
         return found
     if text in {"", "."}:
         return Place(root=DEFAULT_ROOT)
-    if text.startswith(("/", "~", "./", "../")) or text == "..":
+    if text.startswith(("/", "./", "../")) or text == "..":
         raise InvalidError(_not_in_roots(text, roots), field=field)
     return Place(root=DEFAULT_ROOT, path=_inside(text, field=field))
 
@@ -70,7 +72,7 @@ def _in_roots(path: Path, roots: Mapping[str, Path]) -> Place | None:
 def _inside(path: str, *, field: str) -> str:
     """Return *path* without superfluous parts."""
     parts = [part for part in PurePosixPath(path).parts if part != "."]
-    if path.startswith("/") or ".." in parts or "\0" in path:
+    if path.startswith("/") or ".." in parts:
         raise InvalidError(f"{path!r} leads out of the root; write it relative to the root", field=field)
     return "/".join(parts)
 

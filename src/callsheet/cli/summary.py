@@ -28,7 +28,7 @@ KINDS: Final[dict[str, "MediaKind.ValueType"]] = {
     "document": MediaKind.MEDIA_KIND_DOCUMENT,
 }
 
-_PLURALS: Final = {"image": "images", "video": "videos", "audio": "audio files", "document": "documents"}
+_NAMES: Final = {"image": "image", "video": "video", "audio": "audio file", "document": "document"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +41,10 @@ class Count:
     @override
     def __str__(self) -> str:
         return f"{self.count:,}" if self.is_exact else f"more than {self.count:,}"
+
+    def of(self, name: str) -> str:
+        """Return the count with *name*, in the plural where it is not one."""
+        return f"{self} {name}" if self.count == 1 and self.is_exact else f"{self} {name}s"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,22 +147,24 @@ def _sentences(summary: LibrarySummary) -> Iterator[str]:
         for name in ("new", "changed", "unchanged", "missing")
         if name in summary.found
     ]
+    found = Count(count=summary.found.get("found", 0))
     if counts:
-        yield f"Scanned {summary.place}{time}: {summary.found.get('found', 0):,} files; {', '.join(counts)}."
-    if counts and not summary.found.get("found") and not summary.found.get("missing"):
+        yield f"Scanned {summary.place}{time}: {found.of('file')}; {', '.join(counts)}."
+    if counts and not found.count and not summary.found.get("missing"):
         yield f"There is nothing at {summary.place} that could be scanned: is the path right?"
-    kinds = [f"{count} {_PLURALS[kind]}" for kind, count in summary.items.items() if count.count]
+    kinds = [count.of(_NAMES[kind]) for kind, count in summary.items.items() if count.count]
     if kinds:
         yield f"The library has {', '.join(kinds)} there."
     if summary.made.get("made"):
-        yield f"Pictures were made of {summary.made['made']:,} items."
+        yield f"Pictures were made of {Count(count=summary.made['made']).of('item')}."
     if summary.made.get("failed"):
-        yield f"Pictures of {summary.made['failed']:,} items failed; the logs of the jobs say why."
+        failed = Count(count=summary.made["failed"])
+        yield f"Pictures of {failed.of('item')} failed; the logs of the jobs say why."
     for job in summary.failed_jobs:
         reason = job.error or "no reason given"
         yield f"{job.type} {job_state_text(job)}: {reason} (callsheet jobs logs {job.id})"
     if summary.broken.count:
-        yield f"{summary.broken} files cannot be used:"
+        yield f"{summary.broken.of('file')} cannot be used:"
 
 
 def _scanned(scan: Job) -> tuple[str, str]:

@@ -1,0 +1,68 @@
+"""Runs ``callsheet`` as a process of its own."""
+
+import asyncio
+import json
+import os
+import sys
+from asyncio.subprocess import DEVNULL, PIPE
+from dataclasses import dataclass
+from pathlib import Path
+
+LIMIT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    def document(self) -> dict[str, object]:
+        """Return the one JSON document that it wrote."""
+        [document] = self.documents()
+        return document
+
+    def documents(self) -> list[dict[str, object]]:
+        """Return the JSON documents that it wrote."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+class CommandLine:
+    """``callsheet`` in *folder*, with nothing of the tester's own environment in its way."""
+
+    def __init__(self, folder: Path, *, scheduler: str | None = None) -> None:
+        self.folder = folder
+        self.environment = {
+            name: value for name, value in os.environ.items() if not name.startswith("CALLSHEET_")
+        }
+        if scheduler is not None:
+            self.environment["CALLSHEET_SCHEDULER"] = scheduler
+
+    async def start(self, *arguments: str) -> asyncio.subprocess.Process:
+        """Start a command and return its process."""
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "callsheet.cli.app",
+            *arguments,
+            cwd=self.folder,
+            env=self.environment,
+            stdin=DEVNULL,
+            stdout=PIPE,
+            stderr=PIPE,
+        )
+
+    async def run(self, *arguments: str) -> Ended:
+        """Run a command to its end."""
+        process = await self.start(*arguments)
+        try:
+            async with asyncio.timeout(LIMIT_S):
+                out, err = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        assert process.returncode is not None
+        return Ended(code=process.returncode, out=out.decode(), err=err.decode())
