@@ -75,7 +75,15 @@ def authorise(credentials: Credentials, authorization: str, needed: Role) -> Non
     """
     if needed is Role.PUBLIC:
         return
-    role = credentials.role_of(authorization)
+    check_role(credentials.role_of(authorization), needed)
+
+
+def check_role(role: Role, needed: Role) -> None:
+    """Refuse a role that is not enough.
+
+    Raises:
+        DeniedError: It is not.
+    """
     if role < needed:
         raise DeniedError(f"this needs the role {needed.name}; the credential has {role.name}")
 

@@ -5,10 +5,19 @@ from typing import Any, Final
 
 from callsheet_gateway.auth import ROLES, Role
 from callsheet_gateway.problems import KINDS, PROBLEM_MEDIA_TYPE, Problem
+from callsheet_gateway.schemas.jobs import DETAILS_EXAMPLE, JOB_EXAMPLE
+from callsheet_gateway.schemas.library import ITEM_EXAMPLE, METADATA_EXAMPLE
 
 Json = dict[str, Any]
 """A part of the document, as FastAPI has it."""
 
+EXAMPLES: Final[Mapping[str, Json]] = {
+    "JobSummary": JOB_EXAMPLE,
+    "JobDetails": DETAILS_EXAMPLE,
+    "ItemView": ITEM_EXAMPLE,
+    "Metadata": METADATA_EXAMPLE,
+}
+"""Examples with null in them, which FastAPI would leave out."""
 SCHEME: Final = "bearer"
 _OF_EVERY_PROTECTED: Final = (401, 403, 422, 429, 503)
 _REF: Final = "#/components/schemas/Problem"
@@ -35,6 +44,8 @@ def document(generated: Json) -> Json:
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     schemas |= _problem_schemas()
+    for name, example in EXAMPLES.items():
+        schemas[name]["example"] = example
     components["securitySchemes"] = {
         SCHEME: {"type": "http", "scheme": "bearer", "description": "The administrator's token."}
     }

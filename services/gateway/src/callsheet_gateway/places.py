@@ -26,7 +26,7 @@ def place_of(file_path: str, roots: Mapping[str, Path], default_root: str) -> tu
     name, colon, rest = file_path.partition(":")
     if file_path.startswith("/"):
         root, relative = _from_absolute(file_path, originals)
-    elif colon and name in originals:
+    elif colon and name in roots:
         root, relative = name, rest
     else:
         root, relative = default_root, file_path

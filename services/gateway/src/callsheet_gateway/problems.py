@@ -9,7 +9,6 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 
@@ -63,13 +62,22 @@ STATUSES: Final[Mapping[type[CallsheetError], int]] = {
     DeniedError: 403,
 }
 
-#: Fields of the scheduler's requests that REST calls otherwise.
 FIELD_NAMES: Final[Mapping[str, str]] = {
+    "category": "resourceCategory",
+    "categories": "resourceCategory",
+    "max_retries": "maxRetries",
     "page_size": "limit",
     "page_token": "cursor",
-    "skip": "page",
     "query": "q",
+    "resource_category": "resourceCategory",
+    "run_at": "runAt",
+    "skip": "page",
+    "states": "status",
+    "types": "type",
+    "vram_mib": "vramRequired",
+    "vram_required": "vramRequired",
 }
+"""Fields of the scheduler's requests that REST calls otherwise."""
 
 
 class FieldProblem(BaseModel):
@@ -193,10 +201,10 @@ def response_to(error: CallsheetError) -> JSONResponse:
 
 
 def field_name(wire: str) -> str:
-    """Return what REST calls a field of the scheduler's requests; what lies in params keeps its name."""
+    """Return what REST calls a field of the scheduler's requests; what lies below it keeps its name."""
     head, dot, rest = wire.removeprefix("jobs[0].").partition(".")
     bare, bracket, index = head.partition("[")
-    return FIELD_NAMES.get(bare, to_camel(bare)) + bracket + index + dot + rest
+    return FIELD_NAMES.get(bare, bare) + bracket + index + dot + rest
 
 
 def response_to_validation(error: RequestValidationError, content_type: str) -> JSONResponse:

@@ -45,7 +45,7 @@ class GatewaySettings(SchedulerClientSettings):
     @classmethod
     def _is_an_address(cls, value: str) -> str:
         host, _, port = value.rpartition(":")
-        if not host or not port.isdecimal() or int(port) > PORT_MAX:
+        if not host or not (port.isascii() and port.isdecimal()) or int(port) > PORT_MAX:
             raise ValueError(f"must be host:port with a port from 0 to {PORT_MAX}, such as 127.0.0.1:8080")
         return value
 

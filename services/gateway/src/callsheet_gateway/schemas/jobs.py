@@ -44,6 +44,12 @@ JOB_EXAMPLE: Final[dict[str, JsonValue]] = {
 }
 LOG_EXAMPLE: Final = "[2026-02-13 10:30:00] Scanning library/videos: 2,126 files, 0 of them unchanged.\n"
 
+DETAILS_EXAMPLE: Final[dict[str, JsonValue]] = JOB_EXAMPLE | {
+    "log": LOG_EXAMPLE,
+    "result": None,
+    "attempts": [],
+}
+
 JSON_OBJECT: Final = TypeAdapter(dict[str, JsonValue])
 TypeName = Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,63}$", examples=["scan"])]
 """The name of a job type."""
@@ -127,10 +133,6 @@ class CreatedJob(Camel):
 class JobSummary(Camel):
     """A job in a list."""
 
-    model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, json_schema_extra={"example": JOB_EXAMPLE}
-    )
-
     id: str
     type: str
     status: Status
@@ -174,12 +176,6 @@ class Attempt(Camel):
 
 class JobDetails(JobSummary):
     """A job with everything."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        populate_by_name=True,
-        json_schema_extra={"example": JOB_EXAMPLE | {"log": LOG_EXAMPLE, "result": None, "attempts": []}},
-    )
 
     log: str = Field(description="Head and tail of one longer than 10 KB; /log has all of it.")
     result: dict[str, JsonValue] | None = Field(description="What it reported on completion.")

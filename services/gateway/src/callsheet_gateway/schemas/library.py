@@ -4,7 +4,6 @@ from enum import StrEnum
 from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
-from pydantic.alias_generators import to_camel
 
 from callsheet.v1.library_service_pb2 import Derivative, GetCacheStatsResponse, Item, ItemState, MediaKind
 from callsheet_gateway.schemas.shared import Camel, Instant, Pagination, Question, instant
@@ -81,23 +80,20 @@ class ItemsQuestion(Question):
     status: list[ItemStatus] = Field(default=[], max_length=3, description="Only these.")
 
 
+METADATA_EXAMPLE: Final[dict[str, JsonValue]] = {
+    "file_path": "/media/instagram/user/image.jpg",
+    "width": 1920,
+    "height": 1080,
+    "file_size": 245678,
+    "duration": None,
+    "format": "JPEG",
+    "cached": True,
+    "cached_at": "2025-10-30T22:36:45.123Z",
+}
+
+
 class Metadata(BaseModel):
     """What is known of one file."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "file_path": "/media/instagram/user/image.jpg",
-                "width": 1920,
-                "height": 1080,
-                "file_size": 245678,
-                "duration": None,
-                "format": "JPEG",
-                "cached": True,
-                "cached_at": "2025-10-30T22:36:45.123Z",
-            }
-        }
-    )
 
     file_path: str = Field(description="As asked for.")
     width: int | None = Field(description="Upright, in pixels; null if it has none.")
@@ -178,10 +174,6 @@ ITEM_EXAMPLE: Final[dict[str, JsonValue]] = {
 
 class ItemView(Camel):
     """A media item."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, json_schema_extra={"example": ITEM_EXAMPLE}
-    )
 
     id: str
     root: str

@@ -1,0 +1,136 @@
+"""The OpenAPI document is complete, and the page for it loads nothing from elsewhere."""
+
+import json
+import re
+from collections.abc import AsyncIterator, Iterator
+
+import httpx
+import jsonschema_rs
+import pytest
+from callsheet_gateway.auth import ROLES, Role
+from callsheet_gateway.problems import PROBLEM_MEDIA_TYPE
+from callsheet_gateway.settings import GatewaySettings
+from pydantic import TypeAdapter
+
+from tests.support.gateways import rest_over
+
+Json = dict[str, object]
+OBJECT: TypeAdapter[Json] = TypeAdapter(Json)
+OBJECTS: TypeAdapter[list[Json]] = TypeAdapter(list[Json])
+
+
+@pytest.fixture
+async def rest() -> AsyncIterator[httpx.AsyncClient]:
+    async with rest_over("127.0.0.1:1", GatewaySettings()) as rest:
+        del rest.headers["Authorization"]
+        yield rest
+
+
+@pytest.fixture
+async def document(rest: httpx.AsyncClient) -> Json:
+    return OBJECT.validate_python((await rest.get("/openapi.json")).json())
+
+
+def part(value: object, *keys: str) -> Json:
+    """Return the object at this place of another."""
+    for key in keys:
+        value = OBJECT.validate_python(value)[key]
+    return OBJECT.validate_python(value)
+
+
+def operations(document: Json) -> Iterator[tuple[str, str, Json]]:
+    """Yield method, path and description of every endpoint."""
+    for path, methods in part(document, "paths").items():
+        for method, operation in part(methods).items():
+            yield method.upper(), path, part(operation)
+
+
+async def test_document_describes_exactly_the_endpoints_of_the_role_table(document: Json) -> None:
+    described = {(method, path) for method, path, _ in operations(document)}
+    undescribed = {("GET", path) for path in ("/openapi.json", "/docs", "/docs/assets/{name}")}
+    assert described | undescribed == set(ROLES)
+    assert not described & undescribed
+
+
+async def test_every_endpoint_tells_its_role_and_what_credential_it_wants(document: Json) -> None:
+    assert part(document, "components", "securitySchemes", "bearer")["scheme"] == "bearer"
+    for method, path, operation in operations(document):
+        role = ROLES[method, path]
+        assert f"Role: `{role.name}`" in str(operation["description"])
+        assert operation["security"] == ([] if role is Role.PUBLIC else [{"bearer": []}])
+
+
+async def test_every_error_of_an_endpoint_is_a_problem(document: Json) -> None:
+    for method, path, operation in operations(document):
+        responses = part(operation, "responses")
+        errors = {status: part(answer) for status, answer in responses.items() if status >= "400"}
+        if ROLES[method, path] is not Role.PUBLIC:
+            assert {"401", "403", "422", "503"} <= set(errors)
+        for answer in errors.values():
+            content = part(answer, "content")
+            assert list(content) == [PROBLEM_MEDIA_TYPE]
+            assert part(content, PROBLEM_MEDIA_TYPE, "schema")["$ref"] == "#/components/schemas/Problem"
+
+
+async def test_every_reference_in_the_document_leads_somewhere(document: Json) -> None:
+    names = set(re.findall(r'"\$ref": "#/components/schemas/(\w+)"', json.dumps(document)))
+    schemas = part(document, "components", "schemas")
+    assert names - set(schemas) == set()
+    assert set(schemas) - names == set()
+
+
+async def test_every_example_is_what_its_schema_describes(document: Json) -> None:
+    """The schemas refer to one another by their place in the document, so it is their root."""
+    checked = 0
+    for name, schema in part(document, "components", "schemas").items():
+        example = part(schema).get("example")
+        if example is not None:
+            root = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
+            jsonschema_rs.Draft202012Validator(root).validate(example)
+            checked += 1
+    assert checked >= 6
+
+
+async def test_every_field_of_a_request_is_explained_or_constrained(document: Json) -> None:
+    for _, path, operation in operations(document):
+        for described in OBJECTS.validate_python(operation.get("parameters", [])):
+            assert described.get("description") or described["in"] == "path", (path, described["name"])
+
+
+async def test_page_loads_nothing_from_elsewhere_and_its_policy_allows_nothing_else(
+    rest: httpx.AsyncClient,
+) -> None:
+    page = await rest.get("/docs")
+    assert page.status_code == 200
+    loaded = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert {"/docs/assets/swagger-ui.js", "/docs/assets/docs.js", "/docs/assets/swagger-ui.css"} <= set(
+        loaded
+    )
+    assert [one for one in loaded if not one.startswith(("/", "data:,"))] == []
+    policy = page.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; script-src 'self';")
+    assert "unsafe" not in policy
+    for path in (one for one in loaded if one.startswith("/docs/")):
+        asset = await rest.get(path)
+        assert asset.status_code == 200
+        again = await rest.get(path, headers={"If-None-Match": asset.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+
+
+async def test_only_the_files_of_the_page_are_served(rest: httpx.AsyncClient) -> None:
+    for name in ("docs.py", "..%2fdocs.py", "swagger-ui.js.map", "%2e%2e/app.py"):
+        assert (await rest.get(f"/docs/assets/{name}")).status_code == 404
+
+
+async def test_unknown_path_and_method_are_problems(rest: httpx.AsyncClient) -> None:
+    missing = await rest.get("/api/media/nothing")
+    assert (missing.status_code, missing.headers["content-type"]) == (404, PROBLEM_MEDIA_TYPE)
+    wrong = await rest.request("DELETE", "/api/media/jobs")
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET, POST")
+    assert "takes GET, POST, not DELETE" in wrong.json()["detail"]
+
+
+async def test_credential_is_looked_at_before_anything_else(rest: httpx.AsyncClient) -> None:
+    headers = {"Content-Type": "application/json"}
+    assert (await rest.post("/api/media/jobs", content=b"{", headers=headers)).status_code == 401
+    assert (await rest.get("/api/media/jobs", params={"limit": "x"})).status_code == 401
