@@ -4,15 +4,15 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+CALLSHEET: Final = ("-c", "from callsheet.cli import main; main()")
 READY: Final = "Callsheet is ready at "
 READY_LIMIT_S: Final = 60.0
 END_LIMIT_S: Final = 40.0
@@ -83,13 +83,28 @@ class RunningUp:
         status, _, body = answer.partition(b"\r\n\r\n")
         return Answer(status=int(status.split()[1]), body=body)
 
+    async def command(self, *arguments: str) -> str:
+        """Run another command of ``callsheet`` with its data folder and return what it printed."""
+        command = await asyncio.create_subprocess_exec(
+            sys.executable, *CALLSHEET, *arguments, "--data", str(self.data), stdout=PIPE
+        )
+        printed, _ = await command.communicate()
+        assert command.returncode == 0, f"{arguments}: exit {command.returncode}"
+        return printed.decode()
+
     def token(self) -> str:
         """Return the administrator's token."""
         return (self.data / "admin-token").read_text(encoding="ascii").strip()
 
-    def below(self) -> dict[str, int]:
-        """Return the processes below it: command line and process id."""
-        return {command: pid for pid, command in _descendants(self.process.pid).items()}
+    def below(self) -> dict[int, str]:
+        """Return the processes below it: process id and command line."""
+        return _descendants(self.process.pid)
+
+    def pid_of(self, part: str) -> int:
+        """Return the id of its own child whose command line contains *part*."""
+        found = [pid for pid, command in _children(self.process.pid).items() if part in command]
+        assert len(found) == 1, f"{part!r}: {self.below()}"
+        return found[0]
 
     def logs(self) -> str:
         """Return the end of every log."""
@@ -117,64 +132,62 @@ class RunningUp:
 
 @asynccontextmanager
 async def running_up(
-    data: Path, *arguments: str, wrapper: Sequence[str] = (), environment: dict[str, str] | None = None
+    data: Path,
+    *arguments: str,
+    python: Sequence[str] = (sys.executable,),
+    environment: dict[str, str] | None = None,
 ) -> AsyncGenerator[RunningUp]:
-    """Run ``callsheet up`` with *data* on a free port; at the end nothing of it is left.
-
-    *wrapper* is a command that runs the rest of its arguments, such as as another account.
-    """
-    command = (*wrapper, sys.executable) if not wrapper else tuple(wrapper)
+    """Run ``callsheet up`` with *data* on a free port; at the end nothing of it is left."""
     process = await asyncio.create_subprocess_exec(
-        *command,
-        "-m",
-        "callsheet.cli.app",
+        *python,
+        *CALLSHEET,
         "up",
         "--data",
         str(data),
-        *(() if "--port" in arguments else ("--port", str(free_port()))),
+        *(() if "--port" in arguments else ("--port", "0")),
         *arguments,
         stdout=PIPE,
         stderr=PIPE,
         env={**os.environ, **(environment or {})},
     )
     up = RunningUp(process, data)
-    seen: set[int] = set()
     try:
         yield up
-        seen = set(up.below().values())
     finally:
+        below = up.below()
         with suppress(ProcessLookupError):
             process.kill()
         await up.exit_code()
-        await gone(seen)
+        await gone(below)
 
 
-def free_port() -> int:
-    """Return a port that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-async def gone(pids: set[int]) -> None:
+async def gone(processes: Mapping[int, str]) -> None:
     """Wait until none of the processes runs any more; a vain wait fails."""
+
+    def left() -> list[str]:
+        return [command for pid, command in processes.items() if _command(pid) == command]
+
     try:
         async with asyncio.timeout(10):
-            while left := {pid for pid in pids if _command(pid)}:  # noqa: ASYNC110 -- not our children
+            while left():  # noqa: ASYNC110 -- not our children
                 await asyncio.sleep(0.02)
     except TimeoutError:
-        raise AssertionError(f"still there: {[_command(pid) for pid in left]}") from None
+        raise AssertionError(f"still there: {left()}") from None
 
 
 def _descendants(root: int) -> dict[int, str]:
-    parents = {int(entry.name): _parent(entry) for entry in Path("/proc").glob("[1-9]*")}
     found: dict[int, str] = {}
-    wave = {root}
+    wave = [root]
     while wave:
-        wave = {pid for pid, parent in parents.items() if parent in wave}
-        found |= {pid: _command(pid) for pid in wave if _command(pid)}
+        children = {pid: command for parent in wave for pid, command in _children(parent).items()}
+        found |= children
+        wave = list(children)
     return found
+
+
+def _children(parent: int) -> dict[int, str]:
+    pids = [int(entry.name) for entry in Path("/proc").glob("[1-9]*") if _parent(entry) == parent]
+    return {pid: command for pid in pids if (command := _command(pid))}
 
 
 def _parent(entry: Path) -> int:

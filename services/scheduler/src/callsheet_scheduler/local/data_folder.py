@@ -133,18 +133,21 @@ def check_media(media: Path, data: Path) -> Path:
     return folder
 
 
-def free_port(wanted: int) -> int:
-    """Return *wanted*, or for 0 some port that nothing on loopback listens on now.
+def reserve_port(wanted: int) -> socket.socket:
+    """Return a socket bound to *wanted* on loopback, or for 0 to some port that is free.
+
+    As long as it is open the kernel gives the port to nobody who asks for just any; a server that asks
+    for this one by number, as servers do with SO_REUSEADDR, gets it.
 
     Raises:
         StartError: Something listens there, or the account may not.
     """
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", wanted))
-        except OSError as error:
-            message = f"Port {wanted} is not to be had ({error.strerror}): choose another (PORT=)."
-            raise StartError(message) from error
-        port: int = probe.getsockname()[1]
-        return port
+    reserved = socket.socket()
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        reserved.bind(("127.0.0.1", wanted))
+    except OSError as error:
+        reserved.close()
+        message = f"Port {wanted} is not to be had ({error.strerror}): choose another (PORT=)."
+        raise StartError(message) from error
+    return reserved

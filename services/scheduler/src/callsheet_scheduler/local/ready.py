@@ -1,6 +1,7 @@
 """Waits until a Callsheet on this machine serves: REST answers and its workers are connected."""
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Final
 
@@ -19,16 +20,17 @@ async def wait_until_ready(client: Client, gateway_port: int) -> None:
     Raises:
         StartError: That did not come about in ``READY_LIMIT_S``.
     """
-    waits = {"the workers to connect": _workers(client), "REST to answer": _rest(gateway_port)}
-    for what, wait in waits.items():
-        try:
-            async with asyncio.timeout(READY_LIMIT_S):
-                await wait
-        except TimeoutError:
-            message = (
-                f"Waited {READY_LIMIT_S:.0f} s in vain for {what}: the logs in the data folder say more."
-            )
-            raise StartError(message) from None
+    await _in_time(_workers(client), "the workers to connect")
+    await _in_time(_rest(gateway_port), "REST to answer")
+
+
+async def _in_time(wait: Coroutine[object, object, None], what: str) -> None:
+    try:
+        async with asyncio.timeout(READY_LIMIT_S):
+            await wait
+    except TimeoutError:
+        message = f"Waited {READY_LIMIT_S:.0f} s in vain for {what}: the logs in the data folder say more."
+        raise StartError(message) from None
 
 
 async def _workers(client: Client) -> None:

@@ -18,7 +18,7 @@ from callsheet.errors import CallsheetError
 from callsheet.ids import new_job_id
 from callsheet.service.clock import SystemClock
 from callsheet.v1.job_pb2 import NewJob
-from callsheet_scheduler.local.data_folder import DataFolder, check_media, free_port, open_data_folder
+from callsheet_scheduler.local.data_folder import DataFolder, check_media, open_data_folder, reserve_port
 from callsheet_scheduler.local.errors import StartError
 from callsheet_scheduler.local.logs import keep_logs_small
 from callsheet_scheduler.local.postgres import EmbeddedPostgres
@@ -110,7 +110,7 @@ class _Start:
         self._data, lock = open_data_folder(wish.data)
         stack.callback(os.close, lock)
         self._media = check_media(wish.media, self._data.path) if wish.media else self._data.samples
-        self._port = free_port(wish.port)
+        self._port = self._reserved(wish.port)
         self.supervisor = Supervisor(self._data.logs, SystemClock(), _say)
 
     @property
@@ -131,7 +131,7 @@ class _Start:
             data=self._data,
             media=self._media,
             dsn=await self._database(),
-            scheduler_port=free_port(0),
+            scheduler_port=self._reserved(0),
             gateway_port=self._port,
             surroundings=self._wish.environment,
         )
@@ -141,6 +141,10 @@ class _Start:
             for service in services:
                 await self.supervisor.start(service)
         return await self._connected(site)
+
+    def _reserved(self, wanted: int) -> int:
+        port: int = self._stack.enter_context(reserve_port(wanted)).getsockname()[1]
+        return port
 
     async def _connected(self, site: Site) -> Client:
         token = self._data.join_token.read_text(encoding="ascii").strip()
