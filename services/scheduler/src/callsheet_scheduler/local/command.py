@@ -15,11 +15,15 @@ def app(
     *,
     media: Annotated[
         Path | None,
-        typer.Option(help="The folder with your media, never written to. Without it samples are made."),
+        typer.Option(
+            readable=False,  # is said in our own words
+            help="The folder with your media, never written to. Without it samples are made.",
+        ),
     ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port of REST; 0 takes a free one.")] = 8080,
     data: Annotated[
-        Path, typer.Option(envvar="CALLSHEET_DATA", help="The folder for everything that is kept.")
+        Path,
+        typer.Option(readable=False, envvar="CALLSHEET_DATA", help="The folder for everything that is kept."),
     ] = Path("var"),
 ) -> None:
     """Start the database, the scheduler, the workers and REST here, and scan the media."""
