@@ -52,8 +52,7 @@ async def test_signal_before_it_is_ready_ends_everything(
         await gone(below)
 
 
-async def test_port_taken_at_the_last_moment_ends_the_start(place: Path) -> None:
-    """The scheduler refuses settings that it cannot use; so does every service, in the same way."""
+async def test_service_that_ends_before_all_is_ready_ends_the_start(place: Path) -> None:
     refused = {"CALLSHEET_LEASE_TTL_S": "soon"}
     async with running_up(place / "data", "--media", str(place / "media"), environment=refused) as up:
         assert await up.exit_code() == 1

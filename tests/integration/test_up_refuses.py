@@ -107,7 +107,8 @@ async def test_ordinary_account_is_told_what_it_cannot_read_and_serves_what_it_c
     async with running_up(
         home / "data", "--media", str(media), python=account.python, environment=environment
     ) as up:
-        assert (await up.exit_code(), up.said) == (1, [f"MEDIA cannot be read: {media}: Permission denied."]
+        assert await up.exit_code() == 1, up.said
+        assert up.said == [f"MEDIA cannot be read: {media}: Permission denied."]
 
     media.chmod(0o755)
     async with running_up(
