@@ -97,6 +97,8 @@ async def test_a_folder_becomes_a_library(callsheet: CommandLine, media: Path) -
     shown = await callsheet.run("library", "show", str(media / "holidays" / "b.png"))
     assert "480 x 640" in shown.out
     assert "thumbnail" in shown.out
+    alone = await callsheet.run("scan", "holidays/b.png", "--wait")
+    assert alone.out.splitlines()[1] == "The library has 1 image there."
     broken = await callsheet.run("library", "list", "--state", "broken", "--json")
     assert len(broken.documents()) == 1
 

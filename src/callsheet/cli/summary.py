@@ -14,6 +14,7 @@ from callsheet.cli.humane import duration_text
 from callsheet.cli.instants import seconds_between
 from callsheet.cli.output import Output
 from callsheet.client import Client
+from callsheet.errors import NotFoundError
 from callsheet.params import ScanParams
 from callsheet.v1.job_pb2 import Job, JobState
 from callsheet.v1.library_service_pb2 import Item, ItemState, ListItemsRequest, MediaKind
@@ -79,7 +80,32 @@ class LibrarySummary:
 
 async def summarize(client: Client, scan: Job, pictures: Sequence[Job]) -> LibrarySummary:
     """Read from the library what became of the place that *scan* looked at."""
-    root, folder = _scanned(scan)
+    root, path = _scanned(scan)
+    holding = await _below(client, root, path)
+    if path and not holding.broken.count and not any(count.count for count in holding.items.values()):
+        holding = await _alone(client, root, path) or holding
+    return LibrarySummary(
+        scan=scan,
+        pictures=pictures,
+        place=f"{root}:{path}" if path else root,
+        found=_figures([scan]),
+        made=_figures(pictures),
+        items=holding.items,
+        broken=holding.broken,
+        broken_items=holding.broken_items,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Holding:
+    """What the library holds at a place."""
+
+    items: Mapping[str, Count]
+    broken: Count
+    broken_items: Sequence[Item]
+
+
+async def _below(client: Client, root: str, folder: str) -> _Holding:
     items: dict[str, Count] = {}
     for name, kind in KINDS.items():
         wanted = ListItemsRequest(
@@ -87,7 +113,7 @@ async def summarize(client: Client, scan: Job, pictures: Sequence[Job]) -> Libra
         )
         page = await client.items_page(wanted)
         items[name] = Count(count=page.total, is_exact=page.total_is_exact)
-    wanted = ListItemsRequest(root=root, folder=folder, states=[ItemState.ITEM_STATE_BROKEN], page_size=100)
+    wanted = ListItemsRequest(root=root, folder=folder, states=[ItemState.ITEM_STATE_BROKEN])
     first = await client.items_page(wanted)
     broken: list[Item] = []
     async with aclosing(client.items(wanted)) as several:
@@ -95,16 +121,20 @@ async def summarize(client: Client, scan: Job, pictures: Sequence[Job]) -> Libra
             broken.append(item)
             if len(broken) == BROKEN_MAX:
                 break
-    return LibrarySummary(
-        scan=scan,
-        pictures=pictures,
-        place=f"{root}:{folder}" if folder else root,
-        found=_figures([scan]),
-        made=_figures(pictures),
-        items=items,
-        broken=Count(count=first.total, is_exact=first.total_is_exact),
-        broken_items=broken,
-    )
+    count = Count(count=first.total, is_exact=first.total_is_exact)
+    return _Holding(items=items, broken=count, broken_items=broken)
+
+
+async def _alone(client: Client, root: str, path: str) -> _Holding | None:
+    """Return the one item whose file was scanned; None where there is none."""
+    try:
+        item = await client.item_at(root, path)
+    except NotFoundError:
+        return None
+    broken = [item] if item.facts.state == ItemState.ITEM_STATE_BROKEN else []
+    is_good = item.facts.state == ItemState.ITEM_STATE_OK
+    items = {name: Count(count=int(is_good and item.facts.kind == kind)) for name, kind in KINDS.items()}
+    return _Holding(items=items, broken=Count(count=len(broken)), broken_items=broken)
 
 
 def summary_document(summary: LibrarySummary) -> Document:

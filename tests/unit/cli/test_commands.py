@@ -264,7 +264,7 @@ async def test_a_scan_is_followed_until_its_pictures_are_made(script: Script, ca
 async def test_a_scan_that_failed_says_why(script: Script, callsheet: CommandLine) -> None:
     script.will("SubmitJobs", SubmitJobsResponse(jobs=[SubmittedJob(id=ID)]))
     script.will("GetJob", GetJobResponse(job=FAILED))
-    library(script)
+    script.will("ListItems", ListItemsResponse())
 
     ended = await callsheet.run("scan", "--wait")
 

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from callsheet.channel import open_channel
 from callsheet.client import Client, Patience
+from callsheet.client.repeating import Repeating
 from callsheet.errors import (
     CallsheetError,
     ConflictError,
@@ -31,8 +33,10 @@ from callsheet.v1.job_service_pb2 import (
     SubmitJobsRequest,
     SubmitJobsResponse,
     SubmittedJob,
+    WatchJobsRequest,
     WatchJobsResponse,
 )
+from callsheet.v1.job_service_pb2_grpc import JobServiceStub
 from callsheet.v1.library_service_pb2 import GetItemsRequest, GetItemsResponse, Item
 from tests.support.scripted_services import Script, serving
 
@@ -270,6 +274,17 @@ async def test_a_watch_that_the_service_refuses_ends(script: Script, client: Cli
 
     with pytest.raises(StateError):
         await anext(client.watch())
+
+
+async def test_a_stream_that_is_silent_too_long_is_opened_again(script: Script) -> None:
+    script.will("WatchJobs", no_word, changed(Job(id="a")))
+    async with serving(script) as address, open_channel(address) as channel:
+        repeating = Repeating(target=address, patience=QUICK)
+        watch = repeating.stream(JobServiceStub(channel).WatchJobs, WatchJobsRequest, quiet_s=0.05)
+
+        assert (await anext(watch)).jobs[0].id == "a"
+        await watch.aclose()
+    assert len(script.asked["WatchJobs"]) >= 2
 
 
 async def test_a_watch_outlives_a_restart_of_the_scheduler(script: Script) -> None:
