@@ -1,7 +1,12 @@
-"""A gateway in the test's own process: the whole application, spoken to over ASGI."""
+"""A gateway: in the test's own process over ASGI, or as a process of its own."""
 
-from collections.abc import AsyncGenerator
+import asyncio
+import os
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import httpx
 from callsheet_gateway.app import make_app
@@ -16,6 +21,7 @@ from callsheet.service.clock import SystemClock
 from callsheet.worker.library import Roots
 
 TOKEN = "t" * 43
+START_LIMIT_S = 30.0
 
 
 @asynccontextmanager
@@ -40,3 +46,37 @@ async def rest_over(
         ) as rest:
             yield rest
         await making.close()
+
+
+def write_token(folder: Path) -> Path:
+    """Write the administrator's token into a file of its own."""
+    file = folder / "admin-token"
+    file.write_text(TOKEN)
+    file.chmod(0o600)
+    return file
+
+
+async def started(folder: Path, settings: Mapping[str, str]) -> Process:
+    """Start ``callsheet_gateway.main`` with *settings*, variables without their prefix in any case."""
+    own = {"listen": "127.0.0.1:0", "scheduler": "127.0.0.1:1", "admin_token_file": str(write_token(folder))}
+    variables = {f"CALLSHEET_{name.upper()}": value for name, value in (own | dict(settings)).items()}
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "callsheet_gateway.main", env=os.environ | variables, stderr=PIPE, stdout=PIPE
+    )
+
+
+@asynccontextmanager
+async def real_gateway(folder: Path, **settings: str) -> AsyncGenerator[tuple[Process, int]]:
+    """Run a gateway process; gives it and its port once it answers."""
+    port_file = folder / "gateway-port"
+    process = await started(folder, settings | {"port_file": str(port_file)})
+    try:
+        async with asyncio.timeout(START_LIMIT_S):
+            while not port_file.exists():
+                assert process.returncode is None, "the gateway ended while it started"
+                await asyncio.sleep(0.02)
+        yield process, int(port_file.read_text(encoding="ascii"))
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()

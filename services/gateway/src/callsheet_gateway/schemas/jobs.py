@@ -85,9 +85,12 @@ class JobsQuestion(Question):
     status: list[Status] = Field(default=[], max_length=7, description="Only these.")
     type: list[TypeName] = Field(default=[], max_length=50, description="Only these job types.")
     resource_category: list[Category] = Field(default=[], max_length=3, description="Only these.")
-    q: Annotated[
-        str, Field(max_length=200, description="A part of the id, type, parameters or error, in any case.")
-    ] = ""
+    q: str = Field(
+        default="",
+        max_length=200,
+        pattern=r"^[^\x00]*$",
+        description="A part of the id, type, parameters or error, in any case.",
+    )
     cursor: Annotated[
         str, Field(max_length=500, description="The nextCursor of the page before; for lists of any depth.")
     ] = ""
