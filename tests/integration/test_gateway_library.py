@@ -263,7 +263,12 @@ async def test_items_are_listed_shown_and_pictured(rest: httpx.AsyncClient, libr
         ("album/1.jpg", "portrait"),
     ]
     assert (where["total"], where["totalPages"]) == (3, 2)
-    cursor = {"folder": "album", "root": "library", "limit": 2, "cursor": str(where["nextCursor"])}
+    cursor: dict[str, str | int] = {
+        "folder": "album",
+        "root": "library",
+        "limit": 2,
+        "cursor": str(where["nextCursor"]),
+    }
     rest_of_it = OBJECT.validate_python((await rest.get("/api/media/items", params=cursor)).json())
     assert [item["path"] for item in OBJECTS.validate_python(rest_of_it["data"])] == ["album/2.jpg"]
     one = items[0]
