@@ -29,23 +29,29 @@ async def rest_over(
     scheduler: str, settings: GatewaySettings, *, patience: Patience | None = None
 ) -> AsyncGenerator[httpx.AsyncClient]:
     """Give a client of REST, with the administrator's token, over the scheduler at this address."""
-    async with Client(scheduler, patience=patience) as client:
-        making = Making(client, wait_s=settings.miss_wait_s, wishes_max=settings.misses_max)
-        state = State(
-            settings=settings,
-            credentials=Credentials(TOKEN),
-            client=client,
-            roots=Roots(settings.roots),
-            making=making,
-        )
-        app = Border(make_app(state), body_bytes_max=settings.body_bytes_max, clock=SystemClock())
-        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
-        headers = {"Authorization": f"Bearer {TOKEN}"}
-        async with httpx.AsyncClient(
-            transport=transport, base_url="http://gateway", headers=headers, timeout=60.0
-        ) as rest:
-            yield rest
-        await making.close()
+    async with Client(scheduler, patience=patience) as client, rest_through(client, settings) as rest:
+        yield rest
+
+
+@asynccontextmanager
+async def rest_through(client: Client, settings: GatewaySettings) -> AsyncGenerator[httpx.AsyncClient]:
+    """Give a client of REST, with the administrator's token, over this client of the scheduler."""
+    making = Making(client, wait_s=settings.miss_wait_s, wishes_max=settings.misses_max)
+    state = State(
+        settings=settings,
+        credentials=Credentials(TOKEN),
+        client=client,
+        roots=Roots(settings.roots),
+        making=making,
+    )
+    app = Border(make_app(state), body_bytes_max=settings.body_bytes_max, clock=SystemClock())
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://gateway", headers=headers, timeout=60.0
+    ) as rest:
+        yield rest
+    await making.close()
 
 
 def write_token(folder: Path) -> Path:

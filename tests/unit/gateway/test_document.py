@@ -60,6 +60,12 @@ async def test_every_endpoint_tells_its_role_and_what_credential_it_wants(docume
         assert operation["security"] == ([] if role is Role.PUBLIC else [{"bearer": []}])
 
 
+async def test_operations_have_names_that_programs_can_be_generated_from(document: Json) -> None:
+    names = [str(operation["operationId"]) for _, _, operation in operations(document)]
+    assert len(set(names)) == len(names)
+    assert {"list_jobs", "create_job", "cancel_job", "thumbnail"} <= set(names)
+
+
 async def test_every_error_of_an_endpoint_is_a_problem(document: Json) -> None:
     for method, path, operation in operations(document):
         responses = part(operation, "responses")

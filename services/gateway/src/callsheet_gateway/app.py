@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from typing_extensions import override
 
 from callsheet_gateway.openapi import DESCRIPTION, document
@@ -52,9 +53,15 @@ def make_app(state: State) -> Application:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=_operation_id,
     )
     app.state.callsheet = state
     add_handlers(app)
     for router in ROUTERS:
         app.include_router(router)
     return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    """Name an operation as its function is named: programs are generated from these names."""
+    return route.name

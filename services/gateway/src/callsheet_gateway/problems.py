@@ -1,5 +1,6 @@
 """Errors as RFC 9457 problem documents; no other text of an error leaves the gateway."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -24,6 +25,8 @@ from callsheet.errors import (
     UnavailableError,
 )
 from callsheet_gateway.auth import methods_at
+
+log = logging.getLogger(__name__)
 
 PROBLEM_MEDIA_TYPE: Final = "application/problem+json"
 AWAY_RETRY_S: Final = 2
@@ -182,6 +185,7 @@ def response_to(error: CallsheetError) -> JSONResponse:
     """Return the problem document of an error of the tree."""
     status = next((code for kind, code in STATUSES.items() if isinstance(error, kind)), 500)
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.error("a request failed", extra={"error": type(error).__name__, "said": error.message})
         return problem_response(status, BLAMELESS)
     headers: dict[str, str] = {}
     match error:
