@@ -210,6 +210,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="callsheet-bench-") as folder:
+        Path(folder).chmod(0o711)  # so that the database of a root lies here too
         figures = asyncio.run(
             measure(Path(folder), jobs=options.jobs, probes=options.probes, slots=options.slots),
         )

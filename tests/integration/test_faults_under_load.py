@@ -19,6 +19,7 @@ from callsheet.ids import new_job_id
 from callsheet.v1.job_pb2 import JobState, NewJob
 from callsheet.v1.job_service_pb2 import GetStatsRequest
 from callsheet.v1.job_service_pb2_grpc import JobServiceStub
+from tests.support.folders import open_folder
 from tests.support.real_scheduler import RealScheduler, real_scheduler
 
 JOBS = 3000
@@ -101,7 +102,7 @@ async def under_load(folder: Path) -> AsyncGenerator[Load]:
             finally:
                 await load.kill_worker()
     finally:
-        await database.stop()
+        await database.close()
 
 
 async def _known(address: str) -> None:
@@ -135,10 +136,13 @@ async def crash_the_database(load: Load) -> None:
     [kill_the_worker, kill_the_scheduler, restart_the_database, crash_the_database],
 )
 async def test_no_job_is_lost_or_completed_twice(
-    tmp_path_factory: pytest.TempPathFactory,
     fault: Callable[[Load], Awaitable[None]],
 ) -> None:
-    folder = tmp_path_factory.mktemp("load")
+    with open_folder() as folder:
+        await no_job_is_lost_or_completed_twice(folder, fault)
+
+
+async def no_job_is_lost_or_completed_twice(folder: Path, fault: Callable[[Load], Awaitable[None]]) -> None:
     async with under_load(folder) as load:
         submitting = asyncio.create_task(load.submit())
         await load.some_done()

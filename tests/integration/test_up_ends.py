@@ -27,6 +27,7 @@ async def test_what_dies_starts_again_and_killed_it_leaves_nothing(place: Path) 
         for name, part in (("scheduler", "callsheet_scheduler.main"), ("database", "bin/postgres")):
             os.kill(up.pid_of(part), signal.SIGKILL)
             await up.line(f"The {name} ended (SIGKILL) and starts again")
+            await up.answers()
         scan = await up.command("scan", "--wait")
         assert "1 unchanged" in scan
 

@@ -16,6 +16,7 @@ CALLSHEET: Final = ("-c", "from callsheet.cli import main; main()")
 READY: Final = "Callsheet is ready at "
 READY_LIMIT_S: Final = 60.0
 END_LIMIT_S: Final = 40.0
+OK: Final = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +83,14 @@ class RunningUp:
         writer.close()
         status, _, body = answer.partition(b"\r\n\r\n")
         return Answer(status=int(status.split()[1]), body=body)
+
+    async def answers(self) -> None:
+        """Wait until REST finds a scheduler that leads."""
+        async with asyncio.timeout(READY_LIMIT_S):
+            while (  # noqa: ASYNC110 -- another process sets no event of ours
+                await self.get("/api/media/jobs/stats", token=self.token())
+            ).status != OK:
+                await asyncio.sleep(0.05)
 
     async def command(self, *arguments: str) -> str:
         """Run another command of ``callsheet`` with its data folder and return what it printed."""
