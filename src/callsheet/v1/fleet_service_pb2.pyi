@@ -6,6 +6,7 @@ The workers."""
 from callsheet.v1 import job_pb2 as _job_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -111,6 +112,8 @@ class Worker(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     SOFTWARE_GPU_FIELD_NUMBER: _builtins.int
     SANDBOX_FIELD_NUMBER: _builtins.int
+    DRAINING_FIELD_NUMBER: _builtins.int
+    LEAVING_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Its identity."""
     host: _builtins.str
@@ -127,6 +130,10 @@ class Worker(_message.Message):
     """The version of its code."""
     software_gpu: _builtins.bool
     """Takes GPU jobs without a device."""
+    draining: _builtins.bool
+    """An administrator drains it."""
+    leaving: _builtins.bool
+    """It leaves and takes no more leases."""
     @_builtins.property
     def types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The job types it handles."""
@@ -158,11 +165,388 @@ class Worker(_message.Message):
         version: _builtins.str = ...,
         software_gpu: _builtins.bool = ...,
         sandbox: _abc.Iterable[_builtins.str] | None = ...,
+        draining: _builtins.bool = ...,
+        leaving: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["last_heartbeat_at", b"last_heartbeat_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["connected", b"connected", "host", b"host", "id", b"id", "last_heartbeat_at", b"last_heartbeat_at", "leases", b"leases", "load", b"load", "roots", b"roots", "sandbox", b"sandbox", "slots", b"slots", "software_gpu", b"software_gpu", "types", b"types", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connected", b"connected", "draining", b"draining", "host", b"host", "id", b"id", "last_heartbeat_at", b"last_heartbeat_at", "leases", b"leases", "leaving", b"leaving", "load", b"load", "roots", b"roots", "sandbox", b"sandbox", "slots", b"slots", "software_gpu", b"software_gpu", "types", b"types", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Worker: _TypeAlias = Worker  # noqa: Y015
+
+@_typing.final
+class DrainWorkerRequest(_message.Message):
+    """Which worker to drain."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    GRACE_FIELD_NUMBER: _builtins.int
+    REQUESTED_BY_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Its identity."""
+    requested_by: _builtins.str
+    """Who asked; empty means an administrator."""
+    @_builtins.property
+    def grace(self) -> _duration_pb2.Duration:
+        """How long its attempts may go on; unset for as long as they take."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        grace: _duration_pb2.Duration | None = ...,
+        requested_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["grace", b"grace"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["grace", b"grace", "id", b"id", "requested_by", b"requested_by"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DrainWorkerRequest: _TypeAlias = DrainWorkerRequest  # noqa: Y015
+
+@_typing.final
+class DrainWorkerResponse(_message.Message):
+    """The worker after the request."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def worker(self) -> Global___Worker:
+        """With draining set."""
+
+    def __init__(
+        self,
+        *,
+        worker: Global___Worker | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["worker", b"worker"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["worker", b"worker"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DrainWorkerResponse: _TypeAlias = DrainWorkerResponse  # noqa: Y015
+
+@_typing.final
+class ResumeWorkerRequest(_message.Message):
+    """Which worker shall work again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Its identity."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeWorkerRequest: _TypeAlias = ResumeWorkerRequest  # noqa: Y015
+
+@_typing.final
+class ResumeWorkerResponse(_message.Message):
+    """The worker after the request."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def worker(self) -> Global___Worker:
+        """With draining unset."""
+
+    def __init__(
+        self,
+        *,
+        worker: Global___Worker | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["worker", b"worker"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["worker", b"worker"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeWorkerResponse: _TypeAlias = ResumeWorkerResponse  # noqa: Y015
+
+@_typing.final
+class ListQueuesRequest(_message.Message):
+    """Nothing to say."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListQueuesRequest: _TypeAlias = ListQueuesRequest  # noqa: Y015
+
+@_typing.final
+class ListQueuesResponse(_message.Message):
+    """The scopes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUEUES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def queues(self) -> _containers.RepeatedCompositeFieldContainer[Global___Queue]:
+        """"all" first, then the categories, then the job types by name."""
+
+    def __init__(
+        self,
+        *,
+        queues: _abc.Iterable[Global___Queue] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["queues", b"queues"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListQueuesResponse: _TypeAlias = ListQueuesResponse  # noqa: Y015
+
+@_typing.final
+class Queue(_message.Message):
+    """A part of the queue that can be paused and limited."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCOPE_FIELD_NUMBER: _builtins.int
+    PAUSED_FIELD_NUMBER: _builtins.int
+    PAUSED_AT_FIELD_NUMBER: _builtins.int
+    PAUSED_BY_FIELD_NUMBER: _builtins.int
+    HOST_LIMIT_FIELD_NUMBER: _builtins.int
+    FLEET_LIMIT_FIELD_NUMBER: _builtins.int
+    PENDING_FIELD_NUMBER: _builtins.int
+    QUEUED_FIELD_NUMBER: _builtins.int
+    RUNNING_FIELD_NUMBER: _builtins.int
+    PAUSED_JOBS_FIELD_NUMBER: _builtins.int
+    scope: _builtins.str
+    """"all", a category such as "gpu_encode", or a job type."""
+    paused: _builtins.bool
+    """Whether it is paused itself; a wider scope may be paused as well."""
+    paused_by: _builtins.str
+    """Who paused it."""
+    host_limit: _builtins.int
+    """How many of its jobs may run on one host; unset for no limit."""
+    fleet_limit: _builtins.int
+    """How many of its jobs may run at all; unset for no limit."""
+    pending: _builtins.int
+    """Jobs that wait."""
+    queued: _builtins.int
+    """Jobs that are granted."""
+    running: _builtins.int
+    """Jobs that run."""
+    paused_jobs: _builtins.int
+    """Jobs that are paused one by one."""
+    @_builtins.property
+    def paused_at(self) -> _timestamp_pb2.Timestamp:
+        """Since when; unset if it is not paused."""
+
+    def __init__(
+        self,
+        *,
+        scope: _builtins.str = ...,
+        paused: _builtins.bool = ...,
+        paused_at: _timestamp_pb2.Timestamp | None = ...,
+        paused_by: _builtins.str = ...,
+        host_limit: _builtins.int | None = ...,
+        fleet_limit: _builtins.int | None = ...,
+        pending: _builtins.int = ...,
+        queued: _builtins.int = ...,
+        running: _builtins.int = ...,
+        paused_jobs: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_fleet_limit", b"_fleet_limit", "_host_limit", b"_host_limit", "fleet_limit", b"fleet_limit", "host_limit", b"host_limit", "paused_at", b"paused_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_fleet_limit", b"_fleet_limit", "_host_limit", b"_host_limit", "fleet_limit", b"fleet_limit", "host_limit", b"host_limit", "paused", b"paused", "paused_at", b"paused_at", "paused_by", b"paused_by", "paused_jobs", b"paused_jobs", "pending", b"pending", "queued", b"queued", "running", b"running", "scope", b"scope"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__fleet_limit: _TypeAlias = _typing.Literal["fleet_limit"]  # noqa: Y015
+    _WhichOneofArgType__fleet_limit: _TypeAlias = _typing.Literal["_fleet_limit", b"_fleet_limit"]  # noqa: Y015
+    _WhichOneofReturnType__host_limit: _TypeAlias = _typing.Literal["host_limit"]  # noqa: Y015
+    _WhichOneofArgType__host_limit: _TypeAlias = _typing.Literal["_host_limit", b"_host_limit"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__fleet_limit) -> _WhichOneofReturnType__fleet_limit | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__host_limit) -> _WhichOneofReturnType__host_limit | None: ...
+
+Global___Queue: _TypeAlias = Queue  # noqa: Y015
+
+@_typing.final
+class PauseQueueRequest(_message.Message):
+    """Which scope to pause."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCOPE_FIELD_NUMBER: _builtins.int
+    REQUESTED_BY_FIELD_NUMBER: _builtins.int
+    scope: _builtins.str
+    """"all", a category or a job type."""
+    requested_by: _builtins.str
+    """Who asked; empty means an administrator."""
+    def __init__(
+        self,
+        *,
+        scope: _builtins.str = ...,
+        requested_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["requested_by", b"requested_by", "scope", b"scope"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseQueueRequest: _TypeAlias = PauseQueueRequest  # noqa: Y015
+
+@_typing.final
+class PauseQueueResponse(_message.Message):
+    """The scope after the request."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUEUE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def queue(self) -> Global___Queue:
+        """With paused set."""
+
+    def __init__(
+        self,
+        *,
+        queue: Global___Queue | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["queue", b"queue"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["queue", b"queue"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseQueueResponse: _TypeAlias = PauseQueueResponse  # noqa: Y015
+
+@_typing.final
+class ResumeQueueRequest(_message.Message):
+    """Which scope to resume."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCOPE_FIELD_NUMBER: _builtins.int
+    scope: _builtins.str
+    """"all", a category or a job type."""
+    def __init__(
+        self,
+        *,
+        scope: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["scope", b"scope"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeQueueRequest: _TypeAlias = ResumeQueueRequest  # noqa: Y015
+
+@_typing.final
+class ResumeQueueResponse(_message.Message):
+    """The scope after the request."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUEUE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def queue(self) -> Global___Queue:
+        """With paused unset."""
+
+    def __init__(
+        self,
+        *,
+        queue: Global___Queue | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["queue", b"queue"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["queue", b"queue"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeQueueResponse: _TypeAlias = ResumeQueueResponse  # noqa: Y015
+
+@_typing.final
+class LimitQueueRequest(_message.Message):
+    """New limits of a scope. A limit that is not named stays as it is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCOPE_FIELD_NUMBER: _builtins.int
+    HOST_LIMIT_FIELD_NUMBER: _builtins.int
+    FLEET_LIMIT_FIELD_NUMBER: _builtins.int
+    CLEAR_HOST_LIMIT_FIELD_NUMBER: _builtins.int
+    CLEAR_FLEET_LIMIT_FIELD_NUMBER: _builtins.int
+    scope: _builtins.str
+    """"all", a category or a job type."""
+    host_limit: _builtins.int
+    """Jobs on one host at once, at most 10,000."""
+    fleet_limit: _builtins.int
+    """Jobs in the whole fleet at once, at most 1,000,000."""
+    clear_host_limit: _builtins.bool
+    """Lift the limit per host; for a category its default holds again."""
+    clear_fleet_limit: _builtins.bool
+    """Lift the limit of the fleet."""
+    def __init__(
+        self,
+        *,
+        scope: _builtins.str = ...,
+        host_limit: _builtins.int | None = ...,
+        fleet_limit: _builtins.int | None = ...,
+        clear_host_limit: _builtins.bool = ...,
+        clear_fleet_limit: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_fleet_limit", b"_fleet_limit", "_host_limit", b"_host_limit", "fleet_limit", b"fleet_limit", "host_limit", b"host_limit"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_fleet_limit", b"_fleet_limit", "_host_limit", b"_host_limit", "clear_fleet_limit", b"clear_fleet_limit", "clear_host_limit", b"clear_host_limit", "fleet_limit", b"fleet_limit", "host_limit", b"host_limit", "scope", b"scope"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__fleet_limit: _TypeAlias = _typing.Literal["fleet_limit"]  # noqa: Y015
+    _WhichOneofArgType__fleet_limit: _TypeAlias = _typing.Literal["_fleet_limit", b"_fleet_limit"]  # noqa: Y015
+    _WhichOneofReturnType__host_limit: _TypeAlias = _typing.Literal["host_limit"]  # noqa: Y015
+    _WhichOneofArgType__host_limit: _TypeAlias = _typing.Literal["_host_limit", b"_host_limit"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__fleet_limit) -> _WhichOneofReturnType__fleet_limit | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__host_limit) -> _WhichOneofReturnType__host_limit | None: ...
+
+Global___LimitQueueRequest: _TypeAlias = LimitQueueRequest  # noqa: Y015
+
+@_typing.final
+class LimitQueueResponse(_message.Message):
+    """The scope after the request."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUEUE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def queue(self) -> Global___Queue:
+        """With its limits."""
+
+    def __init__(
+        self,
+        *,
+        queue: Global___Queue | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["queue", b"queue"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["queue", b"queue"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LimitQueueResponse: _TypeAlias = LimitQueueResponse  # noqa: Y015

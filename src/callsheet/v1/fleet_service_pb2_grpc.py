@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class FleetServiceStub:
-    """What runs where.
+    """What runs where, and what may.
     """
 
     def __init__(self, channel):
@@ -40,14 +40,88 @@ class FleetServiceStub:
                 request_serializer=callsheet_dot_v1_dot_fleet__service__pb2.ListWorkersRequest.SerializeToString,
                 response_deserializer=callsheet_dot_v1_dot_fleet__service__pb2.ListWorkersResponse.FromString,
                 _registered_method=True)
+        self.DrainWorker = channel.unary_unary(
+                '/callsheet.v1.FleetService/DrainWorker',
+                request_serializer=callsheet_dot_v1_dot_fleet__service__pb2.DrainWorkerRequest.SerializeToString,
+                response_deserializer=callsheet_dot_v1_dot_fleet__service__pb2.DrainWorkerResponse.FromString,
+                _registered_method=True)
+        self.ResumeWorker = channel.unary_unary(
+                '/callsheet.v1.FleetService/ResumeWorker',
+                request_serializer=callsheet_dot_v1_dot_fleet__service__pb2.ResumeWorkerRequest.SerializeToString,
+                response_deserializer=callsheet_dot_v1_dot_fleet__service__pb2.ResumeWorkerResponse.FromString,
+                _registered_method=True)
+        self.ListQueues = channel.unary_unary(
+                '/callsheet.v1.FleetService/ListQueues',
+                request_serializer=callsheet_dot_v1_dot_fleet__service__pb2.ListQueuesRequest.SerializeToString,
+                response_deserializer=callsheet_dot_v1_dot_fleet__service__pb2.ListQueuesResponse.FromString,
+                _registered_method=True)
+        self.PauseQueue = channel.unary_unary(
+                '/callsheet.v1.FleetService/PauseQueue',
+                request_serializer=callsheet_dot_v1_dot_fleet__service__pb2.PauseQueueRequest.SerializeToString,
+                response_deserializer=callsheet_dot_v1_dot_fleet__service__pb2.PauseQueueResponse.FromString,
+                _registered_method=True)
+        self.ResumeQueue = channel.unary_unary(
+                '/callsheet.v1.FleetService/ResumeQueue',
+                request_serializer=callsheet_dot_v1_dot_fleet__service__pb2.ResumeQueueRequest.SerializeToString,
+                response_deserializer=callsheet_dot_v1_dot_fleet__service__pb2.ResumeQueueResponse.FromString,
+                _registered_method=True)
+        self.LimitQueue = channel.unary_unary(
+                '/callsheet.v1.FleetService/LimitQueue',
+                request_serializer=callsheet_dot_v1_dot_fleet__service__pb2.LimitQueueRequest.SerializeToString,
+                response_deserializer=callsheet_dot_v1_dot_fleet__service__pb2.LimitQueueResponse.FromString,
+                _registered_method=True)
 
 
 class FleetServiceServicer:
-    """What runs where.
+    """What runs where, and what may.
     """
 
     def ListWorkers(self, request, context):
-        """Every worker that is connected or still holds a lease.
+        """Every worker that is connected, holds a lease, or is drained.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DrainWorker(self, request, context):
+        """Give a worker no more leases. It finishes what it has, or hands it back after the grace.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeWorker(self, request, context):
+        """Let a drained worker work again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListQueues(self, request, context):
+        """Every scope of the queue, "all", categories and job types: whether it is paused, its limits, and
+        how many jobs it has.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PauseQueue(self, request, context):
+        """Give no more leases to jobs of a scope. What runs goes on. Answered when no lease of the scope is
+        on its way any more.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeQueue(self, request, context):
+        """End the pause of a scope.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LimitQueue(self, request, context):
+        """Change the limits of a scope. What runs above a new limit goes on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -61,6 +135,36 @@ def add_FleetServiceServicer_to_server(servicer, server):
                     request_deserializer=callsheet_dot_v1_dot_fleet__service__pb2.ListWorkersRequest.FromString,
                     response_serializer=callsheet_dot_v1_dot_fleet__service__pb2.ListWorkersResponse.SerializeToString,
             ),
+            'DrainWorker': grpc.unary_unary_rpc_method_handler(
+                    servicer.DrainWorker,
+                    request_deserializer=callsheet_dot_v1_dot_fleet__service__pb2.DrainWorkerRequest.FromString,
+                    response_serializer=callsheet_dot_v1_dot_fleet__service__pb2.DrainWorkerResponse.SerializeToString,
+            ),
+            'ResumeWorker': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeWorker,
+                    request_deserializer=callsheet_dot_v1_dot_fleet__service__pb2.ResumeWorkerRequest.FromString,
+                    response_serializer=callsheet_dot_v1_dot_fleet__service__pb2.ResumeWorkerResponse.SerializeToString,
+            ),
+            'ListQueues': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListQueues,
+                    request_deserializer=callsheet_dot_v1_dot_fleet__service__pb2.ListQueuesRequest.FromString,
+                    response_serializer=callsheet_dot_v1_dot_fleet__service__pb2.ListQueuesResponse.SerializeToString,
+            ),
+            'PauseQueue': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseQueue,
+                    request_deserializer=callsheet_dot_v1_dot_fleet__service__pb2.PauseQueueRequest.FromString,
+                    response_serializer=callsheet_dot_v1_dot_fleet__service__pb2.PauseQueueResponse.SerializeToString,
+            ),
+            'ResumeQueue': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeQueue,
+                    request_deserializer=callsheet_dot_v1_dot_fleet__service__pb2.ResumeQueueRequest.FromString,
+                    response_serializer=callsheet_dot_v1_dot_fleet__service__pb2.ResumeQueueResponse.SerializeToString,
+            ),
+            'LimitQueue': grpc.unary_unary_rpc_method_handler(
+                    servicer.LimitQueue,
+                    request_deserializer=callsheet_dot_v1_dot_fleet__service__pb2.LimitQueueRequest.FromString,
+                    response_serializer=callsheet_dot_v1_dot_fleet__service__pb2.LimitQueueResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'callsheet.v1.FleetService', rpc_method_handlers)
@@ -70,7 +174,7 @@ def add_FleetServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class FleetService:
-    """What runs where.
+    """What runs where, and what may.
     """
 
     @staticmethod
@@ -90,6 +194,168 @@ class FleetService:
             '/callsheet.v1.FleetService/ListWorkers',
             callsheet_dot_v1_dot_fleet__service__pb2.ListWorkersRequest.SerializeToString,
             callsheet_dot_v1_dot_fleet__service__pb2.ListWorkersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DrainWorker(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/callsheet.v1.FleetService/DrainWorker',
+            callsheet_dot_v1_dot_fleet__service__pb2.DrainWorkerRequest.SerializeToString,
+            callsheet_dot_v1_dot_fleet__service__pb2.DrainWorkerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeWorker(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/callsheet.v1.FleetService/ResumeWorker',
+            callsheet_dot_v1_dot_fleet__service__pb2.ResumeWorkerRequest.SerializeToString,
+            callsheet_dot_v1_dot_fleet__service__pb2.ResumeWorkerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListQueues(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/callsheet.v1.FleetService/ListQueues',
+            callsheet_dot_v1_dot_fleet__service__pb2.ListQueuesRequest.SerializeToString,
+            callsheet_dot_v1_dot_fleet__service__pb2.ListQueuesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseQueue(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/callsheet.v1.FleetService/PauseQueue',
+            callsheet_dot_v1_dot_fleet__service__pb2.PauseQueueRequest.SerializeToString,
+            callsheet_dot_v1_dot_fleet__service__pb2.PauseQueueResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeQueue(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/callsheet.v1.FleetService/ResumeQueue',
+            callsheet_dot_v1_dot_fleet__service__pb2.ResumeQueueRequest.SerializeToString,
+            callsheet_dot_v1_dot_fleet__service__pb2.ResumeQueueResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LimitQueue(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/callsheet.v1.FleetService/LimitQueue',
+            callsheet_dot_v1_dot_fleet__service__pb2.LimitQueueRequest.SerializeToString,
+            callsheet_dot_v1_dot_fleet__service__pb2.LimitQueueResponse.FromString,
             options,
             channel_credentials,
             insecure,

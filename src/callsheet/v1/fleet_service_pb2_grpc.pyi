@@ -27,25 +27,57 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class FleetServiceStub:
-    """What runs where."""
+    """What runs where, and what may."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> FleetServiceAsyncStub: ...
     ListWorkers: _grpc.UnaryUnaryMultiCallable[_fleet_service_pb2.ListWorkersRequest, _fleet_service_pb2.ListWorkersResponse]
-    """Every worker that is connected or still holds a lease."""
+    """Every worker that is connected, holds a lease, or is drained."""
+    DrainWorker: _grpc.UnaryUnaryMultiCallable[_fleet_service_pb2.DrainWorkerRequest, _fleet_service_pb2.DrainWorkerResponse]
+    """Give a worker no more leases. It finishes what it has, or hands it back after the grace."""
+    ResumeWorker: _grpc.UnaryUnaryMultiCallable[_fleet_service_pb2.ResumeWorkerRequest, _fleet_service_pb2.ResumeWorkerResponse]
+    """Let a drained worker work again."""
+    ListQueues: _grpc.UnaryUnaryMultiCallable[_fleet_service_pb2.ListQueuesRequest, _fleet_service_pb2.ListQueuesResponse]
+    """Every scope of the queue, "all", categories and job types: whether it is paused, its limits, and
+    how many jobs it has.
+    """
+    PauseQueue: _grpc.UnaryUnaryMultiCallable[_fleet_service_pb2.PauseQueueRequest, _fleet_service_pb2.PauseQueueResponse]
+    """Give no more leases to jobs of a scope. What runs goes on. Answered when no lease of the scope is
+    on its way any more.
+    """
+    ResumeQueue: _grpc.UnaryUnaryMultiCallable[_fleet_service_pb2.ResumeQueueRequest, _fleet_service_pb2.ResumeQueueResponse]
+    """End the pause of a scope."""
+    LimitQueue: _grpc.UnaryUnaryMultiCallable[_fleet_service_pb2.LimitQueueRequest, _fleet_service_pb2.LimitQueueResponse]
+    """Change the limits of a scope. What runs above a new limit goes on."""
 
 @_typing.type_check_only
 class FleetServiceAsyncStub(FleetServiceStub):
-    """What runs where."""
+    """What runs where, and what may."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListWorkers: _aio.UnaryUnaryMultiCallable[_fleet_service_pb2.ListWorkersRequest, _fleet_service_pb2.ListWorkersResponse]  # type: ignore[assignment]
-    """Every worker that is connected or still holds a lease."""
+    """Every worker that is connected, holds a lease, or is drained."""
+    DrainWorker: _aio.UnaryUnaryMultiCallable[_fleet_service_pb2.DrainWorkerRequest, _fleet_service_pb2.DrainWorkerResponse]  # type: ignore[assignment]
+    """Give a worker no more leases. It finishes what it has, or hands it back after the grace."""
+    ResumeWorker: _aio.UnaryUnaryMultiCallable[_fleet_service_pb2.ResumeWorkerRequest, _fleet_service_pb2.ResumeWorkerResponse]  # type: ignore[assignment]
+    """Let a drained worker work again."""
+    ListQueues: _aio.UnaryUnaryMultiCallable[_fleet_service_pb2.ListQueuesRequest, _fleet_service_pb2.ListQueuesResponse]  # type: ignore[assignment]
+    """Every scope of the queue, "all", categories and job types: whether it is paused, its limits, and
+    how many jobs it has.
+    """
+    PauseQueue: _aio.UnaryUnaryMultiCallable[_fleet_service_pb2.PauseQueueRequest, _fleet_service_pb2.PauseQueueResponse]  # type: ignore[assignment]
+    """Give no more leases to jobs of a scope. What runs goes on. Answered when no lease of the scope is
+    on its way any more.
+    """
+    ResumeQueue: _aio.UnaryUnaryMultiCallable[_fleet_service_pb2.ResumeQueueRequest, _fleet_service_pb2.ResumeQueueResponse]  # type: ignore[assignment]
+    """End the pause of a scope."""
+    LimitQueue: _aio.UnaryUnaryMultiCallable[_fleet_service_pb2.LimitQueueRequest, _fleet_service_pb2.LimitQueueResponse]  # type: ignore[assignment]
+    """Change the limits of a scope. What runs above a new limit goes on."""
 
 class FleetServiceServicer(metaclass=_abc_1.ABCMeta):
-    """What runs where."""
+    """What runs where, and what may."""
 
     @_abc_1.abstractmethod
     def ListWorkers(
@@ -53,6 +85,58 @@ class FleetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _fleet_service_pb2.ListWorkersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_fleet_service_pb2.ListWorkersResponse, _abc.Awaitable[_fleet_service_pb2.ListWorkersResponse]]:
-        """Every worker that is connected or still holds a lease."""
+        """Every worker that is connected, holds a lease, or is drained."""
+
+    @_abc_1.abstractmethod
+    def DrainWorker(
+        self,
+        request: _fleet_service_pb2.DrainWorkerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fleet_service_pb2.DrainWorkerResponse, _abc.Awaitable[_fleet_service_pb2.DrainWorkerResponse]]:
+        """Give a worker no more leases. It finishes what it has, or hands it back after the grace."""
+
+    @_abc_1.abstractmethod
+    def ResumeWorker(
+        self,
+        request: _fleet_service_pb2.ResumeWorkerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fleet_service_pb2.ResumeWorkerResponse, _abc.Awaitable[_fleet_service_pb2.ResumeWorkerResponse]]:
+        """Let a drained worker work again."""
+
+    @_abc_1.abstractmethod
+    def ListQueues(
+        self,
+        request: _fleet_service_pb2.ListQueuesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fleet_service_pb2.ListQueuesResponse, _abc.Awaitable[_fleet_service_pb2.ListQueuesResponse]]:
+        """Every scope of the queue, "all", categories and job types: whether it is paused, its limits, and
+        how many jobs it has.
+        """
+
+    @_abc_1.abstractmethod
+    def PauseQueue(
+        self,
+        request: _fleet_service_pb2.PauseQueueRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fleet_service_pb2.PauseQueueResponse, _abc.Awaitable[_fleet_service_pb2.PauseQueueResponse]]:
+        """Give no more leases to jobs of a scope. What runs goes on. Answered when no lease of the scope is
+        on its way any more.
+        """
+
+    @_abc_1.abstractmethod
+    def ResumeQueue(
+        self,
+        request: _fleet_service_pb2.ResumeQueueRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fleet_service_pb2.ResumeQueueResponse, _abc.Awaitable[_fleet_service_pb2.ResumeQueueResponse]]:
+        """End the pause of a scope."""
+
+    @_abc_1.abstractmethod
+    def LimitQueue(
+        self,
+        request: _fleet_service_pb2.LimitQueueRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fleet_service_pb2.LimitQueueResponse, _abc.Awaitable[_fleet_service_pb2.LimitQueueResponse]]:
+        """Change the limits of a scope. What runs above a new limit goes on."""
 
 def add_FleetServiceServicer_to_server(servicer: FleetServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -130,6 +130,42 @@ FAILURE_KIND_CANCELLED: FailureKind.ValueType  # 5
 """Stopped because somebody cancelled the job."""
 Global___FailureKind: _TypeAlias = FailureKind  # noqa: Y015
 
+class _StopRung:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _StopRungEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StopRung.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    STOP_RUNG_UNSPECIFIED: _StopRung.ValueType  # 0
+    """Not set: the attempt was not ended on request."""
+    STOP_RUNG_BEFORE_START: _StopRung.ValueType  # 1
+    """It had not begun."""
+    STOP_RUNG_ASKED: _StopRung.ValueType  # 2
+    """The processor was asked and came to an end by itself."""
+    STOP_RUNG_TERMINATED: _StopRung.ValueType  # 3
+    """Its processes got SIGTERM."""
+    STOP_RUNG_KILLED: _StopRung.ValueType  # 4
+    """Its processes got SIGKILL."""
+    STOP_RUNG_LEASE_LOST: _StopRung.ValueType  # 5
+    """The worker never confirmed; its lease ran out."""
+
+class StopRung(_StopRung, metaclass=_StopRungEnumTypeWrapper):
+    """What it took to end an attempt on request: each rung is tried when the one before did not help."""
+
+STOP_RUNG_UNSPECIFIED: StopRung.ValueType  # 0
+"""Not set: the attempt was not ended on request."""
+STOP_RUNG_BEFORE_START: StopRung.ValueType  # 1
+"""It had not begun."""
+STOP_RUNG_ASKED: StopRung.ValueType  # 2
+"""The processor was asked and came to an end by itself."""
+STOP_RUNG_TERMINATED: StopRung.ValueType  # 3
+"""Its processes got SIGTERM."""
+STOP_RUNG_KILLED: StopRung.ValueType  # 4
+"""Its processes got SIGKILL."""
+STOP_RUNG_LEASE_LOST: StopRung.ValueType  # 5
+"""The worker never confirmed; its lease ran out."""
+Global___StopRung: _TypeAlias = StopRung  # noqa: Y015
+
 @_typing.final
 class NewJob(_message.Message):
     """A job to be made."""
@@ -230,6 +266,8 @@ class Job(_message.Message):
     INTERACTIVE_FIELD_NUMBER: _builtins.int
     PARENT_ID_FIELD_NUMBER: _builtins.int
     ATTEMPTS_FIELD_NUMBER: _builtins.int
+    PAUSE_REQUESTED_AT_FIELD_NUMBER: _builtins.int
+    STOP_RUNG_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUIDv7."""
     type: _builtins.str
@@ -266,6 +304,8 @@ class Job(_message.Message):
     """Somebody waits for the result."""
     parent_id: _builtins.str
     """The job that caused this one; empty for none."""
+    stop_rung: Global___StopRung.ValueType
+    """For a cancelled job that ran: what it took to end it."""
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
         """When it was accepted."""
@@ -293,6 +333,10 @@ class Job(_message.Message):
     @_builtins.property
     def attempts(self) -> _containers.RepeatedCompositeFieldContainer[Global___JobAttempt]:
         """Earlier and present attempts, oldest first. Only in GetJob."""
+
+    @_builtins.property
+    def pause_requested_at(self) -> _timestamp_pb2.Timestamp:
+        """When a pause of the running job was asked for; unset if it was not."""
 
     def __init__(
         self,
@@ -322,10 +366,12 @@ class Job(_message.Message):
         interactive: _builtins.bool = ...,
         parent_id: _builtins.str = ...,
         attempts: _abc.Iterable[Global___JobAttempt] | None = ...,
+        pause_requested_at: _timestamp_pb2.Timestamp | None = ...,
+        stop_rung: Global___StopRung.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel_requested_at", b"cancel_requested_at", "created_at", b"created_at", "finished_at", b"finished_at", "retry_after", b"retry_after", "run_at", b"run_at", "started_at", b"started_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel_requested_at", b"cancel_requested_at", "created_at", b"created_at", "finished_at", b"finished_at", "pause_requested_at", b"pause_requested_at", "retry_after", b"retry_after", "run_at", b"run_at", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "attempts", b"attempts", "cancel_requested_at", b"cancel_requested_at", "category", b"category", "created_at", b"created_at", "error", b"error", "finished_at", b"finished_at", "id", b"id", "interactive", b"interactive", "max_retries", b"max_retries", "params_json", b"params_json", "parent_id", b"parent_id", "priority", b"priority", "progress_percent", b"progress_percent", "queue_position", b"queue_position", "result_json", b"result_json", "retry_after", b"retry_after", "retry_count", b"retry_count", "run_at", b"run_at", "started_at", b"started_at", "state", b"state", "type", b"type", "vram_mib", b"vram_mib", "waiting_reason", b"waiting_reason", "worker_id", b"worker_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "attempts", b"attempts", "cancel_requested_at", b"cancel_requested_at", "category", b"category", "created_at", b"created_at", "error", b"error", "finished_at", b"finished_at", "id", b"id", "interactive", b"interactive", "max_retries", b"max_retries", "params_json", b"params_json", "parent_id", b"parent_id", "pause_requested_at", b"pause_requested_at", "priority", b"priority", "progress_percent", b"progress_percent", "queue_position", b"queue_position", "result_json", b"result_json", "retry_after", b"retry_after", "retry_count", b"retry_count", "run_at", b"run_at", "started_at", b"started_at", "state", b"state", "stop_rung", b"stop_rung", "type", b"type", "vram_mib", b"vram_mib", "waiting_reason", b"waiting_reason", "worker_id", b"worker_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -9,6 +9,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -19,6 +20,42 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _JobAction:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _JobActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobAction.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    JOB_ACTION_UNSPECIFIED: _JobAction.ValueType  # 0
+    """Not set; refused."""
+    JOB_ACTION_CANCEL: _JobAction.ValueType  # 1
+    """As CancelJob."""
+    JOB_ACTION_RETRY: _JobAction.ValueType  # 2
+    """As RetryJob."""
+    JOB_ACTION_PAUSE: _JobAction.ValueType  # 3
+    """As PauseJob."""
+    JOB_ACTION_RESUME: _JobAction.ValueType  # 4
+    """As ResumeJob."""
+    JOB_ACTION_PRIORITIZE: _JobAction.ValueType  # 5
+    """As PrioritizeJob."""
+
+class JobAction(_JobAction, metaclass=_JobActionEnumTypeWrapper):
+    """What can be done to many jobs at once."""
+
+JOB_ACTION_UNSPECIFIED: JobAction.ValueType  # 0
+"""Not set; refused."""
+JOB_ACTION_CANCEL: JobAction.ValueType  # 1
+"""As CancelJob."""
+JOB_ACTION_RETRY: JobAction.ValueType  # 2
+"""As RetryJob."""
+JOB_ACTION_PAUSE: JobAction.ValueType  # 3
+"""As PauseJob."""
+JOB_ACTION_RESUME: JobAction.ValueType  # 4
+"""As ResumeJob."""
+JOB_ACTION_PRIORITIZE: JobAction.ValueType  # 5
+"""As PrioritizeJob."""
+Global___JobAction: _TypeAlias = JobAction  # noqa: Y015
 
 @_typing.final
 class SubmitJobsRequest(_message.Message):
@@ -163,6 +200,7 @@ class ListJobsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     SKIP_FIELD_NUMBER: _builtins.int
+    PARENT_ID_FIELD_NUMBER: _builtins.int
     query: _builtins.str
     """A part of the id, type, parameters or error."""
     page_size: _builtins.int
@@ -171,6 +209,8 @@ class ListJobsRequest(_message.Message):
     """From the response before, for the next page; empty for the first."""
     skip: _builtins.int
     """Jobs to pass over first, at most 10,000. Not together with page_token."""
+    parent_id: _builtins.str
+    """Only jobs that this job caused; empty for any."""
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[_job_pb2.JobState.ValueType]:
         """Any of these states."""
@@ -193,10 +233,11 @@ class ListJobsRequest(_message.Message):
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         skip: _builtins.int = ...,
+        parent_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["categories", b"categories", "page_size", b"page_size", "page_token", b"page_token", "query", b"query", "skip", b"skip", "states", b"states", "types", b"types"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["categories", b"categories", "page_size", b"page_size", "page_token", b"page_token", "parent_id", b"parent_id", "query", b"query", "skip", b"skip", "states", b"states", "types", b"types"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -335,6 +376,256 @@ class RetryJobResponse(_message.Message):
 Global___RetryJobResponse: _TypeAlias = RetryJobResponse  # noqa: Y015
 
 @_typing.final
+class PauseJobRequest(_message.Message):
+    """Which job to pause."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The job's id."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseJobRequest: _TypeAlias = PauseJobRequest  # noqa: Y015
+
+@_typing.final
+class PauseJobResponse(_message.Message):
+    """The job after the request."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def job(self) -> _job_pb2.Job:
+        """PAUSED, or as it was with pause_requested_at set."""
+
+    def __init__(
+        self,
+        *,
+        job: _job_pb2.Job | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseJobResponse: _TypeAlias = PauseJobResponse  # noqa: Y015
+
+@_typing.final
+class ResumeJobRequest(_message.Message):
+    """Which job to resume."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The job's id."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeJobRequest: _TypeAlias = ResumeJobRequest  # noqa: Y015
+
+@_typing.final
+class ResumeJobResponse(_message.Message):
+    """The job after the request."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def job(self) -> _job_pb2.Job:
+        """PENDING or QUEUED; or as it was without pause_requested_at."""
+
+    def __init__(
+        self,
+        *,
+        job: _job_pb2.Job | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeJobResponse: _TypeAlias = ResumeJobResponse  # noqa: Y015
+
+@_typing.final
+class PrioritizeJobRequest(_message.Message):
+    """Which job, and how urgent it is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The job's id."""
+    priority: _builtins.int
+    """1 (most urgent) to 10."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        priority: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "priority", b"priority"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PrioritizeJobRequest: _TypeAlias = PrioritizeJobRequest  # noqa: Y015
+
+@_typing.final
+class PrioritizeJobResponse(_message.Message):
+    """The job after the request."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def job(self) -> _job_pb2.Job:
+        """With its new priority."""
+
+    def __init__(
+        self,
+        *,
+        job: _job_pb2.Job | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PrioritizeJobResponse: _TypeAlias = PrioritizeJobResponse  # noqa: Y015
+
+@_typing.final
+class ActOnJobsRequest(_message.Message):
+    """What to do, and to which jobs: the named ones, or those that pass a filter."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTION_FIELD_NUMBER: _builtins.int
+    IDS_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    REQUESTED_BY_FIELD_NUMBER: _builtins.int
+    action: Global___JobAction.ValueType
+    """What to do."""
+    page_token: _builtins.str
+    """From the response before, for the next 1,000 that pass the filter."""
+    priority: _builtins.int
+    """For PRIORITIZE: 1 (most urgent) to 10."""
+    requested_by: _builtins.str
+    """Who asked, for the logs; empty means an administrator."""
+    @_builtins.property
+    def ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """At most 1,000 jobs; empty to choose by filter."""
+
+    @_builtins.property
+    def filter(self) -> Global___ListJobsRequest:
+        """Chooses jobs, newest first, 1,000 in one call; its page_size, page_token and skip must be unset.
+        To go on, call again with page_token of the response.
+        """
+
+    def __init__(
+        self,
+        *,
+        action: Global___JobAction.ValueType = ...,
+        ids: _abc.Iterable[_builtins.str] | None = ...,
+        filter: Global___ListJobsRequest | None = ...,
+        page_token: _builtins.str = ...,
+        priority: _builtins.int = ...,
+        requested_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "filter", b"filter", "ids", b"ids", "page_token", b"page_token", "priority", b"priority", "requested_by", b"requested_by"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ActOnJobsRequest: _TypeAlias = ActOnJobsRequest  # noqa: Y015
+
+@_typing.final
+class ActOnJobsResponse(_message.Message):
+    """What became of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DONE_IDS_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next jobs that pass the filter; empty when there are none."""
+    @_builtins.property
+    def done_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Jobs to which it was done, or by whom it was asked of their worker."""
+
+    @_builtins.property
+    def refused(self) -> _containers.RepeatedCompositeFieldContainer[Global___RefusedAction]:
+        """Jobs for which it was not possible."""
+
+    def __init__(
+        self,
+        *,
+        done_ids: _abc.Iterable[_builtins.str] | None = ...,
+        refused: _abc.Iterable[Global___RefusedAction] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["done_ids", b"done_ids", "next_page_token", b"next_page_token", "refused", b"refused"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ActOnJobsResponse: _TypeAlias = ActOnJobsResponse  # noqa: Y015
+
+@_typing.final
+class RefusedAction(_message.Message):
+    """A job to which an action was not possible."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The job's id."""
+    reason: _builtins.str
+    """Why, in one sentence."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RefusedAction: _TypeAlias = RefusedAction  # noqa: Y015
+
+@_typing.final
 class WatchJobsRequest(_message.Message):
     """Which changes to see. All filters must pass; an empty one always does."""
 
@@ -342,8 +633,11 @@ class WatchJobsRequest(_message.Message):
 
     IDS_FIELD_NUMBER: _builtins.int
     INITIAL_FIELD_NUMBER: _builtins.int
+    PARENT_ID_FIELD_NUMBER: _builtins.int
     initial: _builtins.bool
     """Send the present state of the named jobs first."""
+    parent_id: _builtins.str
+    """Only jobs that this job caused; empty for any."""
     @_builtins.property
     def ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only these jobs, at most 1,000; empty for every job."""
@@ -353,10 +647,11 @@ class WatchJobsRequest(_message.Message):
         *,
         ids: _abc.Iterable[_builtins.str] | None = ...,
         initial: _builtins.bool = ...,
+        parent_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ids", b"ids", "initial", b"initial"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ids", b"ids", "initial", b"initial", "parent_id", b"parent_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -600,6 +895,7 @@ class JobType(_message.Message):
     VRAM_MIB_FIELD_NUMBER: _builtins.int
     RUN_LIMIT_S_FIELD_NUMBER: _builtins.int
     PARAMS_SCHEMA_JSON_FIELD_NUMBER: _builtins.int
+    RESUMABLE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name, [a-z][a-z0-9_]*, at most 64 characters."""
     description: _builtins.str
@@ -612,6 +908,8 @@ class JobType(_message.Message):
     """How long one attempt may run, in seconds."""
     params_schema_json: _builtins.str
     """JSON Schema (2020-12) of its parameters."""
+    resumable: _builtins.bool
+    """Its attempts can be paused: they keep a checkpoint from which a later one goes on."""
     def __init__(
         self,
         *,
@@ -621,10 +919,11 @@ class JobType(_message.Message):
         vram_mib: _builtins.int = ...,
         run_limit_s: _builtins.int = ...,
         params_schema_json: _builtins.str = ...,
+        resumable: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "description", b"description", "name", b"name", "params_schema_json", b"params_schema_json", "run_limit_s", b"run_limit_s", "vram_mib", b"vram_mib"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "description", b"description", "name", b"name", "params_schema_json", b"params_schema_json", "resumable", b"resumable", "run_limit_s", b"run_limit_s", "vram_mib", b"vram_mib"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

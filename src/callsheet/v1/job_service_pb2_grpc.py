@@ -61,6 +61,26 @@ class JobServiceStub:
                 request_serializer=callsheet_dot_v1_dot_job__service__pb2.RetryJobRequest.SerializeToString,
                 response_deserializer=callsheet_dot_v1_dot_job__service__pb2.RetryJobResponse.FromString,
                 _registered_method=True)
+        self.PauseJob = channel.unary_unary(
+                '/callsheet.v1.JobService/PauseJob',
+                request_serializer=callsheet_dot_v1_dot_job__service__pb2.PauseJobRequest.SerializeToString,
+                response_deserializer=callsheet_dot_v1_dot_job__service__pb2.PauseJobResponse.FromString,
+                _registered_method=True)
+        self.ResumeJob = channel.unary_unary(
+                '/callsheet.v1.JobService/ResumeJob',
+                request_serializer=callsheet_dot_v1_dot_job__service__pb2.ResumeJobRequest.SerializeToString,
+                response_deserializer=callsheet_dot_v1_dot_job__service__pb2.ResumeJobResponse.FromString,
+                _registered_method=True)
+        self.PrioritizeJob = channel.unary_unary(
+                '/callsheet.v1.JobService/PrioritizeJob',
+                request_serializer=callsheet_dot_v1_dot_job__service__pb2.PrioritizeJobRequest.SerializeToString,
+                response_deserializer=callsheet_dot_v1_dot_job__service__pb2.PrioritizeJobResponse.FromString,
+                _registered_method=True)
+        self.ActOnJobs = channel.unary_unary(
+                '/callsheet.v1.JobService/ActOnJobs',
+                request_serializer=callsheet_dot_v1_dot_job__service__pb2.ActOnJobsRequest.SerializeToString,
+                response_deserializer=callsheet_dot_v1_dot_job__service__pb2.ActOnJobsResponse.FromString,
+                _registered_method=True)
         self.WatchJobs = channel.unary_stream(
                 '/callsheet.v1.JobService/WatchJobs',
                 request_serializer=callsheet_dot_v1_dot_job__service__pb2.WatchJobsRequest.SerializeToString,
@@ -125,6 +145,35 @@ class JobServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PauseJob(self, request, context):
+        """Hold a job back. A waiting job is paused at once; a running one when its worker has kept a
+        checkpoint, which only resumable job types do: FAILED_PRECONDITION for the others and for final jobs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeJob(self, request, context):
+        """Let a paused job wait for its turn again. FAILED_PRECONDITION if it is not paused.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PrioritizeJob(self, request, context):
+        """Give a job that is not final another priority. What runs is not interrupted by it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ActOnJobs(self, request, context):
+        """Do one thing to many jobs. Jobs for which it is not possible are told apart and change nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchJobs(self, request, context):
         """Every change of the jobs that pass the filter, coalesced per job. Ends with RESOURCE_EXHAUSTED
         when the reader falls too far behind.
@@ -181,6 +230,26 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.RetryJob,
                     request_deserializer=callsheet_dot_v1_dot_job__service__pb2.RetryJobRequest.FromString,
                     response_serializer=callsheet_dot_v1_dot_job__service__pb2.RetryJobResponse.SerializeToString,
+            ),
+            'PauseJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseJob,
+                    request_deserializer=callsheet_dot_v1_dot_job__service__pb2.PauseJobRequest.FromString,
+                    response_serializer=callsheet_dot_v1_dot_job__service__pb2.PauseJobResponse.SerializeToString,
+            ),
+            'ResumeJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeJob,
+                    request_deserializer=callsheet_dot_v1_dot_job__service__pb2.ResumeJobRequest.FromString,
+                    response_serializer=callsheet_dot_v1_dot_job__service__pb2.ResumeJobResponse.SerializeToString,
+            ),
+            'PrioritizeJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.PrioritizeJob,
+                    request_deserializer=callsheet_dot_v1_dot_job__service__pb2.PrioritizeJobRequest.FromString,
+                    response_serializer=callsheet_dot_v1_dot_job__service__pb2.PrioritizeJobResponse.SerializeToString,
+            ),
+            'ActOnJobs': grpc.unary_unary_rpc_method_handler(
+                    servicer.ActOnJobs,
+                    request_deserializer=callsheet_dot_v1_dot_job__service__pb2.ActOnJobsRequest.FromString,
+                    response_serializer=callsheet_dot_v1_dot_job__service__pb2.ActOnJobsResponse.SerializeToString,
             ),
             'WatchJobs': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchJobs,
@@ -340,6 +409,114 @@ class JobService:
             '/callsheet.v1.JobService/RetryJob',
             callsheet_dot_v1_dot_job__service__pb2.RetryJobRequest.SerializeToString,
             callsheet_dot_v1_dot_job__service__pb2.RetryJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/callsheet.v1.JobService/PauseJob',
+            callsheet_dot_v1_dot_job__service__pb2.PauseJobRequest.SerializeToString,
+            callsheet_dot_v1_dot_job__service__pb2.PauseJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/callsheet.v1.JobService/ResumeJob',
+            callsheet_dot_v1_dot_job__service__pb2.ResumeJobRequest.SerializeToString,
+            callsheet_dot_v1_dot_job__service__pb2.ResumeJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PrioritizeJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/callsheet.v1.JobService/PrioritizeJob',
+            callsheet_dot_v1_dot_job__service__pb2.PrioritizeJobRequest.SerializeToString,
+            callsheet_dot_v1_dot_job__service__pb2.PrioritizeJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ActOnJobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/callsheet.v1.JobService/ActOnJobs',
+            callsheet_dot_v1_dot_job__service__pb2.ActOnJobsRequest.SerializeToString,
+            callsheet_dot_v1_dot_job__service__pb2.ActOnJobsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -49,6 +49,16 @@ class JobServiceStub:
     """
     RetryJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.RetryJobRequest, _job_service_pb2.RetryJobResponse]
     """Put a failed or cancelled job back into the queue, at once. FAILED_PRECONDITION otherwise."""
+    PauseJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.PauseJobRequest, _job_service_pb2.PauseJobResponse]
+    """Hold a job back. A waiting job is paused at once; a running one when its worker has kept a
+    checkpoint, which only resumable job types do: FAILED_PRECONDITION for the others and for final jobs.
+    """
+    ResumeJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.ResumeJobRequest, _job_service_pb2.ResumeJobResponse]
+    """Let a paused job wait for its turn again. FAILED_PRECONDITION if it is not paused."""
+    PrioritizeJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.PrioritizeJobRequest, _job_service_pb2.PrioritizeJobResponse]
+    """Give a job that is not final another priority. What runs is not interrupted by it."""
+    ActOnJobs: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.ActOnJobsRequest, _job_service_pb2.ActOnJobsResponse]
+    """Do one thing to many jobs. Jobs for which it is not possible are told apart and change nothing."""
     WatchJobs: _grpc.UnaryStreamMultiCallable[_job_service_pb2.WatchJobsRequest, _job_service_pb2.WatchJobsResponse]
     """Every change of the jobs that pass the filter, coalesced per job. Ends with RESOURCE_EXHAUSTED
     when the reader falls too far behind.
@@ -81,6 +91,16 @@ class JobServiceAsyncStub(JobServiceStub):
     """
     RetryJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.RetryJobRequest, _job_service_pb2.RetryJobResponse]  # type: ignore[assignment]
     """Put a failed or cancelled job back into the queue, at once. FAILED_PRECONDITION otherwise."""
+    PauseJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.PauseJobRequest, _job_service_pb2.PauseJobResponse]  # type: ignore[assignment]
+    """Hold a job back. A waiting job is paused at once; a running one when its worker has kept a
+    checkpoint, which only resumable job types do: FAILED_PRECONDITION for the others and for final jobs.
+    """
+    ResumeJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ResumeJobRequest, _job_service_pb2.ResumeJobResponse]  # type: ignore[assignment]
+    """Let a paused job wait for its turn again. FAILED_PRECONDITION if it is not paused."""
+    PrioritizeJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.PrioritizeJobRequest, _job_service_pb2.PrioritizeJobResponse]  # type: ignore[assignment]
+    """Give a job that is not final another priority. What runs is not interrupted by it."""
+    ActOnJobs: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ActOnJobsRequest, _job_service_pb2.ActOnJobsResponse]  # type: ignore[assignment]
+    """Do one thing to many jobs. Jobs for which it is not possible are told apart and change nothing."""
     WatchJobs: _aio.UnaryStreamMultiCallable[_job_service_pb2.WatchJobsRequest, _job_service_pb2.WatchJobsResponse]  # type: ignore[assignment]
     """Every change of the jobs that pass the filter, coalesced per job. Ends with RESOURCE_EXHAUSTED
     when the reader falls too far behind.
@@ -140,6 +160,40 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.RetryJobResponse, _abc.Awaitable[_job_service_pb2.RetryJobResponse]]:
         """Put a failed or cancelled job back into the queue, at once. FAILED_PRECONDITION otherwise."""
+
+    @_abc_1.abstractmethod
+    def PauseJob(
+        self,
+        request: _job_service_pb2.PauseJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_service_pb2.PauseJobResponse, _abc.Awaitable[_job_service_pb2.PauseJobResponse]]:
+        """Hold a job back. A waiting job is paused at once; a running one when its worker has kept a
+        checkpoint, which only resumable job types do: FAILED_PRECONDITION for the others and for final jobs.
+        """
+
+    @_abc_1.abstractmethod
+    def ResumeJob(
+        self,
+        request: _job_service_pb2.ResumeJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_service_pb2.ResumeJobResponse, _abc.Awaitable[_job_service_pb2.ResumeJobResponse]]:
+        """Let a paused job wait for its turn again. FAILED_PRECONDITION if it is not paused."""
+
+    @_abc_1.abstractmethod
+    def PrioritizeJob(
+        self,
+        request: _job_service_pb2.PrioritizeJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_service_pb2.PrioritizeJobResponse, _abc.Awaitable[_job_service_pb2.PrioritizeJobResponse]]:
+        """Give a job that is not final another priority. What runs is not interrupted by it."""
+
+    @_abc_1.abstractmethod
+    def ActOnJobs(
+        self,
+        request: _job_service_pb2.ActOnJobsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_service_pb2.ActOnJobsResponse, _abc.Awaitable[_job_service_pb2.ActOnJobsResponse]]:
+        """Do one thing to many jobs. Jobs for which it is not possible are told apart and change nothing."""
 
     @_abc_1.abstractmethod
     def WatchJobs(

@@ -135,6 +135,8 @@ class WorkResponse(_message.Message):
     RESULT_ACKS_FIELD_NUMBER: _builtins.int
     REVOKES_FIELD_NUMBER: _builtins.int
     HEARTBEAT_ACK_FIELD_NUMBER: _builtins.int
+    DRAIN_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
     heartbeat_ack: _builtins.int
     """Answers the heartbeat of this sequence; 0 for none."""
     @_builtins.property
@@ -153,6 +155,14 @@ class WorkResponse(_message.Message):
     def revokes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Revoke]:
         """Attempts to end."""
 
+    @_builtins.property
+    def drain(self) -> Global___Drain:
+        """An administrator drains the worker, or lets it work again."""
+
+    @_builtins.property
+    def place(self) -> _containers.RepeatedCompositeFieldContainer[Global___Output]:
+        """Committed outputs to put where they were asked for."""
+
     def __init__(
         self,
         *,
@@ -161,10 +171,12 @@ class WorkResponse(_message.Message):
         result_acks: _abc.Iterable[Global___ResultAck] | None = ...,
         revokes: _abc.Iterable[Global___Revoke] | None = ...,
         heartbeat_ack: _builtins.int = ...,
+        drain: Global___Drain | None = ...,
+        place: _abc.Iterable[Global___Output] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["welcome", b"welcome"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["drain", b"drain", "welcome", b"welcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["grants", b"grants", "heartbeat_ack", b"heartbeat_ack", "result_acks", b"result_acks", "revokes", b"revokes", "welcome", b"welcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["drain", b"drain", "grants", b"grants", "heartbeat_ack", b"heartbeat_ack", "place", b"place", "result_acks", b"result_acks", "revokes", b"revokes", "welcome", b"welcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -321,6 +333,7 @@ class Grant(_message.Message):
     RUN_LIMIT_S_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
     INTERACTIVE_FIELD_NUMBER: _builtins.int
+    CHECKPOINT_JSON_FIELD_NUMBER: _builtins.int
     type: _builtins.str
     """The job type's name."""
     params_json: _builtins.str
@@ -333,6 +346,8 @@ class Grant(_message.Message):
     """1 (most urgent) to 10."""
     interactive: _builtins.bool
     """Somebody waits for the result."""
+    checkpoint_json: _builtins.str
+    """What an earlier, paused attempt kept, a JSON object; empty to begin at the beginning."""
     @_builtins.property
     def lease(self) -> Global___LeaseRef:
         """The lease."""
@@ -347,10 +362,11 @@ class Grant(_message.Message):
         run_limit_s: _builtins.int = ...,
         priority: _builtins.int = ...,
         interactive: _builtins.bool = ...,
+        checkpoint_json: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["lease", b"lease"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "interactive", b"interactive", "lease", b"lease", "params_json", b"params_json", "priority", b"priority", "run_limit_s", b"run_limit_s", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "checkpoint_json", b"checkpoint_json", "interactive", b"interactive", "lease", b"lease", "params_json", b"params_json", "priority", b"priority", "run_limit_s", b"run_limit_s", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -458,6 +474,7 @@ class Result(_message.Message):
     COMPLETED_FIELD_NUMBER: _builtins.int
     FAILED_FIELD_NUMBER: _builtins.int
     RETURNED_FIELD_NUMBER: _builtins.int
+    PAUSED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def lease(self) -> Global___LeaseRef:
         """Its lease."""
@@ -482,6 +499,10 @@ class Result(_message.Message):
     def returned(self) -> Global___Returned:
         """The worker gives the lease back without fault of the job."""
 
+    @_builtins.property
+    def paused(self) -> Global___Paused:
+        """It stopped because a pause was asked for."""
+
     def __init__(
         self,
         *,
@@ -491,12 +512,13 @@ class Result(_message.Message):
         completed: Global___Completed | None = ...,
         failed: Global___Failed | None = ...,
         returned: Global___Returned | None = ...,
+        paused: Global___Paused | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["completed", b"completed", "ended_at", b"ended_at", "failed", b"failed", "lease", b"lease", "outcome", b"outcome", "returned", b"returned", "started_at", b"started_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["completed", b"completed", "ended_at", b"ended_at", "failed", b"failed", "lease", b"lease", "outcome", b"outcome", "paused", b"paused", "returned", b"returned", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["completed", b"completed", "ended_at", b"ended_at", "failed", b"failed", "lease", b"lease", "outcome", b"outcome", "returned", b"returned", "started_at", b"started_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["completed", b"completed", "ended_at", b"ended_at", "failed", b"failed", "lease", b"lease", "outcome", b"outcome", "paused", b"paused", "returned", b"returned", "started_at", b"started_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["completed", "failed", "returned"]  # noqa: Y015
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["completed", "failed", "returned", "paused"]  # noqa: Y015
     _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
 
@@ -511,6 +533,7 @@ class Completed(_message.Message):
     RESULT_JSON_FIELD_NUMBER: _builtins.int
     LIBRARY_FIELD_NUMBER: _builtins.int
     FOLLOW_UPS_FIELD_NUMBER: _builtins.int
+    OUTPUTS_FIELD_NUMBER: _builtins.int
     result_json: _builtins.str
     """For a person or a program, a JSON object; at most 64 KiB."""
     @_builtins.property
@@ -521,20 +544,93 @@ class Completed(_message.Message):
     def follow_ups(self) -> _containers.RepeatedCompositeFieldContainer[_job_pb2.NewJob]:
         """Jobs to submit in the same transaction, at most 1,000."""
 
+    @_builtins.property
+    def outputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Output]:
+        """Files that lie whole in their roots under names of their own, to be put under the names asked for
+        once this result is committed; at most 100.
+        """
+
     def __init__(
         self,
         *,
         result_json: _builtins.str = ...,
         library: _library_service_pb2.LibraryChanges | None = ...,
         follow_ups: _abc.Iterable[_job_pb2.NewJob] | None = ...,
+        outputs: _abc.Iterable[Global___Output] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["library", b"library"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["follow_ups", b"follow_ups", "library", b"library", "result_json", b"result_json"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["follow_ups", b"follow_ups", "library", b"library", "outputs", b"outputs", "result_json", b"result_json"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Completed: _TypeAlias = Completed  # noqa: Y015
+
+@_typing.final
+class Output(_message.Message):
+    """A file that was asked for under a certain name. It lies beside that name, whole, under a name
+    unique to its lease, until the result that made it is committed.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEASE_FIELD_NUMBER: _builtins.int
+    ROOT_FIELD_NUMBER: _builtins.int
+    STAGED_PATH_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    root: _builtins.str
+    """The root."""
+    staged_path: _builtins.str
+    """Where it lies, relative to the root."""
+    path: _builtins.str
+    """Where it is wanted, relative to the root; never replaces a file."""
+    @_builtins.property
+    def lease(self) -> Global___LeaseRef:
+        """The lease that made it."""
+
+    def __init__(
+        self,
+        *,
+        lease: Global___LeaseRef | None = ...,
+        root: _builtins.str = ...,
+        staged_path: _builtins.str = ...,
+        path: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["lease", b"lease"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lease", b"lease", "path", b"path", "root", b"root", "staged_path", b"staged_path"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Output: _TypeAlias = Output  # noqa: Y015
+
+@_typing.final
+class Placed(_message.Message):
+    """What became of one output."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTPUT_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    problem: _builtins.str
+    """Empty when it lies where it was asked for; else why it does not, in one sentence."""
+    @_builtins.property
+    def output(self) -> Global___Output:
+        """The output, as the scheduler named it."""
+
+    def __init__(
+        self,
+        *,
+        output: Global___Output | None = ...,
+        problem: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["output", b"output"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["output", b"output", "problem", b"problem"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Placed: _TypeAlias = Placed  # noqa: Y015
 
 @_typing.final
 class Failed(_message.Message):
@@ -545,10 +641,13 @@ class Failed(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     LIBRARY_FIELD_NUMBER: _builtins.int
+    STOP_RUNG_FIELD_NUMBER: _builtins.int
     kind: _job_pb2.FailureKind.ValueType
     """What decides about a retry."""
     reason: _builtins.str
     """One sentence that says what is wrong and what to do."""
+    stop_rung: _job_pb2.StopRung.ValueType
+    """For CANCELLED: what it took."""
     @_builtins.property
     def library(self) -> _library_service_pb2.LibraryChanges:
         """Library rows to write all the same: which file is broken, and why."""
@@ -559,10 +658,11 @@ class Failed(_message.Message):
         kind: _job_pb2.FailureKind.ValueType = ...,
         reason: _builtins.str = ...,
         library: _library_service_pb2.LibraryChanges | None = ...,
+        stop_rung: _job_pb2.StopRung.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["library", b"library"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "library", b"library", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "library", b"library", "reason", b"reason", "stop_rung", b"stop_rung"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -589,6 +689,28 @@ class Returned(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Returned: _TypeAlias = Returned  # noqa: Y015
+
+@_typing.final
+class Paused(_message.Message):
+    """Stopped on request, to go on later."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHECKPOINT_JSON_FIELD_NUMBER: _builtins.int
+    checkpoint_json: _builtins.str
+    """What the next attempt needs to go on, a JSON object; at most 64 KiB."""
+    def __init__(
+        self,
+        *,
+        checkpoint_json: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint_json", b"checkpoint_json"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Paused: _TypeAlias = Paused  # noqa: Y015
 
 @_typing.final
 class ResultAck(_message.Message):
@@ -626,10 +748,13 @@ class Revoke(_message.Message):
 
     LEASE_FIELD_NUMBER: _builtins.int
     CANCELLED_FIELD_NUMBER: _builtins.int
+    PAUSED_FIELD_NUMBER: _builtins.int
     cancelled: _builtins.bool
     """True when somebody cancelled the job: end it and report CANCELLED. False when the lease is
     stale: end it and report nothing.
     """
+    paused: _builtins.bool
+    """True when somebody paused the job: stop at the next checkpoint and report PAUSED."""
     @_builtins.property
     def lease(self) -> Global___LeaseRef:
         """The lease."""
@@ -639,14 +764,43 @@ class Revoke(_message.Message):
         *,
         lease: Global___LeaseRef | None = ...,
         cancelled: _builtins.bool = ...,
+        paused: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["lease", b"lease"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancelled", b"cancelled", "lease", b"lease"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancelled", b"cancelled", "lease", b"lease", "paused", b"paused"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Revoke: _TypeAlias = Revoke  # noqa: Y015
+
+@_typing.final
+class Drain(_message.Message):
+    """Whether a worker takes leases."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DRAINING_FIELD_NUMBER: _builtins.int
+    GRACE_FIELD_NUMBER: _builtins.int
+    draining: _builtins.bool
+    """True: it gets no more leases. False: it works again."""
+    @_builtins.property
+    def grace(self) -> _duration_pb2.Duration:
+        """How long its attempts may go on before it hands them back; unset for as long as they take."""
+
+    def __init__(
+        self,
+        *,
+        draining: _builtins.bool = ...,
+        grace: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["grace", b"grace"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["draining", b"draining", "grace", b"grace"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Drain: _TypeAlias = Drain  # noqa: Y015
 
 @_typing.final
 class Heartbeat(_message.Message):
