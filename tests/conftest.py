@@ -1,8 +1,13 @@
-"""What holds for every test: in continuous integration a skipped test is a failure."""
+"""What holds for every test: examples have no deadline, and in continuous integration a skip is a failure."""
 
 import os
 
 import pytest
+from hypothesis import settings
+
+# No law depends on how fast the machine is.
+settings.register_profile("callsheet", deadline=None)
+settings.load_profile("callsheet")
 
 
 def _skips(config: pytest.Config) -> int:

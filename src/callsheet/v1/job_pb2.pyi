@@ -394,7 +394,9 @@ class JobAttempt(_message.Message):
     worker_id: _builtins.str
     """The worker that ran it."""
     outcome: _builtins.str
-    """How it ended, in one word: completed, failed, cancelled, returned, expired; empty while it runs."""
+    """How it ended, in one word: completed, failed, cancelled, paused, returned, expired; empty
+    while it runs.
+    """
     error: _builtins.str
     """The reason, where it did not complete."""
     @_builtins.property

@@ -65,7 +65,7 @@ def test_top_is_told_from_bottom() -> None:
     assert luminance_at(hashed, 0.5, 0.1) > luminance_at(hashed, 0.5, 0.9) + 0.3
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(1, SIDE_LIMIT), st.integers(1, SIDE_LIMIT), st.sampled_from([3, 4]), st.integers(0, 2**32 - 1)
 )

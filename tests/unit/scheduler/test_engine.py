@@ -5,12 +5,13 @@ from collections import Counter
 from callsheet_scheduler.domain.effects import Fate, NewRow, SendAck, SendGrant, SendRevoke
 from callsheet_scheduler.domain.engine import Engine
 from callsheet_scheduler.domain.job import LEASED, JobState, LiveJob, WorkerId
-from callsheet_scheduler.domain.retry import LOST_MAX, Ending
+from callsheet_scheduler.domain.limits import SCOPE_OF
+from callsheet_scheduler.domain.outcome import Ending
+from callsheet_scheduler.domain.retry import LOST_MAX
 from callsheet_scheduler.domain.rules import Rules
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from callsheet.catalog import Category
 from tests.support.engines import START, Drive, new_job
 
 
@@ -59,7 +60,7 @@ def test_least_urgent_job_reaches_the_front_in_a_bounded_time() -> None:
 
 
 def test_host_limit_holds_over_all_workers_of_a_host() -> None:
-    drive = Drive(engine=Engine(term=1, rules=Rules(host_limits=dict.fromkeys(Category, 3))))
+    drive = Drive(engine=Engine(term=1, rules=Rules(host_limits=dict.fromkeys(SCOPE_OF.values(), 3))))
     drive.submit(*(new_job(drive.engine) for _ in range(10)))
     drive.hello("w1", session=1)
     drive.hello("w2", session=2)
@@ -229,10 +230,10 @@ def test_repeated_result_while_the_first_is_being_written_is_looked_up_afterward
 ACTIONS = st.sampled_from(["submit", "complete", "fail", "lose", "hello", "drop", "cancel", "later"])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.tuples(ACTIONS, st.integers(0, 7)), max_size=60))
 def test_limits_hold_and_no_job_is_lost_or_doubled_whatever_happens(steps: list[tuple[str, int]]) -> None:
-    drive = Drive(engine=Engine(term=1, rules=Rules(host_limits=dict.fromkeys(Category, 2))))
+    drive = Drive(engine=Engine(term=1, rules=Rules(host_limits=dict.fromkeys(SCOPE_OF.values(), 2))))
     accepted: list[LiveJob] = []
     open_grants: list[SendGrant] = []
     session = 0
@@ -275,8 +276,8 @@ def check_laws(drive: Drive, accepted: list[LiveJob]) -> None:
     running = Counter((job.host, job.category) for job in leased)
     for (host, category), jobs in running.items():
         assert host is not None
-        assert jobs <= drive.engine.rules.host_limits[category]
-        assert drive.engine.fleet.running_on(host, category) == jobs
+        assert jobs <= drive.engine.rules.host_limits[SCOPE_OF[category]]
+        assert drive.engine.fleet.running_on(host, SCOPE_OF[category]) == jobs
     held = {job_id for worker in drive.engine.fleet.workers.values() for job_id in worker.leases}
     assert held == {job.id for job in leased}
     counted = Counter((job.state, job.type, job.category) for job in drive.engine.queue.jobs.values())

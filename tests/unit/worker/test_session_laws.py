@@ -286,4 +286,4 @@ class SessionLaws(RuleBasedStateMachine):
 
 
 TestSessionLaws = SessionLaws.TestCase
-TestSessionLaws.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestSessionLaws.settings = settings(max_examples=150, stateful_step_count=40)

@@ -1,45 +1,45 @@
-"""Group commit: what the engine wants written goes to the database in three lanes.
+"""Carries what the engine decides to the database and to the workers.
 
-Each lane has one transaction under way; what arrives meanwhile rides the next. A definite error rolls
-back and the batch is halved until the guilty row stands alone; any other error leaves the outcome
-unknown, and then this leadership is over: nothing more is written or said, and the next one reads the
-tables.
+There are three lanes: submissions, turns, and logs. An error that leaves the outcome of a write unknown
+ends the leadership: nothing more is written or said, and the next one reads the tables.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeVar
 
+from typing_extensions import override
+
 from callsheet.errors import CallsheetError, ConflictError, InvalidError, OverloadedError, UnavailableError
+from callsheet_scheduler.commit_lane import EXHAUSTED_PAUSE_S, CommitLane, Ledge
 from callsheet_scheduler.domain.effects import (
     Fate,
     FinishJob,
     InsertJobs,
     LookUp,
+    Message,
     NewRow,
     ReleaseLease,
     SendAck,
-    SendGrant,
-    SendRevoke,
+    SessionMessage,
+    SettleOutput,
     TurnEffect,
 )
 from callsheet_scheduler.domain.engine import Engine
 from callsheet_scheduler.domain.job import JobId
-from callsheet_scheduler.store import queue
-from callsheet_scheduler.store.connection import LOST_CONNECTION, Own, Pool
-from callsheet_scheduler.store.errors import DEFINITE, reason_of
-from callsheet_scheduler.store.queue import LogRow
-from callsheet_scheduler.store.turn import write_turn
+from callsheet_scheduler.store.errors import DisagreementError, OutcomeUnknownError, StoreError
+from callsheet_scheduler.store.queue import DoneJob, LogRow
 
 log = logging.getLogger(__name__)
 
-#: Jobs in one transaction; a client's own batch may be larger.
-BATCH_MAX: Final = 500
-
 #: Log pieces that may wait to be written before workers are told to slow down.
 LOGS_WAITING_MAX: Final = 20_000
+
+#: Bytes that a row of the library is taken to have.
+ROW_BYTES: Final = 512
 
 ValueT = TypeVar("ValueT")
 
@@ -47,44 +47,54 @@ ValueT = TypeVar("ValueT")
 class Outbox(Protocol):
     """Where messages for one session go; sending is the session's own affair."""
 
-    def grant(self, message: SendGrant) -> None:
-        """Add a lease."""
-        ...
-
-    def acknowledge(self, message: SendAck) -> None:
-        """Add an answer to a result."""
-        ...
-
-    def revoke(self, message: SendRevoke) -> None:
-        """Add an attempt to end."""
+    def add(self, message: SessionMessage) -> None:
+        """Say this to the worker soon."""
         ...
 
 
-class Connections(Protocol):
-    """One connection for each lane, and a way to read."""
+class Tables(Protocol):
+    """Where batches are written. Every method raises the errors of ``store.errors``."""
 
-    intake: Own
-    turn: Own
-    logs: Own
-    readers: Pool
+    async def insert(self, rows: Sequence[NewRow]) -> dict[JobId, DoneJob]:
+        """Insert jobs, unless some are in history: then return these and write nothing."""
+        ...
+
+    async def turn(self, batch: Sequence[TurnEffect], *, now: float) -> None:
+        """Write one turn."""
+        ...
+
+    async def logs(self, rows: Sequence[LogRow]) -> None:
+        """Append log text."""
+        ...
+
+    async def look_up(self, job_id: JobId) -> DoneJob | None:
+        """Return a job of history."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class _Submission:
+    """One call that waits for its jobs."""
+
+    future: asyncio.Future[dict[JobId, DoneJob]]
+    known: dict[JobId, DoneJob] = field(default_factory=dict[JobId, DoneJob])
 
 
 class Commits:
     """Carries the engine's effects to the database and its messages to the sessions."""
 
-    def __init__(self, engine: Engine, connections: Connections, now: Callable[[], float]) -> None:
+    def __init__(self, engine: Engine, tables: Tables, now: Callable[[], float]) -> None:
         self.engine = engine
         self.now = now
         self.outboxes: dict[int, Outbox] = {}
         self.lost = asyncio.Event()
         """Set when this leadership is over."""
         self.reason = ""
-        self._connections = connections
-        self._intake: list[InsertJobs] = []
-        self._turn: list[TurnEffect] = []
-        self._logs: list[LogRow] = []
-        self._wake = {name: asyncio.Event() for name in ("intake", "turn", "logs")}
-        self._submissions: dict[int, asyncio.Future[dict[JobId, queue.DoneJob]]] = {}
+        self._tables = tables
+        self._intake = CommitLane(_Intake(self, tables))
+        self._turn = CommitLane(_Turn(self, tables))
+        self._logs = CommitLane(_Logs(tables))
+        self._submissions: dict[int, _Submission] = {}
         self._waiting: dict[JobId, list[asyncio.Future[None]]] = {}
         self._lookups: set[asyncio.Task[None]] = set()
         self._request = 0
@@ -93,13 +103,13 @@ class Commits:
         """Run the lanes until the leadership is over."""
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._run_lane("intake", self._commit_intake))
-                group.create_task(self._run_lane("turn", self._commit_turn))
-                group.create_task(self._run_lane("logs", self._commit_logs))
-        except* LOST_CONNECTION as group_error:
-            self.step_down(f"the outcome of a commit is unknown: {group_error.exceptions[0]}")
-        except* queue.DisagreementError as group_error:
-            self.step_down(str(group_error.exceptions[0]))
+                group.create_task(self._intake.run())
+                group.create_task(self._turn.run())
+                group.create_task(self._logs.run())
+        except* OutcomeUnknownError as unknown:
+            self.step_down(f"the outcome of a commit is unknown: {unknown.exceptions[0]}")
+        except* DisagreementError as disagreement:
+            self.step_down(str(disagreement.exceptions[0]))
 
     def step_down(self, reason: str) -> None:
         """End this leadership: everybody who waits is told to repeat."""
@@ -109,14 +119,16 @@ class Commits:
         self.lost.set()
         error = UnavailableError("the scheduler begins a new leadership; repeat the call")
         for submission in self._submissions.values():
-            _fail(submission, error)
+            _fail(submission.future, error)
         for waiting in self._waiting.values():
             for settled in waiting:
                 _fail(settled, error)
+        for lane in (self._intake, self._turn, self._logs):
+            lane.give_up(error)
 
     # ---- what the use cases call ----
 
-    async def submit(self, rows: list[NewRow]) -> dict[JobId, queue.DoneJob]:
+    async def submit(self, rows: list[NewRow]) -> dict[JobId, DoneJob]:
         """Insert all of *rows*, none of which is live, and wait for the commit.
 
         Returns:
@@ -124,17 +136,20 @@ class Commits:
 
         Raises:
             ConflictError: An id belongs to another job; nothing was inserted.
+            OverloadedError: The database takes nothing more at present.
             UnavailableError: The leadership ended meanwhile; the outcome is unknown.
         """
         self._must_lead()
+        if self.engine.halted:
+            raise _overload()
         self._request += 1
         request = self._request
-        future: asyncio.Future[dict[JobId, queue.DoneJob]] = asyncio.get_running_loop().create_future()
-        self._submissions[request] = future
+        submission = _Submission(asyncio.get_running_loop().create_future())
+        self._submissions[request] = submission
         self.engine.submit(request, rows, self.now())
         self.flush()
         try:
-            return await future
+            return await submission.future
         finally:
             self._submissions.pop(request, None)
 
@@ -146,6 +161,12 @@ class Commits:
             self._waiting.setdefault(job_id, []).append(future)
             await future
 
+    async def quiet(self) -> None:
+        """Wait until every decision made so far is written."""
+        self._must_lead()
+        await self._intake.quiet()
+        await self._turn.quiet()
+
     def add_logs(self, rows: Sequence[LogRow]) -> None:
         """Write log text soon.
 
@@ -155,198 +176,221 @@ class Commits:
         if len(self._logs) + len(rows) > LOGS_WAITING_MAX:
             message = "too much log text waits to be written"
             raise OverloadedError(message)
-        self._logs.extend(rows)
-        self._wake["logs"].set()
+        self._logs.add(rows)
 
     def flush(self) -> None:
         """Take what the engine wants written or sent. To be called after every event."""
         engine = self.engine
         if engine.intake:
-            self._intake.extend(engine.intake)
+            self._intake.add(engine.intake)
             engine.intake.clear()
-            self._wake["intake"].set()
         if engine.turn:
-            self._turn.extend(engine.turn)
+            self._turn.add(engine.turn)
             engine.turn.clear()
-            self._wake["turn"].set()
         if engine.messages:
-            messages = engine.messages
-            engine.messages = []
+            messages, engine.messages = engine.messages, []
             for message in messages:
                 self._send(message)
 
-    # ---- lanes ----
+    # ---- what the lanes call ----
 
-    async def _run_lane(self, name: str, commit: Callable[[], Awaitable[bool]]) -> None:
-        wake = self._wake[name]
-        while not self.lost.is_set():
-            await wake.wait()
-            wake.clear()
-            while await commit():
-                pass
-
-    async def _commit_intake(self) -> bool:
-        batch: list[InsertJobs] = []
-        rows = 0
-        while self._intake and (not batch or rows + len(self._intake[0].rows) <= BATCH_MAX):
-            effect = self._intake.pop(0)
-            batch.append(effect)
-            rows += len(effect.rows)
-        if not batch:
-            return False
-        connection = self._connections.intake
-        done = await queue.find_done(connection, [row.job.id for effect in batch for row in effect.rows])
-        fresh = [effect for effect in batch if self._without_done(effect, done)] if done else batch
-        if fresh:
-            await self._insert(connection, fresh)
-        self.flush()
-        return True
-
-    async def _insert(self, connection: Own, batch: list[InsertJobs]) -> None:
-        try:
-            async with connection.transaction():
-                await queue.insert_jobs(connection, [row for effect in batch for row in effect.rows])
-        except DEFINITE as error:
-            if len(batch) > 1:
-                middle = len(batch) // 2
-                await self._insert(connection, batch[:middle])
-                await self._insert(connection, batch[middle:])
+    def answer(self, effect: InsertJobs, error: CallsheetError | None) -> None:
+        """Answer a submission, and wake who waits for its jobs."""
+        submission = self._submissions.get(effect.request)
+        if submission is not None and not submission.future.done():
+            if error is None:
+                submission.future.set_result(submission.known)
             else:
-                self.engine.insert_refused(batch[0], self.now())
-                self._answer(batch[0], InvalidError(reason_of(error)))
-            return
-        now = self.now()
-        for effect in batch:
-            self.engine.inserted(effect, now)
-            self._answer(effect, None)
-            self._resolve(row.job.id for row in effect.rows)
-        self.flush()
+                submission.future.set_exception(error)
+        self.resolve(row.job.id for row in effect.rows)
 
-    def _without_done(self, effect: InsertJobs, done: dict[JobId, queue.DoneJob]) -> bool:
-        """Take out what is in history already; False where nothing is left to insert."""
+    def take_out(self, effect: InsertJobs, done: dict[JobId, DoneJob]) -> None:
+        """Take out of a submission what is in history already; all of it where that is another job."""
         known = [row for row in effect.rows if row.job.id in done]
-        if not known:
-            return True
         clash = next((row for row in known if done[row.job.id].request_hash != row.job.request_hash), None)
-        refused = InsertJobs(
-            request=effect.request,
-            rows=list(effect.rows) if clash else known,
-            session=effect.session,
-        )
+        gone = list(effect.rows) if clash else known
+        if not gone:
+            return
+        refused = InsertJobs(request=effect.request, rows=gone, session=effect.session)
         self.engine.insert_refused(refused, self.now())
         if clash is not None:
-            self._answer(effect, ConflictError(f"the id {clash.job.id} belongs to another job"))
-            return False
-        effect.rows = [row for row in effect.rows if row.job.id not in done]
-        self._existing(effect, {row.job.id: done[row.job.id] for row in known})
-        return bool(effect.rows)
-
-    def _existing(self, effect: InsertJobs, known: dict[JobId, queue.DoneJob]) -> None:
-        future = self._submissions.get(effect.request)
-        if future is not None and not future.done():
-            if effect.rows:
-                future.add_done_callback(
-                    lambda done: done.exception() is None and done.result().update(known)
-                )
-            else:
-                future.set_result(known)
-
-    async def _commit_turn(self) -> bool:
-        batch = self._turn[:BATCH_MAX]
-        if not batch:
-            return False
-        del self._turn[: len(batch)]
-        await self._write_turn(batch)
-        self.engine.plan(self.now())
-        self.flush()
-        return True
-
-    async def _write_turn(self, batch: list[TurnEffect]) -> None:
-        connection = self._connections.turn
-        try:
-            async with connection.transaction():
-                await write_turn(connection, batch, now=self.now())
-        except (*DEFINITE, InvalidError) as error:
-            if len(batch) > 1:
-                middle = len(batch) // 2
-                await self._write_turn(batch[:middle])
-                await self._write_turn(batch[middle:])
-                return
-            effect = batch[0]
-            if not isinstance(effect, FinishJob | ReleaseLease) or effect.session is None:
-                raise queue.DisagreementError(reason_of(error)) from error
-            self.engine.finish_refused(effect, reason_of(error), self.now())
+            self.answer(effect, ConflictError(f"the id {clash.job.id} belongs to another job"))
+            effect.rows = []
             return
-        now = self.now()
-        for effect in batch:
-            self.engine.committed(effect, now)
-        self._resolve(effect.job.id for effect in batch)
+        effect.rows = [row for row in effect.rows if row.job.id not in done]
+        self.resolve(row.job.id for row in known)
+        submission = self._submissions.get(effect.request)
+        if submission is not None:
+            submission.known |= {row.job.id: done[row.job.id] for row in known}
 
-    async def _commit_logs(self) -> bool:
-        batch = self._logs[:BATCH_MAX]
-        if not batch:
-            return False
-        del self._logs[: len(batch)]
-        connection = self._connections.logs
-        try:
-            async with connection.transaction():
-                await queue.write_logs(connection, batch)
-        except DEFINITE as error:
-            log.warning("log text was refused", extra={"reason": reason_of(error), "pieces": len(batch)})
-        return True
+    def resolve(self, ids: Iterable[JobId]) -> None:
+        """Wake who waits for the end of a statement about one of *ids*."""
+        if self._waiting:
+            for job_id in ids:
+                for future in self._waiting.pop(job_id, ()):
+                    if not future.done():
+                        future.set_result(None)
 
-    # ---- answers ----
+    def halt(self, *, halted: bool, reason: str = "") -> None:
+        """Grant nothing and take nothing in, or go on."""
+        if self.engine.halted == halted:
+            return
+        self.engine.halted = halted
+        if halted:
+            log.error("the database takes nothing more: %s", reason)
+        else:
+            log.warning("the database takes writes again")
+
+    # ---- messages ----
 
     def _must_lead(self) -> None:
         if self.lost.is_set():
             message = "this scheduler does not lead now; repeat the call"
             raise UnavailableError(message)
 
-    def _answer(self, effect: InsertJobs, error: CallsheetError | None) -> None:
-        future = self._submissions.get(effect.request)
-        if future is None or future.done():
-            return
-        if error is None:
-            future.set_result({})
-        else:
-            future.set_exception(error)
-
-    def _resolve(self, ids: Iterable[JobId]) -> None:
-        if not self._waiting:
-            return
-        for job_id in ids:
-            for future in self._waiting.pop(job_id, ()):
-                if not future.done():
-                    future.set_result(None)
-
-    def _send(self, message: SendGrant | SendAck | SendRevoke | LookUp) -> None:
+    def _send(self, message: Message) -> None:
         outbox = self.outboxes.get(message.session)
-        if outbox is None:
+        if outbox is None or self.lost.is_set():
             return
-        match message:
-            case SendGrant():
-                outbox.grant(message)
-            case SendAck():
-                outbox.acknowledge(message)
-            case SendRevoke():
-                outbox.revoke(message)
-            case LookUp():
-                lookup = asyncio.get_running_loop().create_task(self._look_up(message))
-                self._lookups.add(lookup)
-                lookup.add_done_callback(self._lookups.discard)
+        if isinstance(message, LookUp):
+            lookup = asyncio.get_running_loop().create_task(self._look_up(message))
+            self._lookups.add(lookup)
+            lookup.add_done_callback(self._lookups.discard)
+        else:
+            outbox.add(message)
 
     async def _look_up(self, message: LookUp) -> None:
-        with suppress(*LOST_CONNECTION):
-            async with self._connections.readers.acquire() as connection:
-                done = (await queue.find_done(connection, [message.job_id])).get(message.job_id)
+        """Answer a result for a job that is not live; one that cannot be answered is sent again."""
+        with suppress(StoreError):
+            done = await self._tables.look_up(message.job_id)
             fate = Fate.DUPLICATE if done is not None and done.token == message.token else Fate.STALE
-            answer = SendAck(
-                session=message.session,
-                job_id=message.job_id,
-                token=message.token,
-                fate=fate,
+            self._send(
+                SendAck(session=message.session, job_id=message.job_id, token=message.token, fate=fate)
             )
-            self._send(answer)
+
+
+class _Intake(Ledge[InsertJobs]):
+    """Submissions."""
+
+    def __init__(self, commits: Commits, tables: Tables) -> None:
+        self._commits = commits
+        self._tables = tables
+
+    @override
+    def weigh(self, item: InsertJobs) -> tuple[int, int]:
+        return len(item.rows), sum(len(row.params) for row in item.rows)
+
+    @override
+    async def write(self, batch: Sequence[InsertJobs]) -> None:
+        while rows := [row for effect in batch for row in effect.rows]:
+            done = await self._tables.insert(rows)
+            if not done:
+                return
+            for effect in batch:
+                self._commits.take_out(effect, done)
+
+    @override
+    def committed(self, batch: Sequence[InsertJobs]) -> None:
+        commits = self._commits
+        commits.engine.inserted([effect for effect in batch if effect.rows], commits.now())
+        for effect in batch:
+            commits.answer(effect, None)
+        commits.flush()
+
+    @override
+    def refused(self, item: InsertJobs, reason: str) -> None:
+        self._drop(item, InvalidError(reason, field="jobs"))
+
+    @override
+    def exhausted(self, item: InsertJobs, reason: str) -> bool:
+        log.error("a submission was refused: %s", reason)
+        self._drop(item, _overload())
+        return False
+
+    def _drop(self, item: InsertJobs, error: CallsheetError) -> None:
+        self._commits.engine.insert_refused(item, self._commits.now())
+        self._commits.answer(item, error)
+        self._commits.flush()
+
+
+class _Turn(Ledge[TurnEffect]):
+    """Everything that happens to jobs that are live."""
+
+    def __init__(self, commits: Commits, tables: Tables) -> None:
+        self._commits = commits
+        self._tables = tables
+
+    @override
+    def weigh(self, item: TurnEffect) -> tuple[int, int]:
+        match item:
+            case FinishJob():
+                texts = len(item.result or "") + sum(len(row.params) for row in item.follow_ups)
+                rows = 0 if item.library is None else len(item.library.items) + len(item.library.derivatives)
+                return 1 + len(item.follow_ups), texts + rows * ROW_BYTES
+            case ReleaseLease():
+                return 1, len(item.reason)
+            case _:
+                return 1, 0
+
+    @override
+    async def write(self, batch: Sequence[TurnEffect]) -> None:
+        await self._tables.turn(batch, now=self._commits.now())
+
+    @override
+    def committed(self, batch: Sequence[TurnEffect]) -> None:
+        commits, now = self._commits, self._commits.now()
+        commits.halt(halted=False)
+        for effect in batch:
+            commits.engine.committed(effect, now)
+        commits.resolve(effect.job.id for effect in batch if not isinstance(effect, SettleOutput))
+        commits.engine.plan(now)
+        commits.flush()
+
+    @override
+    def refused(self, item: TurnEffect, reason: str) -> None:
+        if not isinstance(item, FinishJob | ReleaseLease) or item.session is None:
+            raise DisagreementError(reason)
+        self._commits.engine.finish_refused(item, reason, self._commits.now())
+        self._commits.flush()
+
+    @override
+    def exhausted(self, item: TurnEffect, reason: str) -> bool:
+        self._commits.halt(halted=True, reason=reason)
+        return True
+
+
+class _Logs(Ledge[LogRow]):
+    """Log text. What is refused is lost; there is no better place for it."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    @override
+    def weigh(self, item: LogRow) -> tuple[int, int]:
+        return 1, len(item[3])
+
+    @override
+    async def write(self, batch: Sequence[LogRow]) -> None:
+        await self._tables.logs(batch)
+
+    @override
+    def committed(self, batch: Sequence[LogRow]) -> None:
+        pass
+
+    @override
+    def refused(self, item: LogRow, reason: str) -> None:
+        log.warning("log text was refused", extra={"job": item[0], "reason": reason})
+
+    @override
+    def exhausted(self, item: LogRow, reason: str) -> bool:
+        return True
+
+
+def _overload() -> OverloadedError:
+    return OverloadedError(
+        "the database takes nothing more at present: see its disk and memory",
+        retry_after_s=EXHAUSTED_PAUSE_S,
+    )
 
 
 def _fail(future: asyncio.Future[ValueT], error: Exception) -> None:

@@ -11,11 +11,14 @@ from callsheet.errors import UnavailableError
 from callsheet.service.clock import Clock
 from callsheet_scheduler.commits import Commits
 from callsheet_scheduler.domain.engine import Engine
+from callsheet_scheduler.domain.limits import Limits
 from callsheet_scheduler.domain.rules import Rules
-from callsheet_scheduler.store import leader, queue
+from callsheet_scheduler.store import control, leader, queue
 from callsheet_scheduler.store.connection import LOST_CONNECTION, Own, Pool
+from callsheet_scheduler.store.errors import StoreError, sorted_errors
 from callsheet_scheduler.store.partitions import make_partitions
 from callsheet_scheduler.store.pool import open_writer
+from callsheet_scheduler.store.writing import QueueWriter
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +64,21 @@ class Term:
         """Lend the connection for library rows in mid-job."""
         async with self.library_turn:
             yield self.library
+
+    @asynccontextmanager
+    async def write_control(self) -> AsyncGenerator[Own]:
+        """Lend the connection for one statement that keeps what an administrator decided.
+
+        Raises:
+            UnavailableError: It was not written, or that is not known; repeating is safe.
+        """
+        async with self.write_library() as connection:
+            try:
+                async with sorted_errors():
+                    yield connection
+            except StoreError as error:
+                message = f"the database did not keep it; repeat the call: {error}"
+                raise UnavailableError(message) from error
 
 
 class Leadership:
@@ -136,7 +154,8 @@ class Leadership:
         engine = Engine(term=number, rules=self._rules)
         for job in await queue.load_live(writers.turn):
             engine.restore(job, now())
-        commits = Commits(engine, writers, now)
+        await _restore_controls(engine, writers.turn, now())
+        commits = Commits(engine, QueueWriter(writers), now)
         self._term = Term(
             number=number,
             commits=commits,
@@ -174,3 +193,14 @@ class Leadership:
         monotonic = self._clock.monotonic
         offset = start - (before + monotonic()) / 2
         return lambda: offset + monotonic()
+
+
+async def _restore_controls(engine: Engine, connection: Own, now: float) -> None:
+    controls = await control.load_controls(connection)
+    engine.restore_controls(
+        pauses=controls.pauses,
+        limits=Limits(host=controls.host_limits, fleet=controls.fleet_limits),
+        drained=controls.drained,
+        outputs=await queue.load_outputs(connection),
+        now=now,
+    )

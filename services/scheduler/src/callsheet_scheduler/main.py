@@ -31,11 +31,13 @@ from callsheet_scheduler.store.job_types import load_job_types
 from callsheet_scheduler.store.library_reads import LibraryStore
 from callsheet_scheduler.store.migrate import migrate
 from callsheet_scheduler.store.pool import open_lists, open_readers
-from callsheet_scheduler.use_cases.fleet import FleetView
+from callsheet_scheduler.use_cases.actions import Actions
+from callsheet_scheduler.use_cases.fleet import Workers
 from callsheet_scheduler.use_cases.grants import Grants
 from callsheet_scheduler.use_cases.job_types import JobTypes
 from callsheet_scheduler.use_cases.jobs import Jobs
 from callsheet_scheduler.use_cases.library import Library
+from callsheet_scheduler.use_cases.queues import Queues
 from callsheet_scheduler.use_cases.views import Views
 from callsheet_scheduler.use_cases.watching import Watching
 
@@ -65,16 +67,17 @@ async def _main(settings: SchedulerSettings, stop: asyncio.Event) -> int:
     leadership = Leadership(dsn, readers, settings.rules(), SystemClock())
     leading = asyncio.create_task(leadership.run())
     types = await _known_types(readers)
-    jobs = Jobs(leadership, types, readers)
+    jobs = Jobs(leadership, types)
+    actions = Actions(leadership, types, readers)
     watching = Watching(leadership)
     watches = asyncio.create_task(watching.run())
     server = make_server(token=read_token(settings))
     views = Views(leadership, HistoryStore(lists, readers))
-    add_JobServiceServicer_to_server(JobService(jobs, views, watching, types), server)
+    add_JobServiceServicer_to_server(JobService(jobs, actions, views, watching, types), server)
     add_LibraryServiceServicer_to_server(
         LibraryService(Library(leadership, LibraryStore(lists, readers))), server
     )
-    add_FleetServiceServicer_to_server(FleetService(FleetView(leadership)), server)
+    add_FleetServiceServicer_to_server(FleetService(Workers(leadership), Queues(leadership, types)), server)
     lease_service = LeaseService(
         Grants(leadership, types, jobs),
         lease_ttl_s=settings.lease_ttl_s,

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from callsheet.catalog import Category
 from callsheet.service.settings import ServiceSettings
+from callsheet_scheduler.domain.limits import SCOPE_OF
 from callsheet_scheduler.domain.retry import RetryRules
 from callsheet_scheduler.domain.rules import Rules
 
@@ -43,9 +44,9 @@ class SchedulerSettings(ServiceSettings):
         """Return what the engine decides by."""
         return Rules(
             host_limits={
-                Category.CPU: self.limit_cpu,
-                Category.GPU_ENCODE: self.limit_gpu_encode,
-                Category.GPU_AI: self.limit_gpu_ai,
+                SCOPE_OF[Category.CPU]: self.limit_cpu,
+                SCOPE_OF[Category.GPU_ENCODE]: self.limit_gpu_encode,
+                SCOPE_OF[Category.GPU_AI]: self.limit_gpu_ai,
             },
             lease_ttl_s=self.lease_ttl_s,
             live_jobs_max=self.live_jobs_max,

@@ -12,6 +12,7 @@ from callsheet_scheduler.domain.effects import (
     LookUp,
     Message,
     ReleaseLease,
+    Revocation,
     SendAck,
     SendGrant,
     SendRevoke,
@@ -20,13 +21,21 @@ from callsheet_scheduler.domain.effects import (
 from callsheet_scheduler.domain.fleet import Fleet, Worker
 from callsheet_scheduler.domain.job import LEASED, JobId, JobState, LiveJob, Token, WorkerId
 from callsheet_scheduler.domain.lanes import Lane
-from callsheet_scheduler.domain.library import LibraryChanges
+from callsheet_scheduler.domain.limits import Limits, Pauses
+from callsheet_scheduler.domain.outcome import Ending, Outcome, Rung
+from callsheet_scheduler.domain.outputs import Outputs
 from callsheet_scheduler.domain.queue import Queue
-from callsheet_scheduler.domain.retry import Ending, judge
+from callsheet_scheduler.domain.retry import judge
 from callsheet_scheduler.domain.rules import Rules
 
 #: The word that an attempt's row keeps.
-OUTCOME_WORDS: Final = {Ending.LOST: "expired", Ending.RETURNED: "returned"}
+OUTCOME_WORDS: Final = {Ending.LOST: "expired", Ending.RETURNED: "returned", Ending.PAUSED: "paused"}
+
+#: What ended an attempt whose worker did not say.
+LOST_RUNG: Final = {Ending.LOST: Rung.LEASE_LOST, Ending.RETURNED: Rung.BEFORE_START}
+
+
+_UNHEARD: Final = Outcome(ending=Ending.RETURNED, reason="The worker was gone before it heard of the lease")
 
 
 def cancel_mark(by: str) -> str:
@@ -41,13 +50,19 @@ class Desk:
         self.term = term
         self.rules = rules
         self.queue = Queue()
-        self.fleet = Fleet(rules.host_limits)
+        self.limits = Limits()
+        """What people decided; the rules' limits hold where they decided nothing."""
+        self.fleet = Fleet(Limits(host=rules.host_limits))
+        self.pauses = Pauses()
+        self.outputs = Outputs()
         self.intake: list[InsertJobs] = []
         self.turn: list[TurnEffect] = []
         self.messages: list[Message] = []
-        self.changed: set[JobId] = set()
-        """Jobs to tell watchers of; filled only while *watched*."""
+        self.changed: dict[JobId, JobId | None] = {}
+        """Jobs to tell watchers of, each with its parent; filled only while *watched*."""
         self.watched = False
+        self.halted = False
+        """No lease is granted: the database cannot take more at present."""
         self._token = term << 32
         self._sequence = term << 32
 
@@ -64,16 +79,21 @@ class Desk:
     def note(self, job: LiveJob) -> None:
         """Tell watchers of *job*, if there are any."""
         if self.watched:
-            self.changed.add(job.id)
+            self.changed[job.id] = job.parent_id
 
     def acknowledge(self, session: int, job_id: JobId, token: Token, fate: Fate) -> None:
         """Answer a result."""
         self.messages.append(SendAck(session=session, job_id=job_id, token=token, fate=fate))
 
     def revoke(self, session: int, job: LiveJob) -> None:
-        """Tell the session's worker to end the attempt."""
-        revoke = SendRevoke(session=session, job_id=job.id, token=job.token, cancelled=True)
-        self.messages.append(revoke)
+        """Tell the session's worker what was asked of the attempt, if anything was."""
+        if job.cancel_requested_at is not None:
+            what = Revocation.CANCEL
+        elif job.pause_requested_at is not None:
+            what = Revocation.PAUSE
+        else:
+            return
+        self.messages.append(SendRevoke(session=session, job_id=job.id, token=job.token, what=what))
 
     def settle(self, job: LiveJob, now: float) -> None:
         """The statement about *job* is done; what waited for it goes on."""
@@ -117,62 +137,63 @@ class Desk:
     def plan(self, now: float) -> None:
         """Grant what can be granted."""
         self.queue.wake(now)
+        if self.halted:
+            return
         for category, lane in self.queue.lanes.items():
             while self.fleet.any_ready() and self._grant_next(category, lane):
                 pass
 
     def _grant_next(self, category: Category, lane: Lane) -> bool:
-        for _, job_type in lane.heads():
-            worker = self.fleet.worker_for(category, job_type)
+        for _, kind in lane.heads():
+            worker = self.grantee(category, *kind)
             if worker is not None and worker.session is not None:
-                job = self.queue.jobs[lane.pop(job_type)]
+                job = self.queue.jobs[lane.pop(kind)]
                 job.busy = True
                 self.lease(job, worker)
                 self.turn.append(GrantLease(job=job, session=worker.session))
                 return True
         return False
 
-    def granted(self, job: LiveJob, session: int, params: str, now: float) -> None:
-        """The lease is durable: tell its worker, or take it back where the worker is gone."""
+    def grantee(self, category: Category, job_type: str, root: str | None) -> Worker | None:
+        """Return the worker that would get such a job; None where it has to wait."""
+        if self.halted or self.pauses.holding(category, job_type) is not None:
+            return None
+        return self.fleet.worker_for(category, job_type, root)
+
+    def granted(self, job: LiveJob, session: int, params: tuple[str, str], now: float) -> None:
+        """The lease is durable: tell its worker, or take it back where the worker is gone.
+
+        *params* are the parameters and the checkpoint.
+        """
         token = job.token
         self.settle(job, now)
         worker = self.fleet.workers.get(job.worker_id or WorkerId(""))
         if job.busy or job.token != token:
             return
         if worker is None or worker.session != session:
-            self.end(job, Ending.RETURNED, "The worker was gone before it heard of the lease", now)
+            self.end(job, _UNHEARD, now)
             return
         self.messages.append(
-            SendGrant(session=session, job=job, token=token, attempt=job.attempt, params=params),
+            SendGrant(
+                session=session,
+                job=job,
+                token=token,
+                attempt=job.attempt,
+                params=params[0],
+                checkpoint=params[1],
+            ),
         )
         self.note(job)
 
-    def end(
-        self,
-        job: LiveJob,
-        ending: Ending,
-        reason: str,
-        now: float,
-        *,
-        library: LibraryChanges | None = None,
-        session: int | None = None,
-    ) -> None:
+    def end(self, job: LiveJob, outcome: Outcome, now: float, *, session: int | None = None) -> None:
         """The attempt of *job* is over without success: free its slot and decide what comes next."""
         job.busy = True
         self.fleet.release(job)
-        self.conclude(job, ending, reason, now, library=library, session=session)
+        self.conclude(job, outcome, now, session=session)
 
-    def conclude(
-        self,
-        job: LiveJob,
-        ending: Ending,
-        reason: str,
-        now: float,
-        *,
-        library: LibraryChanges | None,
-        session: int | None,
-    ) -> None:
+    def conclude(self, job: LiveJob, outcome: Outcome, now: float, *, session: int | None) -> None:
         """Decide what becomes of *job* after an attempt without success, and have it written."""
+        ending, reason = outcome.ending, outcome.reason
         verdict = judge(job, ending, reason, self.rules.retry, now)
         mark = f"--- LEASE LOST --- {reason}" if ending is Ending.LOST else None
         if verdict.again:
@@ -184,12 +205,14 @@ class Desk:
                     outcome=OUTCOME_WORDS.get(ending, "failed"),
                     ended_at=now,
                     reason=reason,
-                    library=library,
+                    checkpoint=outcome.checkpoint,
+                    library=outcome.library,
                     mark=mark,
                     session=session,
                 ),
             )
             return
+        rung = outcome.rung or LOST_RUNG.get(ending, Rung.NONE)
         self.turn.append(
             FinishJob(
                 job=job,
@@ -198,9 +221,10 @@ class Desk:
                 state=JobState.CANCELLED if verdict.cancelled else JobState.FAILED,
                 finished_at=now,
                 error=verdict.error,
-                library=library,
+                library=outcome.library,
                 mark=cancel_mark("") if verdict.cancelled else mark,
                 session=session,
                 lost_count=verdict.lost_count,
+                rung=rung if verdict.cancelled else Rung.NONE,
             ),
         )

@@ -1,10 +1,11 @@
 """What the engine wants done: rows to write, and messages to send once they are written."""
 
 from dataclasses import dataclass, field
-from enum import IntEnum
+from enum import Enum, IntEnum, auto
 
 from callsheet_scheduler.domain.job import JobId, JobState, LiveJob, Token
 from callsheet_scheduler.domain.library import LibraryChanges
+from callsheet_scheduler.domain.outcome import Rung
 from callsheet_scheduler.domain.retry import Verdict
 
 
@@ -15,6 +16,24 @@ class Fate(IntEnum):
     DUPLICATE = 2
     STALE = 3
     REFUSED = 4
+
+
+class Revocation(Enum):
+    """What a worker shall do with an attempt."""
+
+    CANCEL = auto()
+    PAUSE = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """A finished file that was asked for under a certain path."""
+
+    job_id: JobId
+    token: Token
+    root: str
+    staged_path: str
+    path: str
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -43,7 +62,8 @@ class GrantLease:
     job: LiveJob
     session: int
     params: str = ""
-    """Read by the statement that writes the lease."""
+    """Read by the statement that writes the lease, like *checkpoint*."""
+    checkpoint: str = ""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -60,11 +80,13 @@ class FinishJob:
     result: str | None = None
     library: LibraryChanges | None = None
     follow_ups: list[NewRow] = field(default_factory=list[NewRow])
+    outputs: list[Output] = field(default_factory=list[Output])
     mark: str | None = None
     """A line for the log."""
     session: int | None = None
     """Who waits for the acknowledgement of a result."""
     lost_count: int = 0
+    rung: Rung = Rung.NONE
 
     @property
     def run_ms(self) -> int:
@@ -75,7 +97,7 @@ class FinishJob:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class ReleaseLease:
-    """Put a leased job back to pending."""
+    """Put a leased job back to pending, or to paused where the verdict says so."""
 
     job: LiveJob
     token: Token
@@ -84,17 +106,25 @@ class ReleaseLease:
     """One word for the attempt's row: failed, returned, expired."""
     ended_at: float
     reason: str
+    checkpoint: str | None = None
+    """What the next attempt goes on from; None leaves what is there."""
     library: LibraryChanges | None = None
     mark: str | None = None
     session: int | None = None
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class NoteCancel:
-    """Write that somebody asked for the end of a leased job."""
+class ChangeJob:
+    """Write what somebody wants of a job that is not final."""
 
     job: LiveJob
-    at: float
+    token: Token
+    was: JobState
+    """The durable state it must be in: PENDING, QUEUED (any lease) or PAUSED."""
+    state: JobState
+    priority: int
+    cancel_requested_at: float | None
+    pause_requested_at: float | None
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -106,7 +136,16 @@ class ReviveJob:
     mark: str
 
 
-TurnEffect = GrantLease | FinishJob | ReleaseLease | NoteCancel | ReviveJob
+@dataclass(slots=True, kw_only=True, eq=False)
+class SettleOutput:
+    """Forget an output that lies where it was asked for, or never will."""
+
+    output: Output
+    problem: str
+    """Why it does not; empty where it does."""
+
+
+TurnEffect = GrantLease | FinishJob | ReleaseLease | ChangeJob | ReviveJob | SettleOutput
 """What one turn commits."""
 
 
@@ -119,6 +158,7 @@ class SendGrant:
     token: Token
     attempt: int
     params: str
+    checkpoint: str
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -138,7 +178,24 @@ class SendRevoke:
     session: int
     job_id: JobId
     token: Token
-    cancelled: bool
+    what: Revocation
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class SendDrain:
+    """Tell a worker that it takes no more leases, or takes them again."""
+
+    session: int
+    draining: bool
+    grace_s: float | None
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class SendPlace:
+    """Ask a worker to put an output where it was asked for."""
+
+    session: int
+    output: Output
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -150,5 +207,8 @@ class LookUp:
     token: Token
 
 
-Message = SendGrant | SendAck | SendRevoke | LookUp
-"""What is sent after the commit it depends on."""
+SessionMessage = SendGrant | SendAck | SendRevoke | SendDrain | SendPlace
+"""What a worker is told."""
+
+Message = SessionMessage | LookUp
+"""What is done after the commit it depends on."""

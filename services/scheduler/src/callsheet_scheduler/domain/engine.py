@@ -6,28 +6,34 @@ and sends them, and reports back by ``committed``. While a statement about a job
 *busy*, and what concerns it waits. Instants are seconds since 1970, given by the caller.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import assert_never
 
-from callsheet_scheduler.domain.desk import Desk, cancel_mark
 from callsheet_scheduler.domain.effects import (
+    ChangeJob,
     Fate,
     FinishJob,
     GrantLease,
     InsertJobs,
     NewRow,
-    NoteCancel,
+    Output,
     ReleaseLease,
     ReviveJob,
+    SendDrain,
+    SendPlace,
+    SettleOutput,
     TurnEffect,
 )
-from callsheet_scheduler.domain.fleet import Capability
+from callsheet_scheduler.domain.fleet import Capability, Worker
 from callsheet_scheduler.domain.job import LEASED, JobId, JobState, LiveJob, Token, WorkerId
+from callsheet_scheduler.domain.lanes import Place, place_of
 from callsheet_scheduler.domain.library import LibraryChanges
-from callsheet_scheduler.domain.retry import Ending
+from callsheet_scheduler.domain.limits import Limits, Pause
+from callsheet_scheduler.domain.outcome import Ending, Outcome
+from callsheet_scheduler.domain.steering import Steering
 
 
-class Engine(Desk):
+class Engine(Steering):
     """Decides everything, from memory."""
 
     # ---- submissions ----
@@ -35,40 +41,51 @@ class Engine(Desk):
     def submit(self, request: int, rows: list[NewRow], now: float) -> None:
         """Accept jobs that are not live; those that a free slot awaits are inserted leased."""
         effect = InsertJobs(request=request, rows=rows)
-        for row in rows:
+        for row in sorted(rows, key=_place) if len(rows) > 1 else rows:
             job = row.job
             job.busy = True
             self.queue.add(job)
-            if job.ready_at <= now and self.fleet.any_ready():
-                worker = self.fleet.worker_for(job.category, job.type)
-                if worker is not None and worker.session is not None:
-                    self.lease(job, worker)
-                    effect.session[job.id] = worker.session
+            worker = self._first_worker(job, now)
+            if worker is not None and worker.session is not None:
+                self.lease(job, worker)
+                effect.session[job.id] = worker.session
+            else:
+                self.queue.arriving[job.category] += 1
         self.intake.append(effect)
 
-    def inserted(self, effect: InsertJobs, now: float) -> None:
+    def _first_worker(self, job: LiveJob, now: float) -> Worker | None:
+        """Return the worker that a new job can be inserted leased to; None where others come first."""
+        if not self.fleet.any_ready() or job.ready_at > now or self.queue.arriving[job.category]:
+            return None
+        return self.grantee(job.category, job.type, job.root)
+
+    def inserted(self, effects: Iterable[InsertJobs], now: float) -> None:
         """The rows are durable."""
-        for row in effect.rows:
-            session = effect.session.get(row.job.id)
-            if session is None:
-                self.settle(row.job, now)
-                if row.job.state is JobState.PENDING and not row.job.busy:
-                    self.queue.wait(row.job, now)
-                self.note(row.job)
-            else:
-                self.granted(row.job, session, row.params, now)
+        for effect in effects:
+            for row in effect.rows:
+                session = effect.session.get(row.job.id)
+                if session is None:
+                    self.queue.arriving[row.job.category] -= 1
+                    self.settle(row.job, now)
+                    self.wait_if_free(row.job, now)
+                    self.note(row.job)
+                else:
+                    self.granted(row.job, session, (row.params, ""), now)
         self.plan(now)
 
     def insert_refused(self, effect: InsertJobs, now: float) -> None:
         """The rows were not written."""
         for row in effect.rows:
             job = row.job
-            if job.state in LEASED:
+            if job.id in effect.session:
                 self.fleet.release(job)
                 worker = self.fleet.workers.get(job.worker_id or WorkerId(""))
                 if worker is not None and worker.session == effect.session.get(job.id):
                     self.fleet.add_credit(worker, 1)
+            else:
+                self.queue.arriving[job.category] -= 1
             self.queue.remove(job)
+            self.settle(job, now)
         self.plan(now)
 
     # ---- workers ----
@@ -99,9 +116,13 @@ class Engine(Desk):
                 continue
             if named.get(job_id) != job.token:
                 ending = Ending.LOST if job.state is JobState.RUNNING else Ending.RETURNED
-                self.end(job, ending, "The worker came back without this job", now)
-            elif job.cancel_requested_at is not None:
+                self.end(job, Outcome(ending=ending, reason="The worker came back without this job"), now)
+            else:
                 self.revoke(session, job)
+        if worker.draining:
+            grace_s = self.fleet.drained[worker.capability.id]
+            self.messages.append(SendDrain(session=session, draining=True, grace_s=grace_s))
+        self._ask_to_place(worker)
         self.plan(now)
         return stale
 
@@ -110,7 +131,7 @@ class Engine(Desk):
         worker = self.fleet.workers.get(worker_id)
         if worker is not None and worker.session == session:
             worker.last_seen_at = now
-            self.fleet.disconnect(worker)
+            self._part(worker, session)
 
     def goodbye(self, worker_id: WorkerId, session: int, now: float) -> None:
         """A worker left for good."""
@@ -120,9 +141,32 @@ class Engine(Desk):
         for job_id in sorted(worker.leases):
             job = self.queue.jobs[job_id]
             if not job.busy:
-                self.end(job, Ending.RETURNED, "The worker left", now)
-        self.fleet.disconnect(worker)
+                self.end(job, Outcome(ending=Ending.RETURNED, reason="The worker left"), now)
+        self._part(worker, session)
         self.plan(now)
+
+    def _part(self, worker: Worker, session: int) -> None:
+        self.fleet.disconnect(worker)
+        if self.outputs.take_back(session):
+            self._offer_outputs(None)
+
+    def _offer_outputs(self, first: WorkerId | None) -> None:
+        """Ask workers to place what nobody was asked to place, *first* before the others."""
+        maker = self.fleet.workers.get(first or WorkerId(""))
+        for worker in ([maker] if maker else []) + list(self.fleet.workers.values()):
+            self._ask_to_place(worker)
+
+    def _ask_to_place(self, worker: Worker) -> None:
+        if worker.session is not None:
+            for output in self.outputs.give(worker.session, worker.capability.roots):
+                self.messages.append(SendPlace(session=worker.session, output=output))
+
+    def placed(self, output: Output, problem: str) -> None:
+        """A worker put an output where it was asked for, or says why it cannot."""
+        pending = self.outputs.get(output)
+        if pending is not None and not pending.settling:
+            pending.settling = True
+            self.turn.append(SettleOutput(output=pending.output, problem=problem))
 
     def heard(self, worker_id: WorkerId, *, load: float, now: float) -> None:
         """A heartbeat."""
@@ -139,10 +183,11 @@ class Engine(Desk):
             worker.last_seen_at = now
             self.fleet.add_credit(worker, credit)
 
-    def drain(self, worker_id: WorkerId) -> None:
+    def leaving(self, worker_id: WorkerId) -> None:
         """A worker takes no more leases."""
         worker = self.fleet.workers.get(worker_id)
         if worker is not None:
+            worker.leaving = True
             self.fleet.void_credit(worker)
 
     def tick(self, now: float) -> None:
@@ -153,7 +198,7 @@ class Engine(Desk):
                 job = self.queue.jobs[job_id]
                 if not job.busy:
                     reason = f"The worker {worker.capability.id} gave no sign of life"
-                    self.end(job, Ending.LOST, reason, now)
+                    self.end(job, Outcome(ending=Ending.LOST, reason=reason), now)
             self.fleet.forget_if_gone(worker)
         self.plan(now)
 
@@ -189,6 +234,7 @@ class Engine(Desk):
         library: LibraryChanges | None,
         follow_ups: list[NewRow],
         span: tuple[float | None, float],
+        outputs: Sequence[Output] = (),
     ) -> None:
         """A worker did what it was asked for.
 
@@ -204,6 +250,7 @@ class Engine(Desk):
                 library=library,
                 follow_ups=follow_ups,
                 span=span,
+                outputs=outputs,
             )
 
         job = self.job_of_result(worker, lease, again)
@@ -225,6 +272,7 @@ class Engine(Desk):
                 result=result,
                 library=library,
                 follow_ups=follow_ups,
+                outputs=list(outputs),
                 session=worker[1],
             ),
         )
@@ -233,92 +281,49 @@ class Engine(Desk):
         self,
         worker: tuple[WorkerId, int],
         lease: tuple[JobId, Token],
+        outcome: Outcome,
         *,
-        ending: Ending,
-        reason: str,
-        library: LibraryChanges | None,
         span: tuple[float | None, float],
         now: float,
     ) -> None:
-        """An attempt failed or was handed back. Arguments as for ``completed``."""
+        """An attempt failed, was paused, or was handed back. Arguments as for ``completed``."""
 
         def again(later: float) -> None:
-            self.ended(
-                worker,
-                lease,
-                ending=ending,
-                reason=reason,
-                library=library,
-                span=span,
-                now=later,
-            )
+            self.ended(worker, lease, outcome, span=span, now=later)
 
         job = self.job_of_result(worker, lease, again)
         if job is not None:
             job.started_at = span[0] if span[0] is not None else job.started_at
-            self.end(job, ending, reason, now, library=library, session=worker[1])
+            self.end(job, outcome, now, session=worker[1])
 
     def finish_refused(self, effect: FinishJob | ReleaseLease, reason: str, now: float) -> None:
         """What a result wanted written is not acceptable: the attempt counts as failed."""
         for row in effect.follow_ups if isinstance(effect, FinishJob) else []:
             self.queue.remove(row.job)
-        message = f"The result was refused: {reason}"
-        self.conclude(effect.job, Ending.BAD_INPUT, message, now, library=None, session=None)
+        outcome = Outcome(ending=Ending.BAD_INPUT, reason=f"The result was refused: {reason}")
+        self.conclude(effect.job, outcome, now, session=None)
         if effect.session is not None:
             self.acknowledge(effect.session, effect.job.id, effect.token, Fate.REFUSED)
-
-    # ---- people ----
-
-    def cancel(self, job: LiveJob, *, by: str, now: float) -> None:
-        """Somebody wants *job*, which is not busy, to end."""
-        if job.state in LEASED:
-            if job.cancel_requested_at is None:
-                job.cancel_requested_at = now
-                job.busy = True
-                self.turn.append(NoteCancel(job=job, at=now))
-            return
-        self.queue.lanes[job.category].discard(job)
-        job.busy = True
-        self.turn.append(
-            FinishJob(
-                job=job,
-                token=job.token,
-                was=job.state,
-                state=JobState.CANCELLED,
-                finished_at=now,
-                mark=cancel_mark(by),
-            ),
-        )
-
-    def revive(self, job: LiveJob, was: JobState, now: float) -> None:
-        """Somebody retries a job of history: *job* is its record, pending."""
-        job.busy = True
-        job.created_at = min(job.created_at, now)
-        self.queue.add(job)
-        mark = f"--- RETRY ATTEMPT {job.retry_count} ---"
-        self.turn.append(ReviveJob(job=job, was=was, mark=mark))
 
     # ---- what became of the writing ----
 
     def committed(self, effect: TurnEffect, now: float) -> None:
         """*effect* is durable. Call ``plan`` after the last of a turn."""
-        job = effect.job
         match effect:
-            case GrantLease():
-                self.granted(job, effect.session, effect.params, now)
-            case FinishJob():
+            case GrantLease(job=job):
+                self.granted(job, effect.session, (effect.params, effect.checkpoint), now)
+            case FinishJob(job=job):
                 self._finished(effect, now)
-            case ReleaseLease():
+            case ReleaseLease(job=job):
                 self._released(effect, now)
-            case NoteCancel():
-                worker = self.fleet.workers.get(job.worker_id or WorkerId(""))
-                if worker is not None and worker.session is not None:
-                    self.revoke(worker.session, job)
+            case ChangeJob(job=job):
+                self.changed_job(effect, now)
+            case ReviveJob(job=job):
                 self.settle(job, now)
-            case ReviveJob():
-                self.settle(job, now)
-                if job.state is JobState.PENDING and not job.busy:
-                    self.queue.wait(job, now)
+                self.wait_if_free(job, now)
+            case SettleOutput():
+                self.outputs.remove(effect.output)
+                return
             case _:
                 assert_never(effect)
         self.note(job)
@@ -332,22 +337,43 @@ class Engine(Desk):
         elif job.state is JobState.PENDING:
             self.queue.wait(job, now)
 
+    def restore_controls(
+        self,
+        *,
+        pauses: Iterable[Pause],
+        limits: Limits,
+        drained: Mapping[WorkerId, float | None],
+        outputs: Iterable[Output],
+        now: float,
+    ) -> None:
+        """Take over from the tables what people decided, and what still has to be put in its place."""
+        self.pauses.by_scope.update((pause.scope, pause) for pause in pauses)
+        for worker_id, grace_s in drained.items():
+            self.fleet.drain(worker_id, draining=True, grace_s=grace_s)
+        for output in outputs:
+            self.outputs.add(output)
+        self.set_limits(limits, now)
+
     def _finished(self, effect: FinishJob, now: float) -> None:
         job = effect.job
         self.queue.move(job, effect.state)
         self.queue.remove(job)
         if effect.session is not None:
             self.acknowledge(effect.session, job.id, effect.token, Fate.COMMITTED)
+        for output in effect.outputs:
+            self.outputs.add(output)
+        if effect.outputs:
+            self._offer_outputs(job.worker_id)
         self.settle(job, now)
         for row in effect.follow_ups:
             self.settle(row.job, now)
-            if not row.job.busy:
-                self.queue.wait(row.job, now)
+            self.wait_if_free(row.job, now)
             self.note(row.job)
 
     def _released(self, effect: ReleaseLease, now: float) -> None:
         job, verdict = effect.job, effect.verdict
-        self.queue.move(job, JobState.PENDING)
+        self.queue.move(job, JobState.PAUSED if verdict.paused else JobState.PENDING)
+        job.pause_requested_at = None
         job.retry_after = verdict.retry_after
         job.retry_count = verdict.retry_count
         job.lost_count = verdict.lost_count
@@ -357,5 +383,8 @@ class Engine(Desk):
         if effect.session is not None:
             self.acknowledge(effect.session, job.id, effect.token, Fate.COMMITTED)
         self.settle(job, now)
-        if not job.busy and job.state is JobState.PENDING:
-            self.queue.wait(job, now)
+        self.wait_if_free(job, now)
+
+
+def _place(row: NewRow) -> Place:
+    return place_of(row.job)

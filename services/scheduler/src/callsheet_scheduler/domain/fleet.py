@@ -1,11 +1,12 @@
 """The workers, the leases they hold, and the limits per host."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from callsheet.catalog import Category
 from callsheet_scheduler.domain.job import JobId, LiveJob, WorkerId
+from callsheet_scheduler.domain.limits import Limits, Scope, scopes_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,30 +35,74 @@ class Worker:
     last_seen_at: float
     """Seconds since 1970."""
     load: float = 0.0
+    draining: bool = False
+    """An administrator lets it take no leases."""
+    leaving: bool = False
+    """It lets itself take no leases: it is about to go."""
     leases: set[JobId] = field(default_factory=set[JobId])
+
+    @classmethod
+    def absent(
+        cls, worker_id: WorkerId, host: str = "", *, draining: bool = False, at: float = 0.0
+    ) -> "Worker":
+        """Return a worker of which nothing but this is known."""
+        capability = Capability(id=worker_id, host=host, slots=0, types=frozenset())
+        return cls(capability=capability, last_seen_at=at, draining=draining)
 
 
 class Fleet:
     """All workers. Chooses one for a job in time that does not grow with the number of busy ones."""
 
-    def __init__(self, host_limits: Mapping[Category, int]) -> None:
-        self.host_limits = dict(host_limits)
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
         self.workers: dict[WorkerId, Worker] = {}
-        self._running: Counter[tuple[str, Category]] = Counter()
+        self.drained: dict[WorkerId, float | None] = {}
+        """Drained workers, connected or not, and the grace in seconds that their attempts have."""
+        self._on_host: Counter[tuple[str, Scope]] = Counter()
+        self._running: Counter[Scope] = Counter()
         self._ready: dict[WorkerId, Worker] = {}
 
-    def worker_for(self, category: Category, job_type: str) -> Worker | None:
-        """Return a worker that can take a job now, or None. The one chosen last comes last."""
-        limit = self.host_limits[category]
+    def worker_for(self, category: Category, job_type: str, root: str | None) -> Worker | None:
+        """Return a worker that can take such a job now, or None. The one chosen last comes last."""
+        scopes = scopes_of(category, job_type)
+        if self.full_scope(scopes) is not None:
+            return None
         for worker in self._ready.values():
             capability = worker.capability
-            if job_type in capability.types and self._running[capability.host, category] < limit:
+            if (
+                job_type in capability.types
+                and (root is None or root in capability.roots)
+                and self.full_scope_on(capability.host, scopes) is None
+            ):
                 return worker
         return None
 
-    def running_on(self, host: str, category: Category) -> int:
-        """Return how many leases of *category* the workers of *host* hold."""
-        return self._running[host, category]
+    def full_scope(self, scopes: Iterable[Scope]) -> Scope | None:
+        """Return the first of *scopes* of which no more jobs may run anywhere."""
+        limits = self.limits.fleet
+        if limits:
+            for scope in scopes:
+                limit = limits.get(scope)
+                if limit is not None and self._running.get(scope, 0) >= limit:
+                    return scope
+        return None
+
+    def full_scope_on(self, host: str, scopes: Iterable[Scope]) -> Scope | None:
+        """Return the first of *scopes* of which no more jobs may run on *host*."""
+        limits = self.limits.host
+        for scope in scopes:
+            limit = limits.get(scope)
+            if limit is not None and self._on_host.get((host, scope), 0) >= limit:
+                return scope
+        return None
+
+    def running_on(self, host: str, scope: Scope) -> int:
+        """Return how many leases of *scope* the workers of *host* hold."""
+        return self._on_host.get((host, scope), 0)
+
+    def running(self, scope: Scope) -> int:
+        """Return how many leases of *scope* there are."""
+        return self._running.get(scope, 0)
 
     def any_ready(self) -> bool:
         """Return whether any worker can take a lease."""
@@ -71,24 +116,36 @@ class Fleet:
             if worker.session is not None and job_type in worker.capability.types
         ]
 
+    def drain(self, worker_id: WorkerId, *, draining: bool, grace_s: float | None) -> Worker | None:
+        """Let a worker take no leases, or take them again; return it where it is known."""
+        if draining:
+            self.drained[worker_id] = grace_s
+        else:
+            self.drained.pop(worker_id, None)
+        worker = self.workers.get(worker_id)
+        if worker is not None:
+            worker.draining = draining
+            self.update_ready(worker)
+        return worker
+
     def charge(self, worker: Worker, job: LiveJob) -> None:
         """Book the lease of *job* on *worker* and spend one credit."""
         worker.leases.add(job.id)
         worker.credit -= 1
-        self._running[worker.capability.host, job.category] += 1
+        self._count(worker.capability.host, job, 1)
         self._ready.pop(worker.capability.id, None)
         self.update_ready(worker)
 
     def book(self, worker: Worker, job: LiveJob) -> None:
         """Book a lease that *worker* holds already."""
         worker.leases.add(job.id)
-        self._running[worker.capability.host, job.category] += 1
+        self._count(worker.capability.host, job, 1)
 
     def release(self, job: LiveJob) -> None:
         """Take the lease of *job* off its worker's account. The credit is the worker's to give."""
         if job.worker_id is None or job.host is None:
             return
-        self._running[job.host, job.category] -= 1
+        self._count(job.host, job, -1)
         worker = self.workers.get(job.worker_id)
         if worker is not None:
             worker.leases.discard(job.id)
@@ -114,6 +171,8 @@ class Fleet:
         known.session = session
         known.credit = min(credit, capability.slots)
         known.last_seen_at = now
+        known.draining = capability.id in self.drained
+        known.leaving = False
         self.update_ready(known)
         return known
 
@@ -126,8 +185,8 @@ class Fleet:
 
     def remember(self, worker_id: WorkerId, host: str, now: float) -> Worker:
         """Return the worker, made without a stream where it was not known."""
-        capability = Capability(id=worker_id, host=host, slots=0, types=frozenset())
-        return self.workers.setdefault(worker_id, Worker(capability=capability, last_seen_at=now))
+        draining = worker_id in self.drained
+        return self.workers.setdefault(worker_id, Worker.absent(worker_id, host, draining=draining, at=now))
 
     def silent(self, now: float, ttl_s: float) -> Iterable[Worker]:
         """Return the workers that gave no sign of life for *ttl_s*."""
@@ -139,7 +198,7 @@ class Fleet:
 
     def update_ready(self, worker: Worker) -> None:
         """Let *worker* be chosen, or not, by its stream and credit."""
-        if worker.session is not None and worker.credit > 0:
+        if worker.session is not None and worker.credit > 0 and not worker.draining:
             self._ready.setdefault(worker.capability.id, worker)
         else:
             self._ready.pop(worker.capability.id, None)
@@ -148,3 +207,10 @@ class Fleet:
         """Drop a worker that has neither a stream nor a lease."""
         if worker.session is None and not worker.leases:
             self.workers.pop(worker.capability.id, None)
+
+    def _count(self, host: str, job: LiveJob, leases: int) -> None:
+        for scope in scopes_of(job.category, job.type):
+            self._running[scope] += leases
+            self._on_host[host, scope] += leases
+            if not self._on_host[host, scope]:
+                del self._on_host[host, scope]

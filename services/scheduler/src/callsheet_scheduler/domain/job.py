@@ -82,6 +82,8 @@ class LiveJob:
     parent_id: JobId | None
     created_at: float
     run_at: float | None
+    root: str | None = None
+    """The root that its parameters name: only a worker that reaches it can run the job."""
     state: JobState = JobState.PENDING
     token: Token = Token(0)
     """Of the newest lease; 0 before the first."""
@@ -95,6 +97,7 @@ class LiveJob:
     host: str | None = None
     started_at: float | None = None
     cancel_requested_at: float | None = None
+    pause_requested_at: float | None = None
     error: str | None = None
     progress_percent: int = 0
     busy: bool = False

@@ -16,3 +16,5 @@ class KnownType:
     run_limit_s: int
     params_schema: str
     """JSON Schema, 2020-12."""
+    resumable: bool = False
+    """Its attempts can be paused: they keep a checkpoint from which a later one goes on."""

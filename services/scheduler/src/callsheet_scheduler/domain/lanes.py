@@ -6,7 +6,7 @@ those that are one level more urgent and came a step later, and the least urgent
 a bounded time.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Final
 
 from sortedcontainers import SortedList
@@ -19,6 +19,14 @@ AGING_STEP_S: Final = 3600.0
 Place = tuple[float, int, JobId]
 """Sort key, sequence, job."""
 
+Kind = tuple[str, str | None]
+"""Job type and root: jobs that the same workers can run."""
+
+
+def kind_of(job: LiveJob) -> Kind:
+    """Return which workers *job* needs."""
+    return (job.type, job.root)
+
 
 def place_of(job: LiveJob) -> Place:
     """Return where *job* stands in its lane; smaller is sooner.
@@ -30,44 +38,59 @@ def place_of(job: LiveJob) -> Place:
 
 
 class Lane:
-    """The waiting jobs of one category, by type, so that a type that nobody handles blocks no other."""
+    """The waiting jobs of one category, by kind, so that one that nobody can run blocks no other."""
 
-    __slots__ = ("_by_type",)
+    __slots__ = ("_by_kind",)
 
     def __init__(self) -> None:
-        self._by_type: dict[str, SortedList[Place]] = {}
+        self._by_kind: dict[Kind, SortedList[Place]] = {}
 
     def __len__(self) -> int:
-        return sum(len(places) for places in self._by_type.values())
+        return sum(len(places) for places in self._by_kind.values())
+
+    def __contains__(self, job: LiveJob) -> bool:
+        places = self._by_kind.get(kind_of(job))
+        return places is not None and place_of(job) in places
 
     def add(self, job: LiveJob) -> None:
-        """Let *job* wait here."""
-        places = self._by_type.get(job.type)
+        """Let *job*, which does not wait yet, wait here."""
+        kind = kind_of(job)
+        places = self._by_kind.get(kind)
         if places is None:
-            places = self._by_type[job.type] = SortedList()
+            places = self._by_kind[kind] = SortedList()
         places.add(place_of(job))
 
     def discard(self, job: LiveJob) -> None:
         """Take *job* out, if it is here."""
-        places = self._by_type.get(job.type)
+        kind = kind_of(job)
+        places = self._by_kind.get(kind)
         if places is not None:
             places.discard(place_of(job))
             if not places:
-                del self._by_type[job.type]
+                del self._by_kind[kind]
 
-    def heads(self) -> Iterator[tuple[Place, str]]:
-        """Yield the first place of every type that has one, soonest first."""
-        return iter(sorted((places[0], name) for name, places in self._by_type.items()))
+    def heads(self) -> Iterable[tuple[Place, Kind]]:
+        """Return the first place of every kind that has one, soonest first."""
+        if len(self._by_kind) > 1:
+            return sorted(
+                ((places[0], kind) for kind, places in self._by_kind.items()),
+                key=_place,
+            )
+        return [(places[0], kind) for kind, places in self._by_kind.items()]
 
-    def pop(self, job_type: str) -> JobId:
-        """Take out the first job of *job_type* and return it."""
-        places = self._by_type[job_type]
+    def pop(self, kind: Kind) -> JobId:
+        """Take out the first job of *kind* and return it."""
+        places = self._by_kind[kind]
         place = places.pop(0)
         if not places:
-            del self._by_type[job_type]
+            del self._by_kind[kind]
         return place[2]
 
     def position(self, job: LiveJob) -> int:
         """Return how many jobs of the lane go before *job*, plus one."""
         place = place_of(job)
-        return 1 + sum(places.bisect_left(place) for places in self._by_type.values())
+        return 1 + sum(places.bisect_left(place) for places in self._by_kind.values())
+
+
+def _place(head: tuple[Place, Kind]) -> Place:
+    return head[0]

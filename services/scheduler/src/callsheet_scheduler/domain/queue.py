@@ -19,6 +19,8 @@ class Queue:
         self.counts: Counter[tuple[JobState, str, Category]] = Counter()
         self.created: Counter[tuple[int, str]] = Counter()
         """Live jobs by hour of creation (hours since 1970) and type."""
+        self.arriving: Counter[Category] = Counter()
+        """Jobs without a lease that are being inserted."""
         self._later: list[tuple[float, JobId]] = []
 
     def add(self, job: LiveJob) -> None:
@@ -59,6 +61,7 @@ class Queue:
                 and job.state is JobState.PENDING
                 and not job.busy
                 and job.ready_at == ready_at
+                and job not in self.lanes[job.category]
             ):
                 self.lanes[job.category].add(job)
 

@@ -1,10 +1,10 @@
 """What becomes of a job when an attempt ended without success."""
 
 from dataclasses import dataclass
-from enum import Enum, auto
 from typing import Final
 
 from callsheet_scheduler.domain.job import LiveJob
+from callsheet_scheduler.domain.outcome import Ending
 
 #: Leases lost in a row before the job itself is held to be the cause.
 LOST_MAX: Final = 3
@@ -14,19 +14,6 @@ CAPACITY_MAX: Final = 10
 
 #: Seconds before a job that met a want of capacity goes again.
 CAPACITY_DELAY_S: Final = 30.0
-
-
-class Ending(Enum):
-    """How an attempt ended, other than completed."""
-
-    BAD_INPUT = auto()
-    CAPACITY = auto()
-    TRANSIENT = auto()
-    CANCELLED = auto()
-    LOST = auto()
-    """The worker is gone, and the lease with it."""
-    RETURNED = auto()
-    """The worker gave the lease back without having failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +29,9 @@ class Verdict:
     """What to do with the job, and its counts afterwards."""
 
     again: bool
-    """Back to pending; otherwise it is failed, or cancelled where *cancelled* says so."""
+    """Back to pending, or to paused where *paused* says so; otherwise it is failed, or cancelled where
+    *cancelled* says so."""
+    paused: bool = False
     cancelled: bool = False
     retry_after: float | None = None
     retry_count: int
@@ -58,7 +47,7 @@ def judge(job: LiveJob, ending: Ending, reason: str, rules: RetryRules, now: flo
     match ending:
         case Ending.BAD_INPUT:
             return _verdict(job, again=False, error=reason)
-        case Ending.RETURNED:
+        case Ending.RETURNED | Ending.PAUSED:
             return _verdict(job, again=True, error=job.error, lost_count=job.lost_count)
         case Ending.LOST:
             return _after_loss(job, reason)
@@ -116,6 +105,7 @@ def _verdict(
 ) -> Verdict:
     return Verdict(
         again=again,
+        paused=again and job.pause_requested_at is not None,
         cancelled=cancelled,
         retry_after=retry_after,
         retry_count=job.retry_count if retry_count is None else retry_count,

@@ -8,10 +8,11 @@ import grpc
 from google.protobuf.message import Message
 from typing_extensions import override
 
-from callsheet.catalog import Category
 from callsheet.errors import InvalidError
 from callsheet.v1 import job_pb2
 from callsheet.v1.job_service_pb2 import (
+    ActOnJobsRequest,
+    ActOnJobsResponse,
     CancelJobRequest,
     CancelJobResponse,
     GetJobRequest,
@@ -22,8 +23,15 @@ from callsheet.v1.job_service_pb2 import (
     ListJobsResponse,
     ListJobTypesRequest,
     ListJobTypesResponse,
+    PauseJobRequest,
+    PauseJobResponse,
+    PrioritizeJobRequest,
+    PrioritizeJobResponse,
     ReadLogRequest,
     ReadLogResponse,
+    RefusedAction,
+    ResumeJobRequest,
+    ResumeJobResponse,
     RetryJobRequest,
     RetryJobResponse,
     StateCount,
@@ -34,16 +42,21 @@ from callsheet.v1.job_service_pb2 import (
     WatchJobsResponse,
 )
 from callsheet.v1.job_service_pb2_grpc import JobServiceServicer
-from callsheet_scheduler.domain.job import FINAL, JobId, JobState
+from callsheet_scheduler.domain.job import FINAL
 from callsheet_scheduler.rpc.convert import (
-    category_from_wire,
     instant_to_wire,
     job_id_from_wire,
     job_to_wire,
     known_type_to_wire,
     submission_from_wire,
 )
-from callsheet_scheduler.store.history import JobFilter
+from callsheet_scheduler.rpc.filters import (
+    action_from_wire,
+    check_bulk_filter,
+    filter_from_wire,
+    parent_id_from_wire,
+)
+from callsheet_scheduler.use_cases.actions import BULK_MAX, Actions
 from callsheet_scheduler.use_cases.job_types import JobTypes
 from callsheet_scheduler.use_cases.jobs import Jobs
 from callsheet_scheduler.use_cases.views import Views
@@ -56,6 +69,9 @@ PAGE_MAX: Final = 200
 SKIP_MAX: Final = 10_000
 WATCHED_MAX: Final = 1000
 
+#: Characters of a name that is kept of who asked.
+NAME_MAX: Final = 64
+
 #: Seconds between two looks at a log that grows.
 LOG_PAUSE_S: Final = 0.25
 
@@ -63,8 +79,11 @@ LOG_PAUSE_S: Final = 0.25
 class JobService(JobServiceServicer):
     """The queue as its clients see it."""
 
-    def __init__(self, jobs: Jobs, views: Views, watching: Watching, types: JobTypes) -> None:
+    def __init__(
+        self, jobs: Jobs, actions: Actions, views: Views, watching: Watching, types: JobTypes
+    ) -> None:
         self._jobs = jobs
+        self._actions = actions
         self._views = views
         self._watching = watching
         self._types = types
@@ -98,7 +117,7 @@ class JobService(JobServiceServicer):
             message = f"at most {SKIP_MAX} jobs can be passed over; use page_token for deep lists"
             raise InvalidError(message, field="skip")
         page = await self._views.page(
-            _filter(request),
+            filter_from_wire(request),
             size=size,
             after=request.page_token,
             skip=request.skip,
@@ -113,14 +132,51 @@ class JobService(JobServiceServicer):
     @override
     async def CancelJob(self, request: CancelJobRequest, context: Context) -> CancelJobResponse:
         job_id = job_id_from_wire(request.id)
-        await self._jobs.cancel(job_id, by=request.requested_by[:64])
+        await self._actions.cancel(job_id, by=request.requested_by[:NAME_MAX])
         return CancelJobResponse(job=job_to_wire(await self._views.job(job_id)))
 
     @override
     async def RetryJob(self, request: RetryJobRequest, context: Context) -> RetryJobResponse:
         job_id = job_id_from_wire(request.id)
-        await self._jobs.retry(job_id)
+        await self._actions.retry(job_id)
         return RetryJobResponse(job=job_to_wire(await self._views.job(job_id)))
+
+    @override
+    async def PauseJob(self, request: PauseJobRequest, context: Context) -> PauseJobResponse:
+        job_id = job_id_from_wire(request.id)
+        await self._actions.pause(job_id)
+        return PauseJobResponse(job=job_to_wire(await self._views.job(job_id)))
+
+    @override
+    async def ResumeJob(self, request: ResumeJobRequest, context: Context) -> ResumeJobResponse:
+        job_id = job_id_from_wire(request.id)
+        await self._actions.resume(job_id)
+        return ResumeJobResponse(job=job_to_wire(await self._views.job(job_id)))
+
+    @override
+    async def PrioritizeJob(self, request: PrioritizeJobRequest, context: Context) -> PrioritizeJobResponse:
+        job_id = job_id_from_wire(request.id)
+        await self._actions.prioritize(job_id, request.priority)
+        return PrioritizeJobResponse(job=job_to_wire(await self._views.job(job_id)))
+
+    @override
+    async def ActOnJobs(self, request: ActOnJobsRequest, context: Context) -> ActOnJobsResponse:
+        action = action_from_wire(request.action)
+        ids, next_token = [job_id_from_wire(text) for text in request.ids], ""
+        if not ids:
+            check_bulk_filter(request)
+            found = await self._views.ids(
+                filter_from_wire(request.filter), size=BULK_MAX, after=request.page_token
+            )
+            ids, next_token = found.ids, found.next_token
+        acted = await self._actions.act(
+            action, ids, by=request.requested_by[:NAME_MAX], priority=request.priority
+        )
+        return ActOnJobsResponse(
+            done_ids=acted.done,
+            refused=[RefusedAction(id=job_id, reason=reason) for job_id, reason in acted.refused],
+            next_page_token=next_token,
+        )
 
     @override
     async def WatchJobs(
@@ -132,7 +188,7 @@ class JobService(JobServiceServicer):
             message = f"at most {WATCHED_MAX} jobs can be named; name none to watch all"
             raise InvalidError(message, field="ids")
         ids = [job_id_from_wire(text) for text in request.ids]
-        watch = self._watching.open(frozenset(ids))
+        watch = self._watching.open(frozenset(ids), parent_id_from_wire(request.parent_id))
         try:
             if request.initial and ids:
                 yield WatchJobsResponse(jobs=[job_to_wire(view) for view in await self._views.jobs(ids)])
@@ -178,24 +234,3 @@ class JobService(JobServiceServicer):
     @override
     async def ListJobTypes(self, request: ListJobTypesRequest, context: Context) -> ListJobTypesResponse:
         return ListJobTypesResponse(types=[known_type_to_wire(known) for known in self._types.all()])
-
-
-def _filter(request: ListJobsRequest) -> JobFilter:
-    states = frozenset(state for state in JobState if int(state) in request.states)
-    if len(states) != len(set(request.states)):
-        message = "contains a value that is no state"
-        raise InvalidError(message, field="states")
-    categories: set[Category] = set()
-    for value in request.categories:
-        category = category_from_wire(value, field="categories")
-        if category is not None:
-            categories.add(category)
-    return JobFilter(
-        states=states,
-        types=frozenset(request.types),
-        categories=frozenset(categories),
-        query=request.query,
-    )
-
-
-__all__ = ["JobId", "JobService"]

@@ -1,42 +1,44 @@
 """LeaseService: one stream per worker."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
+from typing import Final, assert_never
 
 import grpc
 from typing_extensions import override
 
 from callsheet.errors import InvalidError, UnavailableError
-from callsheet.v1.lease_service_pb2 import (
-    Grant,
-    LeaseRef,
-    Result,
-    ResultAck,
-    ResultFate,
-    Revoke,
-    Welcome,
-    WorkRequest,
-    WorkResponse,
-)
+from callsheet.v1.lease_service_pb2 import Grant, LeaseRef, Result, Welcome, WorkRequest, WorkResponse
 from callsheet.v1.lease_service_pb2_grpc import LeaseServiceServicer
-from callsheet_scheduler.domain.effects import SendAck, SendGrant, SendRevoke
+from callsheet_scheduler.domain.effects import (
+    SendAck,
+    SendDrain,
+    SendGrant,
+    SendPlace,
+    SendRevoke,
+    SessionMessage,
+)
 from callsheet_scheduler.domain.job import JobId, Token
-from callsheet_scheduler.rpc.convert import (
+from callsheet_scheduler.rpc.convert import duration_to_wire, instant_from_wire, submission_from_wire
+from callsheet_scheduler.rpc.lease_convert import (
+    ack_to_wire,
     attempt_from_wire,
     capability_from_wire,
-    duration_to_wire,
-    ending_from_wire,
-    instant_from_wire,
+    drain_to_wire,
     known_type_from_wire,
-    submission_from_wire,
+    outcome_from_wire,
+    output_from_wire,
+    output_to_wire,
+    revoke_to_wire,
 )
 from callsheet_scheduler.rpc.library_convert import changes_from_wire
 from callsheet_scheduler.use_cases.grants import Grants, Session
 
 Context = grpc.aio.ServicerContext[WorkRequest, WorkResponse]
 
-#: Grants in one message, so that it stays under the message limit.
-GRANTS_PER_MESSAGE_MAX = 200
+#: Bytes of grants after which a message takes no more of them; one grant has at most 128 KiB.
+GRANTS_BYTES: Final = 256 * 1024
 
 
 class SessionOutbox:
@@ -45,43 +47,43 @@ class SessionOutbox:
     def __init__(self, grants: Grants) -> None:
         self._grants = grants
         self._wake = asyncio.Event()
-        self._granted: list[Grant] = []
-        self._acks: list[ResultAck] = []
-        self._revokes: list[Revoke] = []
-        self._heartbeat = 0
+        self._granted: deque[Grant] = deque()
+        self._response = WorkResponse()
         self._error: Exception | None = None
 
-    def grant(self, message: SendGrant) -> None:
-        """Add a lease."""
+    def add(self, message: SessionMessage) -> None:
+        """Say this soon."""
+        match message:
+            case SendGrant():
+                self._granted.append(self._grant(message))
+            case SendAck():
+                self._response.result_acks.append(ack_to_wire(message))
+            case SendRevoke():
+                self._response.revokes.append(revoke_to_wire(message))
+            case SendPlace():
+                self._response.place.append(output_to_wire(message.output))
+            case SendDrain():
+                self._response.drain.CopyFrom(drain_to_wire(message))
+            case _:
+                assert_never(message)
+        self._wake.set()
+
+    def _grant(self, message: SendGrant) -> Grant:
         job = message.job
-        self._granted.append(
-            Grant(
-                lease=LeaseRef(job_id=job.id, token=message.token),
-                type=job.type,
-                params_json=message.params,
-                attempt=message.attempt,
-                run_limit_s=self._grants.run_limit_s(job.type),
-                priority=job.priority,
-                interactive=job.interactive,
-            ),
+        return Grant(
+            lease=LeaseRef(job_id=job.id, token=message.token),
+            type=job.type,
+            params_json=message.params,
+            attempt=message.attempt,
+            run_limit_s=self._grants.run_limit_s(job.type),
+            priority=job.priority,
+            interactive=job.interactive,
+            checkpoint_json=message.checkpoint,
         )
-        self._wake.set()
-
-    def acknowledge(self, message: SendAck) -> None:
-        """Add an answer to a result."""
-        lease = LeaseRef(job_id=message.job_id, token=message.token)
-        self._acks.append(ResultAck(lease=lease, fate=ResultFate.ValueType(message.fate)))
-        self._wake.set()
-
-    def revoke(self, message: SendRevoke) -> None:
-        """Add an attempt to end."""
-        lease = LeaseRef(job_id=message.job_id, token=message.token)
-        self._revokes.append(Revoke(lease=lease, cancelled=message.cancelled))
-        self._wake.set()
 
     def heartbeat(self, sequence: int) -> None:
         """Answer a heartbeat."""
-        self._heartbeat = sequence
+        self._response.heartbeat_ack = sequence
         self._wake.set()
 
     def end(self, error: Exception | None) -> None:
@@ -94,15 +96,12 @@ class SessionOutbox:
         await self._wake.wait()
         if self._error is not None:
             raise self._error
-        granted = self._granted[:GRANTS_PER_MESSAGE_MAX]
-        del self._granted[:GRANTS_PER_MESSAGE_MAX]
-        message = WorkResponse(
-            grants=granted,
-            result_acks=self._acks,
-            revokes=self._revokes,
-            heartbeat_ack=self._heartbeat,
-        )
-        self._acks, self._revokes, self._heartbeat = [], [], 0
+        message, self._response = self._response, WorkResponse()
+        size_bytes = 0
+        while self._granted and (not size_bytes or size_bytes < GRANTS_BYTES):
+            grant = self._granted.popleft()
+            size_bytes += grant.ByteSize()
+            message.grants.append(grant)
         if not self._granted:
             self._wake.clear()
         return message
@@ -205,8 +204,10 @@ class LeaseService(LeaseServiceServicer):
                     for chunk in request.logs
                 ],
             )
+        for placed in request.placed:
+            self._grants.placed(session, output_from_wire(placed.output), placed.problem)
         if request.drain:
-            term.engine.drain(worker_id)
+            term.engine.leaving(worker_id)
         for result in request.results:
             self._take_result(result, session)
         if request.HasField("heartbeat"):
@@ -217,21 +218,19 @@ class LeaseService(LeaseServiceServicer):
             term.engine.plan(now)
 
     def _take_result(self, result: Result, session: Session) -> None:
-        attempt = attempt_from_wire(result)
-        match result.WhichOneof("outcome"):
-            case "completed":
-                done = result.completed
-                self._grants.completed(
-                    session,
-                    attempt,
-                    done.result_json,
-                    changes_from_wire(done.library) if done.HasField("library") else None,
-                    [submission_from_wire(job) for job in done.follow_ups],
-                )
-            case outcome:
-                ending, reason, library = ending_from_wire(result, outcome)
-                changes = None if library is None else changes_from_wire(library)
-                self._grants.ended(session, attempt, ending, reason, changes)
+        attempt = attempt_from_wire(result, session.term.commits.now())
+        if not result.HasField("completed"):
+            self._grants.ended(session, attempt, outcome_from_wire(result))
+            return
+        done = result.completed
+        self._grants.completed(
+            session,
+            attempt,
+            done.result_json,
+            changes_from_wire(done.library) if done.HasField("library") else None,
+            [submission_from_wire(job) for job in done.follow_ups],
+            [output_from_wire(output) for output in done.outputs],
+        )
 
 
 async def _first(requests: AsyncIterator[WorkRequest]) -> WorkRequest:

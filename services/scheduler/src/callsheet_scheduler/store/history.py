@@ -52,6 +52,8 @@ class JobRow:
     error: str | None
     result: str | None
     parent_id: str | None
+    pause_requested_at: float | None = None
+    stop_rung: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +78,8 @@ class JobFilter:
     categories: frozenset[Category] = frozenset()
     query: str = ""
     """A part of the id, type, parameters or error, in any case."""
+    parent_id: JobId | None = None
+    """Only jobs that this one caused."""
     leased_ids: frozenset[JobId] | None = None
     """Of the leased jobs only these; None for all of them."""
 
@@ -137,7 +141,7 @@ class HistoryStore:
 
     async def total(self, wanted: JobFilter, *, live: LiveCounts) -> tuple[int, bool]:
         """Return how many jobs pass, and whether that is exact."""
-        if not wanted.query:
+        if not wanted.query and wanted.parent_id is None:
             return _count_live(wanted, live) + await self._count_done(wanted), True
         with repeatable():
             async with self._lists.connect() as connection:
@@ -254,6 +258,8 @@ def _conditions(wanted: JobFilter, jobs: sa.Table) -> list[sa.ColumnElement[bool
         conditions.append(jobs.c.type.in_(sorted(wanted.types)))
     if wanted.categories:
         conditions.append(_among(jobs.c.category, wanted.categories))
+    if wanted.parent_id is not None:
+        conditions.append(jobs.c.parent_id == wanted.parent_id)
     if wanted.query:
         pattern = any_case(wanted.query)
         texts = (sa.cast(jobs.c.id, sa.Text), jobs.c.type, sa.cast(jobs.c.params, sa.Text), jobs.c.error)

@@ -18,6 +18,7 @@ async def save_job_types(connection: Connection, types: Sequence[KnownType]) -> 
         [row.vram_mib for row in types],
         [row.run_limit_s for row in types],
         [row.params_schema for row in types],
+        [row.resumable for row in types],
     )
 
 
@@ -31,6 +32,7 @@ async def load_job_types(connection: Connection) -> list[KnownType]:
             vram_mib=row["vram_mib"],
             run_limit_s=row["run_limit_s"],
             params_schema=row["params_schema"],
+            resumable=row["resumable"],
         )
         for row in await connection.fetch(statement("load_job_types"))
     ]

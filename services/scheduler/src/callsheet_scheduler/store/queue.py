@@ -8,23 +8,21 @@ import asyncpg
 
 from callsheet.catalog import Category
 from callsheet_scheduler.domain.effects import (
+    ChangeJob,
     FinishJob,
     GrantLease,
     NewRow,
-    NoteCancel,
+    Output,
     ReleaseLease,
     ReviveJob,
 )
 from callsheet_scheduler.domain.job import JobId, JobState, LiveJob, Token, WorkerId
 from callsheet_scheduler.store.connection import Connection
+from callsheet_scheduler.store.errors import DisagreementError
 from callsheet_scheduler.store.statements import statement
 
 #: Log sequences from here on are marks set by the scheduler.
 MARK_SEQUENCE = 1_000_000
-
-
-class DisagreementError(Exception):
-    """The tables are not what the engine holds them to be; the leadership has to begin again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +69,7 @@ async def insert_jobs(connection: Connection, rows: Sequence[NewRow]) -> None:
         [job.attempt for job in jobs],
         [job.worker_id for job in jobs],
         [job.host for job in jobs],
+        [job.root for job in jobs],
     )
 
 
@@ -101,9 +100,9 @@ async def grant_jobs(connection: Connection, grants: Sequence[GrantLease], *, no
         now,
     )
     _expect(len(rows), len(grants), "grant_jobs")
-    params = {row["id"]: row["params"] for row in rows}
+    found = {row["id"]: (row["params"], row["checkpoint"] or "") for row in rows}
     for grant in grants:
-        grant.params = params[grant.job.id]
+        grant.params, grant.checkpoint = found[grant.job.id]
 
 
 async def finish_jobs(connection: Connection, finishes: Sequence[FinishJob]) -> None:
@@ -119,12 +118,13 @@ async def finish_jobs(connection: Connection, finishes: Sequence[FinishJob]) -> 
         [finish.error for finish in finishes],
         [finish.result for finish in finishes],
         [finish.lost_count for finish in finishes],
+        [int(finish.rung) for finish in finishes],
     )
     _expect(_count(status), len(finishes), "finish_jobs")
 
 
 async def release_jobs(connection: Connection, releases: Sequence[ReleaseLease]) -> None:
-    """Put leased jobs back to pending."""
+    """Put leased jobs back to pending, or to paused."""
     verdicts = [release.verdict for release in releases]
     status = await connection.execute(
         statement("release_jobs"),
@@ -139,19 +139,61 @@ async def release_jobs(connection: Connection, releases: Sequence[ReleaseLease])
         [release.ended_at for release in releases],
         [release.outcome for release in releases],
         [release.reason for release in releases],
+        [int(JobState.PAUSED if verdict.paused else JobState.PENDING) for verdict in verdicts],
+        [release.checkpoint for release in releases],
     )
     _expect(_count(status), len(releases), "release_jobs")
 
 
-async def note_cancel(connection: Connection, notes: Sequence[NoteCancel]) -> None:
-    """Write that the end of leased jobs was asked for."""
+async def change_jobs(connection: Connection, changes: Sequence[ChangeJob]) -> None:
+    """Write what people want of jobs that are not final."""
     status = await connection.execute(
-        statement("note_cancel"),
-        [note.job.id for note in notes],
-        [note.job.token for note in notes],
-        [note.at for note in notes],
+        statement("change_jobs"),
+        [change.job.id for change in changes],
+        [change.token for change in changes],
+        [int(change.was) for change in changes],
+        [int(change.state) for change in changes],
+        [change.priority for change in changes],
+        [change.cancel_requested_at for change in changes],
+        [change.pause_requested_at for change in changes],
     )
-    _expect(_count(status), len(notes), "note_cancel")
+    _expect(_count(status), len(changes), "change_jobs")
+
+
+async def add_outputs(connection: Connection, outputs: Sequence[Output]) -> None:
+    """Keep what has to be put where it was asked for."""
+    await connection.execute(
+        statement("add_outputs"),
+        [output.job_id for output in outputs],
+        [output.root for output in outputs],
+        [output.path for output in outputs],
+        [output.token for output in outputs],
+        [output.staged_path for output in outputs],
+    )
+
+
+async def settle_outputs(connection: Connection, outputs: Sequence[Output]) -> None:
+    """Forget outputs that are settled."""
+    await connection.execute(
+        statement("settle_outputs"),
+        [output.job_id for output in outputs],
+        [output.root for output in outputs],
+        [output.path for output in outputs],
+    )
+
+
+async def load_outputs(connection: Connection) -> list[Output]:
+    """Return every output that is not settled."""
+    return [
+        Output(
+            job_id=JobId(row["job_id"]),
+            token=Token(row["token"]),
+            root=row["root"],
+            staged_path=row["staged_path"],
+            path=row["path"],
+        )
+        for row in await connection.fetch(statement("load_outputs"))
+    ]
 
 
 async def revive_jobs(connection: Connection, revivals: Sequence[ReviveJob]) -> None:
@@ -224,6 +266,7 @@ async def read_done(connection: Connection, job_id: JobId) -> tuple[LiveJob, Job
         attempt=row["attempt"],
         retry_count=row["retry_count"],
         error=row["error"],
+        root=row["root"],
     )
     return job, JobState(row["state"])
 
@@ -252,7 +295,9 @@ def _live(row: asyncpg.Record) -> LiveJob:
         worker_id=None if row["worker_id"] is None else WorkerId(row["worker_id"]),
         host=row["host"],
         cancel_requested_at=row["cancel_requested_at"],
+        pause_requested_at=row["pause_requested_at"],
         error=row["error"],
+        root=row["root"],
     )
 
 

@@ -18,6 +18,7 @@ def _jobs(name: str) -> sa.Table:
         sa.Column("params", sa.JSON),
         sa.Column("state", sa.SmallInteger),
         sa.Column("error", sa.Text),
+        sa.Column("parent_id", UUID(as_uuid=False)),
     )
 
 

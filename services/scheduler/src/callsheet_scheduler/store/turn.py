@@ -3,13 +3,15 @@
 from collections import Counter
 from collections.abc import Sequence
 from typing import TypeVar
+from zlib import crc32
 
 from callsheet_scheduler.domain.effects import (
+    ChangeJob,
     FinishJob,
     GrantLease,
-    NoteCancel,
     ReleaseLease,
     ReviveJob,
+    SettleOutput,
     TurnEffect,
 )
 from callsheet_scheduler.domain.job import JobState
@@ -20,13 +22,15 @@ from callsheet_scheduler.store.queue import (
     MARK_SEQUENCE,
     CounterKey,
     LogRow,
+    add_outputs,
+    change_jobs,
     count_jobs,
     finish_jobs,
     grant_jobs,
     insert_jobs,
-    note_cancel,
     release_jobs,
     revive_jobs,
+    settle_outputs,
     write_logs,
 )
 
@@ -47,19 +51,23 @@ async def write_turn(connection: Own, batch: Sequence[TurnEffect], *, now: float
         await insert_jobs(connection, follow_ups)
     if changes := _changes([*finishes, *releases]):
         await apply_all(connection, changes, now=now)
-    if marks := _marks([*finishes, *releases, *revivals]):
+    if marks := [*_marks([*finishes, *releases, *revivals]), *_problems(_of(batch, SettleOutput))]:
         await write_logs(connection, marks)
     if finishes or revivals:
         await count_jobs(connection, *_counters(finishes, revivals))
 
 
 async def _write_moves(connection: Own, batch: Sequence[TurnEffect], *, now: float) -> None:
-    if notes := _of(batch, NoteCancel):
-        await note_cancel(connection, notes)
+    if changes := _of(batch, ChangeJob):
+        await change_jobs(connection, changes)
     if revivals := _of(batch, ReviveJob):
         await revive_jobs(connection, revivals)
     if grants := _of(batch, GrantLease):
         await grant_jobs(connection, grants, now=now)
+    if outputs := [output for finish in _of(batch, FinishJob) for output in finish.outputs]:
+        await add_outputs(connection, outputs)
+    if settled := _of(batch, SettleOutput):
+        await settle_outputs(connection, [effect.output for effect in settled])
 
 
 def _changes(endings: Sequence[FinishJob | ReleaseLease]) -> list[LeasedChanges]:
@@ -84,6 +92,19 @@ def _marks(effects: Sequence[FinishJob | ReleaseLease | ReviveJob]) -> list[LogR
         )
         for effect in effects
         if effect.mark
+    ]
+
+
+def _problems(settled: Sequence[SettleOutput]) -> list[LogRow]:
+    return [
+        (
+            effect.output.job_id,
+            0,
+            MARK_SEQUENCE + crc32(f"{effect.output.root}/{effect.output.path}".encode()),
+            f"--- OUTPUT NOT PLACED --- {effect.output.path}: {effect.problem}\n",
+        )
+        for effect in settled
+        if effect.problem
     ]
 
 

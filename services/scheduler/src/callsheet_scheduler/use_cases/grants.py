@@ -1,18 +1,20 @@
 """What workers say and hear: hellos, results, and the leases they hold."""
 
+import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from callsheet.catalog import CATALOG
 from callsheet.errors import InvalidError
 from callsheet_scheduler.commits import Outbox
-from callsheet_scheduler.domain.effects import NewRow
+from callsheet_scheduler.domain.effects import NewRow, Output
 from callsheet_scheduler.domain.fleet import Capability
 from callsheet_scheduler.domain.job import JobId, Token, WorkerId
 from callsheet_scheduler.domain.job_type import KnownType
-from callsheet_scheduler.domain.library import LibraryChanges
-from callsheet_scheduler.domain.retry import Ending
+from callsheet_scheduler.domain.library import LibraryChanges, check_path, check_root
+from callsheet_scheduler.domain.outcome import Ending, Outcome
 from callsheet_scheduler.leadership import Leadership, Term
 from callsheet_scheduler.store.job_types import save_job_types
 from callsheet_scheduler.store.queue import LogRow
@@ -21,8 +23,14 @@ from callsheet_scheduler.use_cases.jobs import Jobs, Submission
 
 log = logging.getLogger(__name__)
 
-#: Follow-up jobs of one result.
-FOLLOW_UPS_MAX = 1000
+#: Follow-up jobs and outputs of one result.
+FOLLOW_UPS_MAX: Final = 1000
+OUTPUTS_MAX: Final = 100
+
+#: Characters of a result, of a checkpoint, and of a reason.
+RESULT_MAX: Final = 65_536
+CHECKPOINT_MAX: Final = 65_536
+REASON_MAX: Final = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +41,11 @@ class Attempt:
     token: Token
     started_at: float | None
     ended_at: float
+
+    def span(self, now: float) -> tuple[float | None, float]:
+        """Return both instants, not later than *now* and in order, whatever the worker's clock said."""
+        ended_at = min(self.ended_at, now)
+        return (None if self.started_at is None else min(self.started_at, ended_at), ended_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,24 +121,19 @@ class Grants:
         result: str,
         library: LibraryChanges | None,
         follow_ups: Sequence[Submission],
+        outputs: Sequence[Output],
     ) -> None:
         """A worker did what it was asked for. Content that is not acceptable fails the job."""
         term = session.term
         now = term.commits.now()
         lease = (attempt.job_id, attempt.token)
-        span = (attempt.started_at, min(attempt.ended_at, now))
+        span = attempt.span(now)
         try:
+            _check_result(result)
+            _check_outputs(attempt, outputs)
             rows = self._follow_ups(term, attempt.job_id, follow_ups, now)
         except InvalidError as error:
-            term.engine.ended(
-                session.who,
-                lease,
-                ending=Ending.BAD_INPUT,
-                reason=f"The result was refused: {error.field}: {error.message}",
-                library=None,
-                span=span,
-                now=now,
-            )
+            term.engine.ended(session.who, lease, _refused(error), span=span, now=now)
             return
         term.engine.completed(
             session.who,
@@ -134,27 +142,28 @@ class Grants:
             library=library,
             follow_ups=rows,
             span=span,
+            outputs=outputs,
         )
 
-    def ended(
-        self,
-        session: Session,
-        attempt: Attempt,
-        ending: Ending,
-        reason: str,
-        library: LibraryChanges | None,
-    ) -> None:
-        """An attempt failed or was handed back."""
+    def ended(self, session: Session, attempt: Attempt, outcome: Outcome) -> None:
+        """An attempt failed, was paused, or was handed back."""
+        try:
+            _check_checkpoint(outcome.checkpoint)
+        except InvalidError as error:
+            outcome = _refused(error)
         now = session.term.commits.now()
+        reason = outcome.reason.replace("\x00", "\ufffd")[:REASON_MAX]
         session.term.engine.ended(
             session.who,
             (attempt.job_id, attempt.token),
-            ending=ending,
-            reason=reason.replace("\x00", "\ufffd")[:2000],
-            library=library,
-            span=(attempt.started_at, min(attempt.ended_at, now)),
+            replace(outcome, reason=reason),
+            span=attempt.span(now),
             now=now,
         )
+
+    def placed(self, session: Session, output: Output, problem: str) -> None:
+        """A worker put an output where it was asked for, or says why it cannot."""
+        session.term.engine.placed(output, problem.replace("\x00", "\ufffd")[:REASON_MAX])
 
     def run_limit_s(self, job_type: str) -> int:
         """Return how long an attempt of *job_type* may run."""
@@ -177,3 +186,43 @@ class Grants:
             if row.job.id not in term.engine.queue.jobs:
                 rows[row.job.id] = row
         return list(rows.values())
+
+
+def _refused(error: InvalidError) -> Outcome:
+    return Outcome(ending=Ending.BAD_INPUT, reason=f"The result was refused: {error.field}: {error.message}")
+
+
+def _check_result(result: str) -> None:
+    if len(result) > RESULT_MAX:
+        message = f"has {len(result)} characters; at most {RESULT_MAX} are allowed"
+        raise InvalidError(message, field="result_json")
+
+
+def _check_checkpoint(checkpoint: str | None) -> None:
+    if checkpoint is None:
+        return
+    if len(checkpoint) > CHECKPOINT_MAX:
+        message = f"has {len(checkpoint)} characters; at most {CHECKPOINT_MAX} are allowed"
+        raise InvalidError(message, field="checkpoint_json")
+    try:
+        value: object = json.loads(checkpoint)
+    except (ValueError, RecursionError) as error:
+        message = f"is not JSON: {error}"
+        raise InvalidError(message, field="checkpoint_json") from error
+    if not isinstance(value, dict) or "\\u0000" in checkpoint:
+        message = "must be a JSON object without NUL characters"
+        raise InvalidError(message, field="checkpoint_json")
+
+
+def _check_outputs(attempt: Attempt, outputs: Sequence[Output]) -> None:
+    if len(outputs) > OUTPUTS_MAX:
+        message = f"{len(outputs)} outputs; at most {OUTPUTS_MAX} are allowed"
+        raise InvalidError(message, field="outputs")
+    for index, output in enumerate(outputs):
+        field = f"outputs[{index}]"
+        if (output.job_id, output.token) != (attempt.job_id, attempt.token):
+            message = "must name the lease of the result"
+            raise InvalidError(message, field=f"{field}.lease")
+        check_root(output.root, field=f"{field}.root")
+        check_path(output.staged_path, field=f"{field}.staged_path")
+        check_path(output.path, field=f"{field}.path")

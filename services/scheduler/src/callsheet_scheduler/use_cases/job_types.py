@@ -1,16 +1,28 @@
 """The job types that the scheduler knows, and the check of parameters against them."""
 
 import json
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final, cast
 
 import jsonschema_rs
 
 from callsheet.catalog import CATALOG
 from callsheet.errors import InvalidError
 from callsheet_scheduler.domain.job_type import KnownType
+from callsheet_scheduler.domain.limits import RESERVED
 
 #: Longest text of a job's parameters.
 PARAMS_BYTES_MAX: Final = 65_536
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """Parameters that their job type accepts."""
+
+    text: str
+    """A JSON object."""
+    root: str | None
+    """The root that they name."""
 
 
 class JobTypes:
@@ -19,6 +31,7 @@ class JobTypes:
     def __init__(self) -> None:
         self._types: dict[str, KnownType] = {}
         self._validators: dict[str, jsonschema_rs.Draft202012Validator] = {}
+        self._roots: dict[str, str | None] = {}
         for job_type in CATALOG.values():
             self.learn(
                 KnownType(
@@ -28,6 +41,7 @@ class JobTypes:
                     vram_mib=job_type.vram_mib,
                     run_limit_s=job_type.run_limit_s,
                     params_schema=json.dumps(job_type.params.schema_for_wire()),
+                    resumable=job_type.resumable,
                 ),
             )
 
@@ -35,17 +49,22 @@ class JobTypes:
         """Take over a declaration; False where it was known just so.
 
         Raises:
-            InvalidError: Its schema is none.
+            InvalidError: Its name is taken by a scope of the queue, or its schema is none.
         """
         if self._types.get(known.name) == known:
             return False
+        if known.name in RESERVED:
+            message = f"no job type can be named {known.name}: that is a scope of the queue"
+            raise InvalidError(message, field="types")
         try:
-            validator = jsonschema_rs.Draft202012Validator(json.loads(known.params_schema or "{}"))
+            schema: dict[str, Any] | bool = json.loads(known.params_schema or "{}")
+            validator = jsonschema_rs.Draft202012Validator(schema)
         except (ValueError, jsonschema_rs.ValidationError) as error:
             message = f"the parameter schema of job type {known.name} is not valid: {error}"
             raise InvalidError(message, field="types") from error
         self._types[known.name] = known
         self._validators[known.name] = validator
+        self._roots[known.name] = _default_root(schema)
         return True
 
     def all(self) -> list[KnownType]:
@@ -64,8 +83,8 @@ class JobTypes:
             raise InvalidError(message, field=field)
         return known
 
-    def check_params(self, name: str, text: str, *, field: str) -> str:
-        """Return *text*, or ``{}`` for none, if the type of this name accepts it.
+    def check_params(self, name: str, text: str, *, field: str) -> Checked:
+        """Return *text*, or ``{}`` for none, and the root it names, if the type of this name accepts it.
 
         Raises:
             InvalidError: It is no JSON object or the schema refuses it; names the parameter.
@@ -88,7 +107,17 @@ class JobTypes:
         except jsonschema_rs.ValidationError as error:
             path = "".join(f".{part}" for part in error.instance_path)
             raise InvalidError(error.message, field=f"{field}{path}") from error
-        return text
+        root = cast("dict[str, object]", value).get("root", self._roots[name])
+        return Checked(text=text, root=root if isinstance(root, str) else None)
+
+
+def _default_root(schema: object) -> str | None:
+    """Return what the parameter ``root`` is where it is not given; None where there is no such parameter."""
+    match schema:
+        case {"properties": {"root": {"default": str(root)}}}:
+            return root
+        case _:
+            return None
 
 
 def _refuse_constant(name: str) -> None:

@@ -1,4 +1,4 @@
-"""Submitting, cancelling and retrying jobs."""
+"""Accepting jobs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,13 +6,12 @@ from hashlib import blake2b
 from typing import Final
 
 from callsheet.catalog import Category
-from callsheet.errors import ConflictError, InvalidError, NotFoundError, OverloadedError, StateError
+from callsheet.errors import ConflictError, InvalidError, OverloadedError
 from callsheet.ids import check_id, new_job_id
 from callsheet_scheduler.domain.effects import NewRow
 from callsheet_scheduler.domain.job import FINAL, JobId, JobState, LiveJob
 from callsheet_scheduler.leadership import Leadership, Term
 from callsheet_scheduler.store import queue
-from callsheet_scheduler.store.connection import Pool
 from callsheet_scheduler.use_cases.job_types import JobTypes
 
 #: Jobs of one submission.
@@ -58,12 +57,11 @@ class Accepted:
 
 
 class Jobs:
-    """What clients can ask of the queue."""
+    """Takes submissions."""
 
-    def __init__(self, leadership: Leadership, types: JobTypes, readers: Pool) -> None:
+    def __init__(self, leadership: Leadership, types: JobTypes) -> None:
         self._leadership = leadership
         self._types = types
-        self._readers = readers
 
     async def submit(self, submissions: Sequence[Submission]) -> list[Accepted]:
         """Accept all of *submissions* or none, and answer after the commit.
@@ -128,66 +126,13 @@ class Jobs:
             interactive=submission.interactive,
             vram_mib=vram_mib,
             max_retries=retries,
-            request_hash=_hash(submission, params),
+            request_hash=_hash(submission, params.text),
             parent_id=None if parent_id is None else JobId(parent_id),
             created_at=now,
             run_at=submission.run_at,
+            root=params.root,
         )
-        return NewRow(job=job, params=params)
-
-    async def cancel(self, job_id: JobId, *, by: str) -> None:
-        """End a job: at once where it waits, else when its worker confirms.
-
-        Raises:
-            NotFoundError: There is no such job.
-            StateError: It is final.
-        """
-        term = self._leadership.current()
-        await term.commits.settled(job_id)
-        job = term.engine.queue.jobs.get(job_id)
-        if job is None:
-            _, state = await self._done(job_id)
-            message = (
-                f"the job is {state.name.lower()} already; only a job that is not final can be cancelled"
-            )
-            raise StateError(message)
-        term.engine.cancel(job, by=by, now=term.commits.now())
-        term.commits.flush()
-        await term.commits.settled(job_id)
-
-    async def retry(self, job_id: JobId) -> None:
-        """Put a failed or cancelled job back into the queue, to run at once.
-
-        Raises:
-            NotFoundError: There is no such job.
-            StateError: It is neither failed nor cancelled.
-        """
-        term = self._leadership.current()
-        await term.commits.settled(job_id)
-        job = term.engine.queue.jobs.get(job_id)
-        if job is not None:
-            message = f"the job is {job.state.name.lower()}; only a failed or cancelled job can be retried"
-            raise StateError(message)
-        record, was = await self._done(job_id)
-        if was is JobState.COMPLETED:
-            message = "the job is completed; only a failed or cancelled job can be retried"
-            raise StateError(message)
-        if job_id in term.engine.queue.jobs:
-            message = "the job is being retried already"
-            raise StateError(message)
-        record.retry_count += 1
-        record.sequence = term.engine.next_sequence()
-        term.engine.revive(record, was, term.commits.now())
-        term.commits.flush()
-        await term.commits.settled(job_id)
-
-    async def _done(self, job_id: JobId) -> tuple[LiveJob, JobState]:
-        async with self._readers.acquire() as connection:
-            found = await queue.read_done(connection, job_id)
-        if found is None:
-            message = f"there is no job {job_id}"
-            raise NotFoundError(message)
-        return found
+        return NewRow(job=job, params=params.text)
 
 
 def _same(known: LiveJob, asked: LiveJob) -> Accepted:

@@ -6,7 +6,7 @@ from typing import Final
 
 from callsheet.errors import NotFoundError
 from callsheet_scheduler.domain.engine import Engine
-from callsheet_scheduler.domain.job import LEASED, JobId, JobState
+from callsheet_scheduler.domain.job import FINAL, LEASED, JobId, JobState
 from callsheet_scheduler.domain.queue import HOUR_S
 from callsheet_scheduler.leadership import Leadership
 from callsheet_scheduler.store.history import AttemptRow, HistoryStore, JobFilter, JobRow
@@ -39,6 +39,14 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FoundIds:
+    """The ids of some jobs, newest first."""
+
+    ids: list[JobId]
+    next_token: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stats:
     """Counts of the whole queue."""
 
@@ -65,6 +73,8 @@ class Views:
         """
         engine, now = self._engine()
         found = await self._history.job(job_id)
+        if found is not None and found[0].state not in FINAL and job_id not in engine.queue.jobs:
+            found = await self._history.job(job_id)  # it became final while it was read
         if found is None:
             message = f"there is no job {job_id}"
             raise NotFoundError(message)
@@ -79,9 +89,7 @@ class Views:
     async def page(self, wanted: JobFilter, *, size: int, after: str, skip: int) -> Page:
         """Return one page of the jobs that pass *wanted*."""
         engine, now = self._engine()
-        queued_or_running = frozenset(wanted.states) & LEASED
-        if len(queued_or_running) == 1:
-            wanted = replace(wanted, leased_ids=_leased_ids(engine, next(iter(queued_or_running))))
+        wanted = _among_leased(engine, wanted)
         rows, next_token = await self._history.page(wanted, size=size, after=after, skip=skip)
         total, exact = await self._history.total(wanted, live=engine.queue.counts)
         return Page(
@@ -90,6 +98,14 @@ class Views:
             total=total,
             total_is_exact=exact,
         )
+
+    async def ids(self, wanted: JobFilter, *, size: int, after: str) -> FoundIds:
+        """Return the ids of the jobs of one page."""
+        engine, _ = self._engine()
+        rows, next_token = await self._history.page(
+            _among_leased(engine, wanted), size=size, after=after, skip=0
+        )
+        return FoundIds(ids=[JobId(row.id) for row in rows], next_token=next_token)
 
     async def log_pieces(self, job_id: JobId, after: tuple[int, int]) -> list[tuple[int, int, str]]:
         """Return the next pieces of a job's log: attempt, sequence, text."""
@@ -126,7 +142,7 @@ class Views:
 def view_of(engine: Engine, row: JobRow, now: float) -> JobView:
     """Return *row* with what the leader's memory adds."""
     started_at = row.started_at
-    if row.state not in LEASED and row.state is not JobState.PENDING and row.state is not JobState.PAUSED:
+    if row.state in FINAL:
         progress = 100 if row.state is JobState.COMPLETED else 0
         return JobView(row=row, state=row.state, progress_percent=progress, started_at=started_at)
     job = engine.queue.jobs.get(JobId(row.id))
@@ -141,6 +157,14 @@ def view_of(engine: Engine, row: JobRow, now: float) -> JobView:
         waiting_reason=waiting_reason(engine, job, now),
         queue_position=queue_position(engine, job, now),
     )
+
+
+def _among_leased(engine: Engine, wanted: JobFilter) -> JobFilter:
+    """Tell queued jobs from running ones, where only one of both is wanted: the tables cannot."""
+    queued_or_running = wanted.states & LEASED
+    if len(queued_or_running) != 1:
+        return wanted
+    return replace(wanted, leased_ids=_leased_ids(engine, next(iter(queued_or_running))))
 
 
 def _leased_ids(engine: Engine, state: JobState) -> frozenset[JobId]:

@@ -1,7 +1,7 @@
 """Tells watchers which jobs changed, each at most once per round."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
 from callsheet.errors import OverloadedError
@@ -18,15 +18,18 @@ BACKLOG_MAX: Final = 10_000
 class Watch:
     """One reader's changes."""
 
-    def __init__(self, ids: frozenset[JobId]) -> None:
+    def __init__(self, ids: frozenset[JobId], parent_id: JobId | None) -> None:
         self._ids = ids
+        self._parent_id = parent_id
         self._changed: set[JobId] = set()
         self._wake = asyncio.Event()
         self._overrun = False
 
-    def add(self, changed: set[JobId]) -> None:
-        """Note changes; a reader too far behind is told so once."""
-        mine = changed & self._ids if self._ids else changed
+    def add(self, changed: Mapping[JobId, JobId | None]) -> None:
+        """Note changed jobs, each with its parent; a reader too far behind is told so once."""
+        mine = changed.keys() & self._ids if self._ids else set(changed)
+        if self._parent_id is not None:
+            mine = {job_id for job_id in mine if changed[job_id] == self._parent_id}
         if not mine:
             return
         self._changed |= mine
@@ -63,14 +66,14 @@ class Watching:
             engine = term.engine
             engine.watched = bool(self._watches)
             if engine.changed:
-                changed, engine.changed = engine.changed, set()
+                changed, engine.changed = engine.changed, {}
                 for watch in self._watches:
                     watch.add(changed)
             await asyncio.sleep(ROUND_S)
 
-    def open(self, ids: frozenset[JobId]) -> Watch:
-        """Begin to watch *ids*, or every job for none."""
-        watch = Watch(ids)
+    def open(self, ids: frozenset[JobId], parent_id: JobId | None = None) -> Watch:
+        """Begin to watch *ids*, or every job for none; only what *parent_id* caused where it is given."""
+        watch = Watch(ids, parent_id)
         self._watches.add(watch)
         self._leadership.current().engine.watched = True
         return watch

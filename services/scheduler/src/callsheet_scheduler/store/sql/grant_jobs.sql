@@ -5,4 +5,4 @@ SET state = 2, token = u.token, attempt = u.attempt, worker_id = u.worker_id, ho
 FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[], $5::text[])
     AS u (id, token, attempt, worker_id, host)
 WHERE l.id = u.id AND l.state = 1 AND l.token < u.token
-RETURNING l.id::text AS id, l.params::text AS params
+RETURNING l.id::text AS id, l.params::text AS params, l.checkpoint::text AS checkpoint

@@ -6,7 +6,8 @@ SELECT
     extract(epoch FROM started_at)::float8 AS started_at, NULL::float8 AS finished_at,
     extract(epoch FROM retry_after)::float8 AS retry_after,
     extract(epoch FROM cancel_requested_at)::float8 AS cancel_requested_at, error, NULL::text AS result,
-    parent_id::text AS parent_id
+    parent_id::text AS parent_id,
+    extract(epoch FROM pause_requested_at)::float8 AS pause_requested_at, NULL::smallint AS stop_rung
 FROM job_live
 WHERE id = ANY($1::uuid[])
 UNION ALL
@@ -14,6 +15,7 @@ SELECT
     id::text, type, params::text, state, category, priority, interactive, vram_mib, max_retries,
     extract(epoch FROM created_at)::float8, extract(epoch FROM run_at)::float8, token, attempt,
     retry_count, worker_id, extract(epoch FROM started_at)::float8,
-    extract(epoch FROM finished_at)::float8, NULL, NULL, error, result::text, parent_id::text
+    extract(epoch FROM finished_at)::float8, NULL, NULL, error, result::text, parent_id::text, NULL,
+    stop_rung
 FROM job_done
 WHERE id = ANY($1::uuid[])

@@ -1,15 +1,17 @@
--- Put leased jobs back to pending and keep a row of the attempt that ended.
+-- Put leased jobs back to pending, or to paused, and keep a row of the attempt that ended.
 WITH back AS (
     UPDATE job_live AS l
-    SET state = 1, retry_after = to_timestamp(u.retry_after), retry_count = u.retry_count,
+    SET state = u.state, retry_after = to_timestamp(u.retry_after), retry_count = u.retry_count,
         lost_count = u.lost_count, capacity_count = u.capacity_count, error = u.error,
-        started_at = to_timestamp(u.started_at)
+        started_at = to_timestamp(u.started_at), pause_requested_at = NULL,
+        checkpoint = coalesce(u.checkpoint::json, l.checkpoint)
     FROM unnest(
         $1::uuid[], $2::bigint[], $3::float8[], $4::smallint[], $5::smallint[], $6::smallint[],
-        $7::text[], $8::float8[], $9::float8[], $10::text[], $11::text[]
+        $7::text[], $8::float8[], $9::float8[], $10::text[], $11::text[],
+        $12::smallint[], $13::text[]
     ) AS u (
         id, token, retry_after, retry_count, lost_count, capacity_count, error, started_at, ended_at,
-        outcome, reason
+        outcome, reason, state, checkpoint
     )
     WHERE l.id = u.id AND l.token = u.token AND l.state = 2
     RETURNING l.id, l.attempt, l.token, l.worker_id, l.started_at, u.ended_at, u.outcome, u.reason

@@ -1,0 +1,45 @@
+"""How an attempt ended that did not complete."""
+
+from dataclasses import dataclass
+from enum import Enum, IntEnum, auto
+
+from callsheet_scheduler.domain.library import LibraryChanges
+
+
+class Ending(Enum):
+    """How an attempt ended, other than completed."""
+
+    BAD_INPUT = auto()
+    CAPACITY = auto()
+    TRANSIENT = auto()
+    CANCELLED = auto()
+    PAUSED = auto()
+    """Stopped on request, with a checkpoint to go on from."""
+    LOST = auto()
+    """The worker is gone, and the lease with it."""
+    RETURNED = auto()
+    """The worker gave the lease back without having failed."""
+
+
+class Rung(IntEnum):
+    """What it took to end an attempt on request; the values are those on the wire."""
+
+    NONE = 0
+    BEFORE_START = 1
+    ASKED = 2
+    TERMINATED = 3
+    KILLED = 4
+    LEASE_LOST = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What is known of the end."""
+
+    ending: Ending
+    reason: str = ""
+    library: LibraryChanges | None = None
+    """To be written all the same: which file is broken, and why."""
+    rung: Rung = Rung.NONE
+    checkpoint: str | None = None
+    """What the next attempt goes on from, as JSON; None leaves what is there."""

@@ -1,0 +1,123 @@
+"""What people want of the queue: of one job, of a scope, of a worker."""
+
+from callsheet_scheduler.domain.desk import Desk, cancel_mark
+from callsheet_scheduler.domain.effects import ChangeJob, FinishJob, ReviveJob, SendDrain
+from callsheet_scheduler.domain.job import LEASED, JobState, LiveJob, WorkerId
+from callsheet_scheduler.domain.limits import Limits, Pause, Scope
+
+
+class Steering(Desk):
+    """The events that people cause. A job that they name must not be busy."""
+
+    def cancel(self, job: LiveJob, *, by: str, now: float) -> None:
+        """Somebody wants *job* to end: at once where it waits, else when its worker confirms."""
+        if job.state in LEASED:
+            if job.cancel_requested_at is None:
+                self._change(job, cancel_requested_at=now)
+            return
+        self.queue.lanes[job.category].discard(job)
+        job.busy = True
+        self.turn.append(
+            FinishJob(
+                job=job,
+                token=job.token,
+                was=job.state,
+                state=JobState.CANCELLED,
+                finished_at=now,
+                mark=cancel_mark(by),
+            ),
+        )
+
+    def pause(self, job: LiveJob, now: float) -> None:
+        """Somebody holds *job* back: at once where it waits, else when its worker kept a checkpoint."""
+        if job.state in LEASED:
+            if job.pause_requested_at is None:
+                self._change(job, pause_requested_at=now)
+        elif job.state is JobState.PENDING:
+            self.queue.lanes[job.category].discard(job)
+            self._change(job, state=JobState.PAUSED)
+
+    def resume(self, job: LiveJob) -> None:
+        """Somebody lets *job* go on; a pause that its worker has not made yet is called off."""
+        if job.state is JobState.PAUSED:
+            self._change(job, state=JobState.PENDING)
+        elif job.pause_requested_at is not None:
+            self._change(job, pause_requested_at=None)
+
+    def prioritize(self, job: LiveJob, priority: int) -> None:
+        """Somebody makes *job* more or less urgent."""
+        if priority != job.priority:
+            self._change(job, priority=priority)
+
+    def revive(self, job: LiveJob, was: JobState, now: float) -> None:
+        """Somebody retries a job of history: *job* is its record, pending."""
+        job.busy = True
+        job.created_at = min(job.created_at, now)
+        self.queue.add(job)
+        mark = f"--- RETRY ATTEMPT {job.retry_count} ---"
+        self.turn.append(ReviveJob(job=job, was=was, mark=mark))
+
+    def pause_scope(self, pause: Pause) -> None:
+        """Grant nothing of a scope. Leases that are being written still go out."""
+        self.pauses.by_scope[pause.scope] = pause
+
+    def resume_scope(self, scope: Scope, now: float) -> None:
+        """Grant jobs of a scope again."""
+        self.pauses.by_scope.pop(scope, None)
+        self.plan(now)
+
+    def set_limits(self, limits: Limits, now: float) -> None:
+        """People decided on these limits. What runs above a lower one goes on."""
+        self.limits = limits
+        self.fleet.limits = Limits(host={**self.rules.host_limits, **limits.host}, fleet=limits.fleet)
+        self.plan(now)
+
+    def set_drain(self, worker_id: WorkerId, *, draining: bool, grace_s: float | None, now: float) -> None:
+        """Let a worker take no more leases, or take them again."""
+        worker = self.fleet.drain(worker_id, draining=draining, grace_s=grace_s)
+        if worker is not None and worker.session is not None:
+            self.messages.append(SendDrain(session=worker.session, draining=draining, grace_s=grace_s))
+        self.plan(now)
+
+    def changed_job(self, effect: ChangeJob, now: float) -> None:
+        """What somebody wanted of a job is durable."""
+        job = effect.job
+        job.priority = effect.priority
+        job.cancel_requested_at = effect.cancel_requested_at
+        job.pause_requested_at = effect.pause_requested_at
+        if effect.state is not effect.was:
+            self.queue.move(job, effect.state)
+        worker = self.fleet.workers.get(job.worker_id or WorkerId(""))
+        if job.state in LEASED and worker is not None and worker.session is not None:
+            self.revoke(worker.session, job)
+        self.settle(job, now)
+        self.wait_if_free(job, now)
+
+    def wait_if_free(self, job: LiveJob, now: float) -> None:
+        """Let *job* wait for its turn, if it is pending and nothing is under way about it."""
+        if job.state is JobState.PENDING and not job.busy:
+            self.queue.wait(job, now)
+
+    def _change(
+        self,
+        job: LiveJob,
+        *,
+        state: JobState | None = None,
+        priority: int | None = None,
+        **asked: float | None,
+    ) -> None:
+        if job.state is JobState.PENDING:
+            self.queue.lanes[job.category].discard(job)
+        durable = JobState.QUEUED if job.state in LEASED else job.state
+        job.busy = True
+        self.turn.append(
+            ChangeJob(
+                job=job,
+                token=job.token,
+                was=durable,
+                state=state or durable,
+                priority=priority or job.priority,
+                cancel_requested_at=asked.get("cancel_requested_at", job.cancel_requested_at),
+                pause_requested_at=asked.get("pause_requested_at", job.pause_requested_at),
+            ),
+        )

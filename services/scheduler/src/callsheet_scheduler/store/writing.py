@@ -1,0 +1,55 @@
+"""The leader's writes: one transaction for each batch of a lane."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from callsheet_scheduler.domain.effects import NewRow, TurnEffect
+from callsheet_scheduler.domain.job import JobId
+from callsheet_scheduler.store import queue
+from callsheet_scheduler.store.connection import Own, Pool
+from callsheet_scheduler.store.errors import sorted_errors
+from callsheet_scheduler.store.queue import DoneJob, LogRow
+from callsheet_scheduler.store.turn import write_turn
+
+
+class Connections(Protocol):
+    """One connection for each lane, and a way to read."""
+
+    intake: Own
+    turn: Own
+    logs: Own
+    readers: Pool
+
+
+class QueueWriter:
+    """Writes batches. Each method is one transaction, and raises the errors of ``store.errors``."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    async def insert(self, rows: Sequence[NewRow]) -> dict[JobId, DoneJob]:
+        """Insert jobs, unless some are in history: then return these and write nothing."""
+        connection = self._connections.intake
+        async with sorted_errors():
+            if known := await queue.find_done(connection, [row.job.id for row in rows]):
+                return known
+            async with connection.transaction():
+                await queue.insert_jobs(connection, rows)
+        return {}
+
+    async def turn(self, batch: Sequence[TurnEffect], *, now: float) -> None:
+        """Write one turn."""
+        connection = self._connections.turn
+        async with sorted_errors(), connection.transaction():
+            await write_turn(connection, batch, now=now)
+
+    async def logs(self, rows: Sequence[LogRow]) -> None:
+        """Append log text."""
+        connection = self._connections.logs
+        async with sorted_errors(), connection.transaction():
+            await queue.write_logs(connection, rows)
+
+    async def look_up(self, job_id: JobId) -> DoneJob | None:
+        """Return a job of history."""
+        async with sorted_errors(), self._connections.readers.acquire() as connection:
+            return (await queue.find_done(connection, [job_id])).get(job_id)
