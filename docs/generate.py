@@ -15,9 +15,11 @@ from callsheet_scheduler.domain.job import FINAL, TRANSITIONS
 from pydantic import JsonValue
 
 from callsheet.catalog import CATALOG, JobType
+from callsheet.verify.judge import LAWS
 
 ROOT: Final = Path(__file__).parents[1]
 REFERENCE: Final = ROOT / "docs/reference"
+EVENTS: Final = ROOT / "src/callsheet/verify/events.py"
 PREFIX: Final = "CALLSHEET_"
 NOTE: Final = "<!-- Written by docs/generate.py; run `make docs` after a change of the code. -->"
 
@@ -231,10 +233,53 @@ def services() -> str:
     return page("gRPC services", *parts)
 
 
+def fields_of(node: ast.ClassDef) -> Iterator[tuple[str, ...]]:
+    """Yield the fields of an event: name, type, meaning."""
+    for field, after in zip(node.body, [*node.body[1:], ast.Pass()], strict=True):
+        if isinstance(field, ast.AnnAssign) and ast.unparse(field.target) not in {"model_config", "what"}:
+            kind = ast.unparse(field.annotation).replace("'", '"')
+            yield f"`{ast.unparse(field.target)}`", f"`{kind}`", docstring_after(after)
+
+
+def words_of(node: ast.ClassDef) -> list[str]:
+    """Return the words that a line's ``what`` may have to be such an event."""
+    annotations = [
+        field.annotation
+        for field in node.body
+        if isinstance(field, ast.AnnAssign) and ast.unparse(field.target) == "what"
+    ]
+    return [
+        str(word.value) for one in annotations for word in ast.walk(one) if isinstance(word, ast.Constant)
+    ]
+
+
+def history() -> str:
+    """Describe the lines of a recorded history, and the laws it is judged by."""
+    tree = ast.parse(EVENTS.read_text(encoding="utf-8"))
+    parts: list[str] = []
+    for node in (entry for entry in tree.body if isinstance(entry, ast.ClassDef)):
+        words = " or ".join(f"`{word}`" for word in words_of(node))
+        rows = list(fields_of(node))
+        title = f"{node.name}: {words}" if words else node.name
+        fields = "\n" + table(("field", "type", "meaning"), iter(rows)) if rows else ""
+        parts.append(f"### {title}\n\n{joined(ast.get_docstring(node) or '')}\n{fields}")
+    laws = ((law.name, law.sentence) for law in LAWS)
+    return page(
+        "Recorded histories",
+        "What `callsheet verify` reads and judges. How to record one and how to read a verdict is in "
+        "[the guide](../guides/histories.md).\n",
+        "## Laws\n\n" + table(("law", "demands"), laws),
+        "## Lines\n\nEach line is a JSON object; `what` says which of these it is. Fields that are not "
+        "known are passed over.\n",
+        *parts,
+    )
+
+
 def documents() -> dict[str, str]:
     """Return every page by file name, as it has to be."""
     return {
         "grpc.md": services(),
+        "history.md": history(),
         "job-types.md": job_types(),
         "life-cycle.md": life_cycle(),
         "metrics.md": metrics(),

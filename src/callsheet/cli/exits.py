@@ -29,7 +29,7 @@ class ExitCode(IntEnum):
 
 MEANINGS: Final[dict[ExitCode, str]] = {
     ExitCode.OK: "done",
-    ExitCode.FAILED: "the job failed or was cancelled, or there is no such thing",
+    ExitCode.FAILED: "the job failed or was cancelled, there is no such thing, or a law is broken",
     ExitCode.USAGE: "the command or its input is wrong",
     ExitCode.UNREACHABLE: "no scheduler answers, or it is full; trying again may help",
     ExitCode.STATE: "not possible in the present state",

@@ -1,0 +1,1 @@
+"""Judges a recorded history of a queue: what was asked, what workers heard and said, what the tables hold."""
