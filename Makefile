@@ -10,6 +10,8 @@ PORT ?= 8080
 DATA ?= var
 TESTS ?= tests
 WORKERS ?= logical
+ROUNDS ?= 20
+SEED ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -42,6 +44,10 @@ run: $(VENV)/local.stamp ## Start everything here: make run [MEDIA=/path] [PORT=
 .PHONY: test
 test: $(VENV)/dev.stamp ## Run all tests in parallel: make test [TESTS=tests/unit] [WORKERS=logical].
 	@$(BIN)/pytest -q -rs -n $(WORKERS) --dist worksteal $(TESTS)
+
+.PHONY: nemesis
+nemesis: $(VENV)/dev.stamp ## Strike real processes and judge what they did: make nemesis [ROUNDS=20] [SEED=n].
+	@$(BIN)/python -m tests.nemesis --rounds "$(ROUNDS)" $(if $(SEED),--seed "$(SEED)")
 
 .PHONY: check
 check: $(VENV)/dev.stamp ## Format, lint, types, import contracts, protos, SQL, generated files.

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 
 from prometheus_client import REGISTRY
@@ -36,6 +36,7 @@ async def work(
     categories: Iterable[Category],
     processors: Mapping[str, AnyProcessor] | None = None,
     software_gpu: bool = False,
+    make_session: Callable[..., Session] = Session,
 ) -> int:
     """Run a worker until it has drained after *stop*, and return its exit code.
 
@@ -46,6 +47,7 @@ async def work(
         categories: The processors of these categories that installed packages offer are its own.
         processors: By job type, instead of those installed.
         software_gpu: Take GPU jobs without a device.
+        make_session: Called as `Session` is; a subclass may look on.
 
     Raises:
         InvalidError: The spool cannot be used, or an installed processor is none.
@@ -63,7 +65,7 @@ async def work(
             software_gpu=software_gpu,
             sandbox=strength(),
         )
-        await _work(settings, stop, hello, spool, handled)
+        await _work(settings, stop, hello, spool, handled, make_session)
     finally:
         spool.close()
     return 0
@@ -75,9 +77,10 @@ async def _work(
     hello: Hello,
     spool: Spool,
     processors: Mapping[str, AnyProcessor],
+    make_session: Callable[..., Session],
 ) -> None:
     clock = SystemClock()
-    session = Session(hello, now=clock.monotonic(), results=spool.load())
+    session = make_session(hello, now=clock.monotonic(), results=spool.load())
 
     async def ready() -> bool:
         return session.connected and clock.monotonic() < session.pulse.lease_until
@@ -87,9 +90,7 @@ async def _work(
     token = read_token(settings)
     async with (
         Guard() as guard,
-        ChildPool(
-            size=settings.children if processors else 0, term_grace_s=settings.stop_term_grace_s
-        ) as children,
+        ChildPool(size=settings.children if processors else 0) as children,
         open_channel(settings.scheduler, token=token) as channel,
     ):
         surroundings = Surroundings(
@@ -100,8 +101,6 @@ async def _work(
             spool=spool,
             clock=clock,
             library_deadline_s=settings.library_deadline_s,
-            ask_grace_s=settings.stop_ask_grace_s,
-            sweep_interval_s=settings.sweep_interval_s,
             beat=guard.beat,
         )
         port = await ops.start("127.0.0.1", settings.ops_port)

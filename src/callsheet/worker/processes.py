@@ -14,11 +14,9 @@ from types import TracebackType
 from typing import Final, Self
 
 from callsheet.errors import AttemptError, BadInputError, CallsheetError, CapacityError, TransientError
-from callsheet.v1.job_pb2 import STOP_RUNG_KILLED, STOP_RUNG_TERMINATED
 from callsheet.worker.child import ChildSettings
 from callsheet.worker.decode.works import WARM
 from callsheet.worker.sandbox import CLEAN_ENVIRONMENT, SandboxLimits
-from callsheet.worker.stopping import TERM_GRACE_S, Climbed, Ladder, nobody
 from callsheet.worker.wire import LENGTH_BYTES, framed
 from callsheet.worker.work import (
     ANSWER_LIMIT,
@@ -34,6 +32,8 @@ from callsheet.worker.work import (
     codec,
 )
 
+TERM_GRACE_S: Final = 5.0
+"""How long a child may take to end after TERM, before KILL."""
 START_LIMIT_S: Final = 30.0
 """How long a child may take to get ready."""
 _STDERR_BYTES: Final = 4096
@@ -106,10 +106,10 @@ class _Child:
             content += part
         return bytes(content)
 
-    async def end(self, ladder: Ladder) -> int:
+    async def end(self) -> int:
         """End the process, if it has not, and return its exit code."""
         self.channel.close()
-        code = await end_group(self.process, ladder)
+        code = await end_group(self.process)
         await self.reader
         return code
 
@@ -130,14 +130,9 @@ class ChildPool:
         size: int,
         limits: SandboxLimits | None = None,
         functions: Sequence[str] = (),
-        term_grace_s: float = TERM_GRACE_S,
     ) -> None:
-        """Prepare a pool of *size* children, which import *functions*, as works name them, beforehand.
-
-        A child may take *term_grace_s* to end after SIGTERM, before SIGKILL.
-        """
+        """Prepare a pool of *size* children, which import *functions*, as works name them, beforehand."""
         self.size = size
-        self.term_grace_s = term_grace_s
         self.limits = limits or SandboxLimits()
         self.strength: tuple[str, ...] = ()
         """The protections in force, in words, as the first child reported them; empty before."""
@@ -169,11 +164,8 @@ class ChildPool:
         descriptors: Sequence[int] = (),
         deadline_s: float,
         cpu_s: int | None = None,
-        climbed: Climbed = nobody,
     ) -> Answer[ResultT]:
         """Have a child do *work*. The descriptors stay open here; the child gets copies.
-
-        A cancelled call ends the child before it returns.
 
         Args:
             work: What to do.
@@ -181,7 +173,6 @@ class ChildPool:
             descriptors: At most eight.
             deadline_s: Seconds that the child may take, from when it begins.
             cpu_s: CPU seconds that it may take; without it the pool's limit.
-            climbed: Told what it took to end the child when the call is cancelled.
 
         Raises:
             BadInputError: The content brought the decoder down, or needs more than the limits allow.
@@ -200,11 +191,7 @@ class ChildPool:
         except BaseException:
             self._idle.put_nowait(None)
             raise
-        try:
-            reply, blobs = await self._converse(child, request, descriptors, deadline_s)
-        except asyncio.CancelledError:
-            await self._end(child, climbed)
-            raise
+        reply, blobs = await self._converse(child, request, descriptors, deadline_s)
         if reply.failure:
             raise _FAILURES.get(reply.failure, ChildFaultError)(reply.reason)
         return Answer(value=codec(work.result).validate_json(reply.value_json), blobs=tuple(blobs))
@@ -231,8 +218,7 @@ class ChildPool:
         return reply, blobs
 
     async def _replace(self, child: _Child) -> None:
-        if child in self._children:
-            await self._end(child)
+        await self._end(child)
         await self._refill()
 
     async def _refill(self) -> None:
@@ -291,8 +277,8 @@ class ChildPool:
         self._children.add(child)
         return child
 
-    async def _end(self, child: _Child, climbed: Climbed = nobody) -> int:
-        code = await child.end(Ladder(term_grace_s=self.term_grace_s, climbed=climbed))
+    async def _end(self, child: _Child) -> int:
+        code = await child.end()
         self._children.discard(child)
         return code
 
@@ -333,17 +319,16 @@ def death(code: int, last_words: str, cpu_s: int) -> AttemptError:
     return BadInputError(f"undecodable: it brought the decoder down ({name}){said}")
 
 
-async def end_group(process: Process, ladder: Ladder | None = None) -> int:
-    """End a process that leads its own group, and all in the group; returns its exit code."""
-    rules = ladder or Ladder()
+async def end_group(process: Process) -> int:
+    """End a process that leads its own group, and all in the group; returns its exit code.
+
+    TERM first, KILL after `TERM_GRACE_S`.
+    """
     if process.returncode is None:
-        rules.climbed(STOP_RUNG_TERMINATED)
         _signal(process.pid, signal.SIGTERM)
         with suppress(TimeoutError):
-            async with asyncio.timeout(rules.term_grace_s):
+            async with asyncio.timeout(TERM_GRACE_S):
                 await process.wait()
-    if process.returncode is None:
-        rules.climbed(STOP_RUNG_KILLED)
     _signal(process.pid, signal.SIGKILL)
     return await process.wait()
 
