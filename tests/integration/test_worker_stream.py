@@ -244,7 +244,7 @@ async def test_drain_waits_for_what_runs_and_takes_nothing_new(
     stream.acknowledge(running)
     await stream.goodbye()
 
-    assert handed_back.returned.reason == "The worker is shutting down"
+    assert handed_back.returned.reason == "The worker is drained"
     assert done.HasField("completed")
     assert await worker.exit_code() == 0
 
@@ -264,7 +264,7 @@ async def test_drain_hands_back_what_does_not_end(
             await stream.until(lambda said: any(request.drain for request in said))
             worker.stop.set()
 
-        assert (await stream.result(lease)).returned.reason == "The worker is shutting down"
+        assert (await stream.result(lease)).returned.reason == "The worker is drained"
         stream.acknowledge(lease)
         await stream.goodbye()
         assert await worker.exit_code() == 0

@@ -14,7 +14,8 @@ from callsheet.params import NoParams
 from callsheet.v1.job_pb2 import JobState
 from callsheet.v1.library_service_pb2 import ItemFacts, ItemState, MediaKind
 from callsheet.v1.library_service_pb2_grpc import LibraryServiceStub
-from callsheet.worker.context import JobContext, Lease
+from callsheet.worker.context import JobContext
+from callsheet.worker.lease import Lease
 from callsheet.worker.processor import Outcome, Processor
 from callsheet.worker.reports import RemoteLibrary
 from tests.support.queue import Jobs

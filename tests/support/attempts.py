@@ -6,12 +6,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from callsheet.service.settings import RootSettings
 from callsheet.v1.library_service_pb2 import Derivative, Item, ItemFacts, ItemState
-from callsheet.worker.context import JobContext, Lease
+from callsheet.worker.children import AttemptChildren
+from callsheet.worker.context import JobContext
+from callsheet.worker.lease import Lease
 from callsheet.worker.library import Roots
 from callsheet.worker.processes import ChildPool
 from callsheet.worker.processor import Outcome
+from callsheet.worker.stopping import Stop
 
 
 @dataclass(slots=True)
@@ -94,18 +99,23 @@ class Desk:
     library: Shelf
     derivatives: Path
     diary: Diary = field(default_factory=Diary)
+    stop: Stop = field(default_factory=Stop)
+    checkpoint: Mapping[str, JsonValue] | None = None
     token: int = 0
 
     def context(self) -> JobContext:
         """Return a new attempt's context, under a new lease."""
         self.token += 1
         self.diary = Diary()
+        self.stop = Stop()
         return JobContext(
             lease=Lease(job_id="job-1", token=self.token, attempt=1),
             report=self.diary,
             library=self.library,
             roots=self.roots,
-            children=self.children,
+            children=AttemptChildren(self.children, self.stop),
+            stop=self.stop,
+            checkpoint=self.checkpoint,
         )
 
     def files(self) -> list[str]:

@@ -2,19 +2,27 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from pydantic import ValidationError
 
-from callsheet.errors import AttemptCancelledError, AttemptError, LeaseLostError, TransientError
+from callsheet.errors import AttemptError, LeaseLostError, TransientError
 from callsheet.v1.lease_service_pb2 import Grant, Result
 from callsheet.worker.commands import LeaseKey, StopReason
 from callsheet.worker.context import JobContext
-from callsheet.worker.endings import as_attempt_error, bad_params, completed, failed, last_words
+from callsheet.worker.endings import (
+    as_attempt_error,
+    bad_params,
+    cancelled,
+    completed,
+    failed,
+    last_words,
+)
 from callsheet.worker.processor import Outcome
 from callsheet.worker.registry import AnyProcessor
 from callsheet.worker.reports import SessionReporter
+from callsheet.worker.stopping import PausedHereError, Stop
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -26,17 +34,25 @@ class Attempt:
     began_at: float
     """In monotonic seconds."""
     started_at: Timestamp
-    stop: StopReason | None = None
+    stop: Stop = field(default_factory=Stop)
     runner: "asyncio.Task[None] | None" = None
+    ending: "asyncio.Task[None] | None" = None
     begun: bool = False
     over: bool = False
     """The processor has returned; cancelling would only disturb the report."""
 
-    def end(self, reason: StopReason) -> None:
-        """Have it end as soon as it can."""
-        first = self.stop is None
-        self.stop = reason
-        if first and self.begun and not self.over and self.runner is not None:
+    def end(self, reason: StopReason, *, ask_grace_s: float) -> None:
+        """Have it end as soon as it can; a pause only asks, which the next checkpoint answers.
+
+        A child process in the midst of its work may come to the end of it within *ask_grace_s*; then
+        the processor is cancelled, which ends the child.
+        """
+        if self.stop.ask(reason, begun=self.begun) and self.begun and not self.over:
+            self.ending = asyncio.create_task(self._press(ask_grace_s))
+
+    async def _press(self, ask_grace_s: float) -> None:
+        await self.stop.childless(ask_grace_s)
+        if self.runner is not None and not self.over:
             self.runner.cancel()
 
 
@@ -56,10 +72,13 @@ class Attempts:
         attempt.begun = True
         try:
             outcome = await self._process(attempt, context)
-            result.completed.CopyFrom(completed(outcome))
+            result.completed.CopyFrom(completed(outcome, context.outputs))
         except (asyncio.CancelledError, Exception) as cause:
-            if attempt.stop is not None:
-                _stopped(attempt, attempt.stop, result, report)
+            if attempt.stop.ending:
+                _stopped(attempt, result, report)
+            elif isinstance(cause, PausedHereError):
+                result.paused.checkpoint_json = cause.message
+                report.close("--- PAUSED ---")
             elif isinstance(cause, LeaseLostError):
                 result.returned.reason = "The lease was lost"
             elif isinstance(cause, asyncio.CancelledError) and _is_being_cancelled():
@@ -71,8 +90,7 @@ class Attempts:
         return result
 
     async def _process(self, attempt: Attempt, context: JobContext) -> Outcome:
-        if attempt.stop is not None:
-            raise AttemptCancelledError("stopped before it began")
+        attempt.stop.check()
         grant = attempt.grant
         processor = self._processors.get(grant.type)
         if processor is None:
@@ -84,20 +102,19 @@ class Attempts:
         return await processor.process(params, context)
 
 
-def _stopped(attempt: Attempt, reason: StopReason, result: Result, report: SessionReporter) -> None:
-    match reason:
+def _stopped(attempt: Attempt, result: Result, report: SessionReporter) -> None:
+    match attempt.stop.reason:
         case StopReason.CANCELLED:
-            error: AttemptError = AttemptCancelledError("Cancelled on request")
+            result.failed.CopyFrom(cancelled(attempt.stop.rung))
+            report.close(f"--- CANCELLED ---\n{result.failed.reason}")
         case StopReason.RUN_LIMIT:
             limit_s = attempt.grant.run_limit_s
             error = TransientError(f"It did not end within its run limit of {limit_s:,} s")
+            _fail(error, error, result, report)
         case StopReason.DRAIN:
-            result.returned.reason = "The worker is shutting down"
-            return
-        case StopReason.SILENCE | StopReason.STALE:
+            result.returned.reason = "The worker is drained"
+        case _:
             result.returned.reason = "The worker heard nothing from the scheduler for too long"
-            return
-    _fail(error, error, result, report)
 
 
 def _fail(error: AttemptError, cause: BaseException, result: Result, report: SessionReporter) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TypeAlias
 
-from callsheet.v1.lease_service_pb2 import Grant, LeaseRef, Result
+from callsheet.v1.lease_service_pb2 import Grant, LeaseRef, Output, Result
 
 LeaseKey: TypeAlias = tuple[str, int]
 """Job id and fencing token: a lease as a value that can be compared."""
@@ -19,11 +19,22 @@ def key_of(lease: LeaseRef) -> LeaseKey:
 class StopReason(Enum):
     """Why an attempt has to end before it is done."""
 
+    PAUSED = auto()
+    """At its next checkpoint; it may be done before it comes to one."""
     CANCELLED = auto()
     STALE = auto()
     SILENCE = auto()
     RUN_LIMIT = auto()
     DRAIN = auto()
+
+    def outweighs(self, earlier: "StopReason | None") -> bool:
+        """Return whether this reason counts although *earlier* was given before."""
+        return earlier is None or _weight(self) > _weight(earlier)
+
+
+def _weight(reason: StopReason) -> int:
+    """A pause asks, the others end; a stale lease forbids even the report."""
+    return {StopReason.PAUSED: 0, StopReason.STALE: 2}.get(reason, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +46,7 @@ class StartAttempts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopAttempt:
-    """End this attempt; said once for each."""
+    """End this attempt; said once for each, and again where a reason outweighs the one before."""
 
     key: LeaseKey
     reason: StopReason
@@ -47,6 +58,13 @@ class ForgetResults:
 
     results: Sequence[Result]
     remove_outputs: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceOutputs:
+    """Put these where they were asked for, and report each."""
+
+    outputs: Sequence[Output]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,4 +82,4 @@ class Leave:
     """Results that the scheduler has not acknowledged."""
 
 
-Command: TypeAlias = StartAttempts | StopAttempt | ForgetResults | HangUp | Leave
+Command: TypeAlias = StartAttempts | StopAttempt | ForgetResults | PlaceOutputs | HangUp | Leave

@@ -1,28 +1,23 @@
 """A job as its processor sees it: where to read, where to write, how to report."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
 
+from pydantic import JsonValue
+from pydantic_core import to_json
+
+from callsheet.errors import AttemptError
+from callsheet.v1.lease_service_pb2 import LeaseRef, Output
 from callsheet.v1.library_service_pb2 import Item, ItemFacts
+from callsheet.worker.children import AttemptChildren
+from callsheet.worker.lease import Lease
 from callsheet.worker.library import Roots
-from callsheet.worker.processes import ChildPool
+from callsheet.worker.staging import StagedOutput, stage_wanted
+from callsheet.worker.stopping import PausedHereError, Stop
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
-    """The right to run one attempt of one job."""
-
-    job_id: str
-    token: int
-    """The fencing token."""
-    attempt: int
-    """Counted from 1."""
-
-    @property
-    def file_tag(self) -> str:
-        """The part of a file name that is this lease's alone: hexadecimal digits of the token."""
-        return f"{self.token:016x}"
+CHECKPOINT_BYTES_MAX: Final = 64 * 1024
+"""Bytes of a checkpoint as JSON."""
 
 
 class Reporter(Protocol):
@@ -66,5 +61,52 @@ class JobContext:
     library: LibraryAccess
     roots: Roots
     """The named roots that this worker reaches."""
-    children: ChildPool
+    children: AttemptChildren
     """Sandboxed child processes; the only place where media is decoded."""
+    stop: Stop
+    """Whether the attempt is to end. Being cancelled says so too; only code in threads has to look."""
+    checkpoint: Mapping[str, JsonValue] | None = None
+    """What an earlier attempt kept when it was paused; None to begin at the beginning."""
+    outputs: list[Output] = field(default_factory=list[Output])
+    """What was published to be put where it was asked for."""
+
+    def save(self, checkpoint: Mapping[str, JsonValue]) -> None:
+        """Offer to stop here, where *checkpoint* is all that a later attempt needs to go on.
+
+        Only processors of resumable job types call it, as often as they can. What a checkpoint refers to,
+        such as a file, must outlive the attempt.
+
+        Raises:
+            PausedHereError: The offer is taken; let it pass.
+            AttemptCancelledError: The attempt is to end altogether.
+            AttemptError: The checkpoint has more than `CHECKPOINT_BYTES_MAX` bytes.
+        """
+        text = to_json(dict(checkpoint))
+        if len(text) > CHECKPOINT_BYTES_MAX:
+            raise AttemptError(
+                f"the checkpoint has {len(text):,} bytes as JSON; the limit is {CHECKPOINT_BYTES_MAX:,}"
+            )
+        self.stop.check()
+        if self.stop.pausing:
+            raise PausedHereError(text.decode())
+
+    async def stage(self, root: str, output_path: str) -> StagedOutput:
+        """Begin a file that somebody asked for at *output_path*; publish it when it is whole, or discard it.
+
+        Raises:
+            BadInputError: Something lies there already, or nothing can lie there.
+            CapacityError: The disk is full.
+        """
+        return await stage_wanted(self.roots, root, output_path, self.lease)
+
+    async def publish(self, made: StagedOutput) -> None:
+        """Make a staged file durable; it gets the name asked for when the attempt's result is committed.
+
+        Check it before. Should the attempt not complete, it is removed.
+
+        Raises:
+            CapacityError: The disk is full.
+        """
+        await made.publish()
+        lease = LeaseRef(job_id=self.lease.job_id, token=self.lease.token)
+        self.outputs.append(Output(lease=lease, root=made.root, staged_path=made.path, path=made.wanted))

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import traceback
+from collections.abc import Sequence
 from typing import Final
 
 from pydantic import ValidationError
@@ -17,8 +18,8 @@ from callsheet.errors import (
     TransientError,
     UnavailableError,
 )
-from callsheet.v1.job_pb2 import FailureKind
-from callsheet.v1.lease_service_pb2 import Completed, Failed
+from callsheet.v1.job_pb2 import FailureKind, StopRung
+from callsheet.v1.lease_service_pb2 import Completed, Failed, Output
 from callsheet.v1.library_service_pb2 import LibraryChanges
 from callsheet.worker.processor import Outcome
 
@@ -26,6 +27,8 @@ RESULT_BYTES_MAX: Final = 64 * 1024
 """Bytes of a job's result as JSON."""
 FOLLOW_UPS_MAX: Final = 1000
 """Jobs that one attempt may submit."""
+OUTPUTS_MAX: Final = 100
+"""Files that one attempt may have put where they were asked for."""
 COMPLETED_BYTES_MAX: Final = 2 * 1024 * 1024
 """Bytes of everything that a completed attempt reports."""
 REASON_CHARS_MAX: Final = 1000
@@ -37,20 +40,22 @@ _OUT_OF_ROOM: Final = {errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EMFILE, e
 _NOTHING: Final = Outcome()
 
 
-def completed(outcome: Outcome) -> Completed:
-    """Return an outcome as a message.
+def completed(outcome: Outcome, outputs: Sequence[Output] = ()) -> Completed:
+    """Return an outcome as a message, with the *outputs* that are asked for by path.
 
     Raises:
         AttemptError: It is larger than can be reported; a fault of the processor.
     """
-    if outcome == _NOTHING:
+    if outcome == _NOTHING and not outputs:
         return Completed(result_json="{}")
     text = to_json(dict(outcome.result))
     if len(text) > RESULT_BYTES_MAX:
         raise AttemptError(f"the result has {len(text):,} bytes as JSON; the limit is {RESULT_BYTES_MAX:,}")
     if len(outcome.follow_ups) > FOLLOW_UPS_MAX:
         raise AttemptError(f"{len(outcome.follow_ups):,} follow-up jobs; the limit is {FOLLOW_UPS_MAX:,}")
-    message = Completed(result_json=text.decode(), follow_ups=outcome.follow_ups)
+    if len(outputs) > OUTPUTS_MAX:
+        raise AttemptError(f"{len(outputs):,} outputs asked for by path; the limit is {OUTPUTS_MAX:,}")
+    message = Completed(result_json=text.decode(), follow_ups=outcome.follow_ups, outputs=outputs)
     if outcome.items or outcome.derivatives or outcome.broken:
         changes = LibraryChanges(items=outcome.items, derivatives=outcome.derivatives, broken=outcome.broken)
         message.library.CopyFrom(changes)
@@ -67,6 +72,13 @@ def failed(error: AttemptError) -> Failed:
         kind=FailureKind.Value(f"FAILURE_KIND_{error.kind}"),
         reason=error.message.encode("utf-8", "replace").decode()[:REASON_CHARS_MAX],
     )
+
+
+def cancelled(rung: StopRung.ValueType) -> Failed:
+    """Return the message of an attempt that ended because its job was cancelled."""
+    message = failed(AttemptCancelledError("Cancelled on request"))
+    message.stop_rung = rung
+    return message
 
 
 def as_attempt_error(error: BaseException) -> AttemptError:
@@ -95,8 +107,6 @@ def bad_params(error: ValidationError) -> BadInputError:
 
 def last_words(error: AttemptError, cause: BaseException) -> str:
     """Return what the log of a failed attempt ends with; a fault of the code leaves its trace."""
-    if isinstance(error, AttemptCancelledError):
-        return f"--- CANCELLED ---\n{error.message}"
     trace = ""
     if type(error) is AttemptError:
         trace = "".join(traceback.format_exception(cause))[-TRACE_CHARS_MAX:]

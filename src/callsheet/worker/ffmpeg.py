@@ -16,6 +16,7 @@ from callsheet.errors import TransientError
 from callsheet.worker.launch import LaunchSettings
 from callsheet.worker.processes import end_group
 from callsheet.worker.sandbox import CLEAN_ENVIRONMENT, Rights, SandboxLimits
+from callsheet.worker.stopping import Ladder
 from callsheet.worker.work import codec
 
 LIMITS: Final = SandboxLimits(address_space_mib=16_384, file_size_mib=65_536, cpu_s=7200, open_files=256)
@@ -62,10 +63,11 @@ async def run_ffmpeg(
     writable: Sequence[Path] = (),
     limits: SandboxLimits = LIMITS,
     on_progress: OnProgress | None = None,
+    ladder: Ladder | None = None,
 ) -> FfmpegRun:
     """Run FFmpeg; inputs come by descriptor, outputs lie in *writable* folders or go to descriptors.
 
-    A cancelled call ends the process group: TERM, then KILL.
+    A cancelled call ends the process group: SIGTERM, then SIGKILL.
 
     Args:
         program: As `ffmpeg_path` returns it.
@@ -75,6 +77,7 @@ async def run_ffmpeg(
         writable: Folders it may change; nothing else.
         limits: What it may use.
         on_progress: Called with each block of progress.
+        ladder: How it is ended.
 
     Raises:
         TransientError: It took longer, or could not be started.
@@ -101,7 +104,7 @@ async def run_ffmpeg(
     except TimeoutError as error:
         raise TransientError(f"ffmpeg took longer than {deadline_s:g} s and was ended") from error
     finally:
-        code = await end_group(process)
+        code = await end_group(process, ladder)
     return FfmpegRun(exit_code=code, said_end=said_end, stderr=stderr)
 
 

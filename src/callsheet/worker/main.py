@@ -90,7 +90,9 @@ async def _work(
     token = read_token(settings)
     async with (
         Guard() as guard,
-        ChildPool(size=settings.children if processors else 0) as children,
+        ChildPool(
+            size=settings.children if processors else 0, term_grace_s=settings.stop_term_grace_s
+        ) as children,
         open_channel(settings.scheduler, token=token) as channel,
     ):
         surroundings = Surroundings(
@@ -101,6 +103,8 @@ async def _work(
             spool=spool,
             clock=clock,
             library_deadline_s=settings.library_deadline_s,
+            ask_grace_s=settings.stop_ask_grace_s,
+            sweep_interval_s=settings.sweep_interval_s,
             beat=guard.beat,
         )
         port = await ops.start("127.0.0.1", settings.ops_port)

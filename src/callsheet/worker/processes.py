@@ -14,9 +14,11 @@ from types import TracebackType
 from typing import Final, Self
 
 from callsheet.errors import AttemptError, BadInputError, CallsheetError, CapacityError, TransientError
+from callsheet.v1.job_pb2 import STOP_RUNG_KILLED, STOP_RUNG_TERMINATED
 from callsheet.worker.child import ChildSettings
 from callsheet.worker.decode.works import WARM
 from callsheet.worker.sandbox import CLEAN_ENVIRONMENT, SandboxLimits
+from callsheet.worker.stopping import TERM_GRACE_S, Climbed, Ladder, nobody
 from callsheet.worker.wire import LENGTH_BYTES, framed
 from callsheet.worker.work import (
     ANSWER_LIMIT,
@@ -32,8 +34,6 @@ from callsheet.worker.work import (
     codec,
 )
 
-TERM_GRACE_S: Final = 5.0
-"""How long a child may take to end after TERM, before KILL."""
 START_LIMIT_S: Final = 30.0
 """How long a child may take to get ready."""
 _STDERR_BYTES: Final = 4096
@@ -106,10 +106,10 @@ class _Child:
             content += part
         return bytes(content)
 
-    async def end(self) -> int:
+    async def end(self, ladder: Ladder) -> int:
         """End the process, if it has not, and return its exit code."""
         self.channel.close()
-        code = await end_group(self.process)
+        code = await end_group(self.process, ladder)
         await self.reader
         return code
 
@@ -130,9 +130,14 @@ class ChildPool:
         size: int,
         limits: SandboxLimits | None = None,
         functions: Sequence[str] = (),
+        term_grace_s: float = TERM_GRACE_S,
     ) -> None:
-        """Prepare a pool of *size* children, which import *functions*, as works name them, beforehand."""
+        """Prepare a pool of *size* children, which import *functions*, as works name them, beforehand.
+
+        A child may take *term_grace_s* to end after SIGTERM, before SIGKILL.
+        """
         self.size = size
+        self.term_grace_s = term_grace_s
         self.limits = limits or SandboxLimits()
         self.strength: tuple[str, ...] = ()
         """The protections in force, in words, as the first child reported them; empty before."""
@@ -164,8 +169,11 @@ class ChildPool:
         descriptors: Sequence[int] = (),
         deadline_s: float,
         cpu_s: int | None = None,
+        climbed: Climbed = nobody,
     ) -> Answer[ResultT]:
         """Have a child do *work*. The descriptors stay open here; the child gets copies.
+
+        A cancelled call ends the child before it returns.
 
         Args:
             work: What to do.
@@ -173,6 +181,7 @@ class ChildPool:
             descriptors: At most eight.
             deadline_s: Seconds that the child may take, from when it begins.
             cpu_s: CPU seconds that it may take; without it the pool's limit.
+            climbed: Told what it took to end the child when the call is cancelled.
 
         Raises:
             BadInputError: The content brought the decoder down, or needs more than the limits allow.
@@ -191,7 +200,11 @@ class ChildPool:
         except BaseException:
             self._idle.put_nowait(None)
             raise
-        reply, blobs = await self._converse(child, request, descriptors, deadline_s)
+        try:
+            reply, blobs = await self._converse(child, request, descriptors, deadline_s)
+        except asyncio.CancelledError:
+            await self._end(child, climbed)
+            raise
         if reply.failure:
             raise _FAILURES.get(reply.failure, ChildFaultError)(reply.reason)
         return Answer(value=codec(work.result).validate_json(reply.value_json), blobs=tuple(blobs))
@@ -218,7 +231,8 @@ class ChildPool:
         return reply, blobs
 
     async def _replace(self, child: _Child) -> None:
-        await self._end(child)
+        if child in self._children:
+            await self._end(child)
         await self._refill()
 
     async def _refill(self) -> None:
@@ -277,8 +291,8 @@ class ChildPool:
         self._children.add(child)
         return child
 
-    async def _end(self, child: _Child) -> int:
-        code = await child.end()
+    async def _end(self, child: _Child, climbed: Climbed = nobody) -> int:
+        code = await child.end(Ladder(term_grace_s=self.term_grace_s, climbed=climbed))
         self._children.discard(child)
         return code
 
@@ -319,16 +333,17 @@ def death(code: int, last_words: str, cpu_s: int) -> AttemptError:
     return BadInputError(f"undecodable: it brought the decoder down ({name}){said}")
 
 
-async def end_group(process: Process) -> int:
-    """End a process that leads its own group, and all in the group; returns its exit code.
-
-    TERM first, KILL after `TERM_GRACE_S`.
-    """
+async def end_group(process: Process, ladder: Ladder | None = None) -> int:
+    """End a process that leads its own group, and all in the group; returns its exit code."""
+    rules = ladder or Ladder()
     if process.returncode is None:
+        rules.climbed(STOP_RUNG_TERMINATED)
         _signal(process.pid, signal.SIGTERM)
         with suppress(TimeoutError):
-            async with asyncio.timeout(TERM_GRACE_S):
+            async with asyncio.timeout(rules.term_grace_s):
                 await process.wait()
+    if process.returncode is None:
+        rules.climbed(STOP_RUNG_KILLED)
     _signal(process.pid, signal.SIGKILL)
     return await process.wait()
 

@@ -45,6 +45,7 @@ def offers(processors: Mapping[str, AnyProcessor]) -> list[JobType]:
             category=ResourceCategory.ValueType(processor.job_type.category),
             vram_mib=processor.job_type.vram_mib,
             run_limit_s=processor.job_type.run_limit_s,
+            resumable=processor.job_type.resumable,
             params_schema_json=json.dumps(processor.job_type.params.schema_for_wire()),
         )
         for name, processor in sorted(processors.items())

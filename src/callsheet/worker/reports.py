@@ -18,7 +18,7 @@ from callsheet.v1.library_service_pb2 import (
 )
 from callsheet.wire_errors import from_rpc_error
 from callsheet.worker.commands import LeaseKey
-from callsheet.worker.context import Lease
+from callsheet.worker.lease import Lease
 from callsheet.worker.session import BACKOFF_S, Session
 
 if TYPE_CHECKING:  # the generated stubs have this name, the generated code has not
@@ -121,17 +121,28 @@ class RemoteLibrary:
     async def _ask(
         self, method: grpc.aio.UnaryUnaryMultiCallable[RequestT, AnswerT], request: RequestT
     ) -> AnswerT:
-        wait_s, longest_s = BACKOFF_S
-        chance = SystemRandom()
-        while True:
-            try:
-                return await method(request, timeout=self._deadline_s)
-            except grpc.aio.AioRpcError as cause:
-                error = from_rpc_error(cause)
-                if not isinstance(error, UnavailableError):
-                    raise error from cause
-            await asyncio.sleep(wait_s * chance.uniform(0.5, 1.0))
-            wait_s = min(wait_s * 2, longest_s)
+        return await persistently(method, request, deadline_s=self._deadline_s)
+
+
+async def persistently(
+    method: grpc.aio.UnaryUnaryMultiCallable[RequestT, AnswerT], request: RequestT, *, deadline_s: float
+) -> AnswerT:
+    """Call until a scheduler answers, each time for at most *deadline_s*.
+
+    Raises:
+        CallsheetError: What it answers is a refusal.
+    """
+    wait_s, longest_s = BACKOFF_S
+    chance = SystemRandom()
+    while True:
+        try:
+            return await method(request, timeout=deadline_s)
+        except grpc.aio.AioRpcError as cause:
+            error = from_rpc_error(cause)
+            if not isinstance(error, UnavailableError):
+                raise error from cause
+        await asyncio.sleep(wait_s * chance.uniform(0.5, 1.0))
+        wait_s = min(wait_s * 2, longest_s)
 
 
 def _batches(items: Sequence[ItemFacts]) -> Iterator[list[ItemFacts]]:

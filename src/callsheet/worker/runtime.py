@@ -1,6 +1,7 @@
 """Drives a session over gRPC: streams, attempts, the spool, the clock, and the drain."""
 
 import asyncio
+import json
 import logging
 import os
 from collections.abc import Callable, Coroutine, Iterable
@@ -12,25 +13,32 @@ from typing import Final
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from callsheet.errors import AttemptCancelledError, AttemptError
+from callsheet.errors import AttemptError, CallsheetError
 from callsheet.service.clock import Clock
-from callsheet.v1.lease_service_pb2 import Grant, Result, WorkRequest, WorkResponse
+from callsheet.v1.job_service_pb2_grpc import JobServiceStub
+from callsheet.v1.lease_service_pb2 import Grant, Output, Placed, Result, WorkRequest, WorkResponse
 from callsheet.v1.lease_service_pb2_grpc import LeaseServiceStub
+from callsheet.v1.library_service_pb2 import DerivativeFacts
 from callsheet.v1.library_service_pb2_grpc import LibraryServiceStub
 from callsheet.worker.attempts import Attempt, Attempts
+from callsheet.worker.children import AttemptChildren
 from callsheet.worker.commands import (
     Command,
     ForgetResults,
     HangUp,
     LeaseKey,
     Leave,
+    PlaceOutputs,
     StartAttempts,
     StopAttempt,
     StopReason,
 )
-from callsheet.worker.context import JobContext, Lease
-from callsheet.worker.endings import failed
+from callsheet.worker.context import JobContext
+from callsheet.worker.endings import cancelled
+from callsheet.worker.lease import Lease, file_tag
+from callsheet.worker.leftovers import LeaseQuestions, sweep
 from callsheet.worker.library import Roots
+from callsheet.worker.placing import Placer
 from callsheet.worker.processes import ChildPool
 from callsheet.worker.reports import RemoteLibrary, SessionReporter
 from callsheet.worker.session import Phase, Session
@@ -62,6 +70,10 @@ class Surroundings:
     spool: Spool
     clock: Clock
     library_deadline_s: float = 30.0
+    ask_grace_s: float = 1.0
+    """How long an attempt that is to end may let a child process come to the end of its work."""
+    sweep_interval_s: float = 6 * 3600.0
+    """How often what killed workers left is looked for."""
     beat: Callable[[float], None] = lambda _: None
     """Told at every tick how long, in seconds, the worker may stay silent before its children end."""
 
@@ -78,6 +90,8 @@ class Runtime:
         self._left = asyncio.Event()
         self._attempts: dict[LeaseKey, Attempt] = {}
         self._removals: set[asyncio.Task[None]] = set()
+        self._placer = Placer(surroundings.roots, self._placed)
+        self._connected = asyncio.Event()
         self._call: Call | None = None
         self._hung_up = ""
         self._load = 0.0
@@ -86,8 +100,8 @@ class Runtime:
     async def run(self, stop: asyncio.Event, *, drain_grace_s: float) -> None:
         """Work until *stop* is set, then drain; set a second time, it cuts the drain short."""
         async with asyncio.TaskGroup() as group:
-            work = self._keep_streams(), self._keep_time(), self._await_stop(stop, drain_grace_s)
-            parts = [group.create_task(part) for part in work]
+            work = self._keep_streams(), self._keep_time(), self._keep_clean()
+            parts = [group.create_task(part) for part in (*work, self._await_stop(stop, drain_grace_s))]
             await self._left.wait()
             for part in parts:
                 part.cancel()
@@ -96,6 +110,7 @@ class Runtime:
                 attempt.runner.cancel()
         runners = [one.runner for one in self._attempts.values() if one.runner is not None]
         await asyncio.gather(*runners, *self._removals, return_exceptions=True)
+        await self._placer.close()
 
     async def _await_stop(self, stop: asyncio.Event, drain_grace_s: float) -> None:
         await stop.wait()
@@ -121,6 +136,21 @@ class Runtime:
         for command in self.session.tick(self._has.clock.monotonic()):
             self._obey(command, _instant(self._has.clock))
         self._wake.set()
+
+    async def _keep_clean(self) -> None:
+        has = self._has
+        jobs = JobServiceStub(has.channel)
+        questions = LeaseQuestions(jobs, self._library, deadline_s=has.library_deadline_s)
+        await self._connected.wait()
+        while True:
+            try:
+                removed = await sweep(has.roots, questions.standing)
+            except (CallsheetError, OSError) as error:
+                log.warning("what killed workers left could not be removed", extra={"reason": str(error)})
+            else:
+                if removed:
+                    log.info("removed what killed workers left", extra={"files": removed})
+            await asyncio.sleep(has.sweep_interval_s)
 
     # Streams
 
@@ -156,6 +186,7 @@ class Runtime:
         async for response in call:
             if response.HasField("welcome"):
                 log.info("connected", extra={"term": response.welcome.term})
+                self._connected.set()
             at = _instant(self._has.clock)
             for command in self.session.received(response, self._has.clock.monotonic(), at):
                 self._obey(command, at)
@@ -184,6 +215,8 @@ class Runtime:
                 self._stop(command)
             case ForgetResults():
                 self._forget(command)
+            case PlaceOutputs():
+                self._placer.take(command.outputs)
             case HangUp():
                 self._hang_up(command.reason)
             case Leave():
@@ -206,7 +239,7 @@ class Runtime:
     def _stop(self, command: StopAttempt) -> None:
         attempt = self._attempts.get(command.key)
         if attempt is not None:
-            attempt.end(command.reason)
+            attempt.end(command.reason, ask_grace_s=self._has.ask_grace_s)
 
     def _forget(self, command: ForgetResults) -> None:
         self._has.spool.drop(command.results)
@@ -215,25 +248,39 @@ class Runtime:
                 self._remove_outputs(result)
 
     async def _run(self, attempt: Attempt) -> None:
-        grant, has = attempt.grant, self._has
-        lease = Lease(job_id=attempt.key[0], token=attempt.key[1], attempt=grant.attempt)
+        has = self._has
         report = SessionReporter(self.session, attempt.key, has.clock, self._wake.set)
-        context = JobContext(
+        context = self._context(attempt, report)
+        result = await has.attempts.run(attempt, context, report)
+        result.ended_at.CopyFrom(_instant(has.clock))
+        if result.HasField("completed") and attempt.stop.reason in DISCARDED:
+            self._remove_outputs(result)
+            result.failed.CopyFrom(cancelled(attempt.stop.rung))
+        elif not result.HasField("completed"):
+            self._remove_files(result, context.outputs)
+        if has.clock.monotonic() - attempt.began_at > SPOOLED_AFTER_S or _keeps_something(result):
+            await self._spool(result)
+        del self._attempts[attempt.key]
+        self.session.attempt_ended(attempt.key, result)
+        self._wake.set()
+
+    def _context(self, attempt: Attempt, report: SessionReporter) -> JobContext:
+        has, grant = self._has, attempt.grant
+        lease = Lease(job_id=attempt.key[0], token=attempt.key[1], attempt=grant.attempt)
+        return JobContext(
             lease=lease,
             report=report,
             library=RemoteLibrary(self._library, lease, deadline_s=has.library_deadline_s),
             roots=has.roots,
-            children=has.children,
+            children=AttemptChildren(has.children, attempt.stop),
+            stop=attempt.stop,
+            checkpoint=json.loads(grant.checkpoint_json) if grant.checkpoint_json else None,
         )
-        result = await has.attempts.run(attempt, context, report)
-        result.ended_at.CopyFrom(_instant(has.clock))
-        if attempt.stop in DISCARDED and result.HasField("completed"):
-            self._remove_outputs(result)
-            result.failed.CopyFrom(failed(AttemptCancelledError("Cancelled on request")))
-        elif has.clock.monotonic() - attempt.began_at > SPOOLED_AFTER_S or _published(result):
-            await self._spool(result)
-        del self._attempts[attempt.key]
-        self.session.attempt_ended(attempt.key, result)
+
+    def _placed(self, placed: Placed) -> None:
+        if placed.problem:
+            log.warning("an output could not be placed", extra={"reason": placed.problem})
+        self.session.output_placed(placed)
         self._wake.set()
 
     async def _spool(self, result: Result) -> None:
@@ -243,12 +290,18 @@ class Runtime:
             log.warning("a result could not be spooled", extra={"reason": error.strerror})
 
     def _remove_outputs(self, result: Result) -> None:
-        """Remove what the attempt published under its own name; nobody points at it."""
-        tag = f"{result.lease.token:016x}"
-        outputs = [(one.root, one.path) for one in result.completed.library.derivatives]
-        for root, path in outputs:
-            if root and tag in path.rpartition("/")[2]:
-                self._in_background(self._remove(root, path))
+        """Remove what the attempt published; nobody points at it."""
+        done = result.completed
+        self._remove_files(result, done.library.derivatives)
+        self._remove_files(result, done.outputs)
+
+    def _remove_files(self, result: Result, files: Iterable[DerivativeFacts | Output]) -> None:
+        """Remove those of the files that bear the lease's own name."""
+        tag = file_tag(result.lease.token)
+        for one in files:
+            path = one.path if isinstance(one, DerivativeFacts) else one.staged_path
+            if one.root and tag in path.rpartition("/")[2]:
+                self._in_background(self._remove(one.root, path))
 
     async def _remove(self, root: str, path: str) -> None:
         with suppress(AttemptError):
@@ -260,10 +313,11 @@ class Runtime:
         running.add_done_callback(self._removals.discard)
 
 
-def _published(result: Result) -> bool:
-    """Whether the attempt made something that others are to see."""
+def _keeps_something(result: Result) -> bool:
+    """Whether more than the job's state depends on the result."""
     done = result.completed
-    return done.HasField("library") or bool(done.follow_ups)
+    made = done.HasField("library") or bool(done.follow_ups) or bool(done.outputs)
+    return made or result.HasField("paused")
 
 
 def _instant(clock: Clock) -> Timestamp:

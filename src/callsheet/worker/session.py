@@ -5,7 +5,6 @@ session outlives its streams. `stream_opened` gives the first message of each, `
 the `attempt_…` methods take in what happens, `flush` gives everything there is to say as one message.
 """
 
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -15,16 +14,14 @@ from typing import Final
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from callsheet.v1.lease_service_pb2 import (
-    RESULT_FATE_COMMITTED,
-    RESULT_FATE_DUPLICATE,
+    Drain,
     Grant,
     Heartbeat,
     Hello,
     LeaseRef,
+    Placed,
     Progress,
     Result,
-    ResultAck,
-    Returned,
     Revoke,
     Started,
     Welcome,
@@ -38,11 +35,14 @@ from callsheet.worker.commands import (
     HangUp,
     LeaseKey,
     Leave,
+    PlaceOutputs,
     StartAttempts,
     StopAttempt,
     StopReason,
     key_of,
 )
+from callsheet.worker.drains import DrainCause, Drains
+from callsheet.worker.owed import ResultOutbox, returned
 from callsheet.worker.pulse import Pulse
 
 REQUEST_BYTES: Final = 512 * 1024
@@ -57,8 +57,6 @@ LEAVE_GRACE_S: Final = 10.0
 """Beyond a drain's own grace: how long attempts may take to end and results to be acknowledged."""
 ORPHAN_LIMIT_S: Final = 900.0
 """What holds until a welcome says otherwise."""
-
-_STANDS: Final = frozenset({RESULT_FATE_COMMITTED, RESULT_FATE_DUPLICATE})
 
 
 class Phase(Enum):
@@ -95,11 +93,10 @@ class Session:
         self._slots = hello.slots
         self.phase = Phase.APART
         self._attempts: dict[LeaseKey, _Attempt] = {}
-        self._results: dict[LeaseKey, Result] = {key_of(result.lease): result for result in results}
+        self._results = ResultOutbox(results)
         self._newest: dict[str, int] = {}
         self._unsaid: dict[LeaseKey, _Attempt] = {}
         self._moved: dict[LeaseKey, _Attempt] = {}
-        self._unsent: deque[LeaseKey] = deque()
         self._logs = LogOutbox()
         self._credit_out = 0
         self._failures = 0
@@ -108,8 +105,9 @@ class Session:
         self._heard_at = now
         self.pulse = Pulse(now, lease_ttl_s=WELCOME_DEADLINE_S)
         self._orphan_limit_s = ORPHAN_LIMIT_S
-        self._drain_by: float | None = None
+        self._drains = Drains()
         self._drain_said = False
+        self._placed: list[Placed] = []
 
     @property
     def running(self) -> int:
@@ -130,14 +128,14 @@ class Session:
         """Return the first message of a new stream."""
         self.phase = Phase.OPENING
         self._opened_at = now
+        self._drain_said = False
         free = self._slots - len(self._attempts) - len(self._results)
-        self._drain_said = self._drain_by is not None
-        self._credit_out = 0 if self._drain_said else max(0, free)
+        self._credit_out = 0 if self._drains else max(0, free)
         request = WorkRequest(hello=self._hello)
         hello = request.hello
         hello.credit = self._credit_out
         hello.held.extend(one.lease for one in self._attempts.values() if one.stop is not StopReason.STALE)
-        hello.held.extend(result.lease for result in self._results.values())
+        hello.held.extend(self._results.leases())
         return request
 
     def stream_lost(self, now: float, *, jitter: float) -> float:
@@ -161,11 +159,17 @@ class Session:
             self._failures = 0
             self._logs.arrived(response.heartbeat_ack)
         if response.result_acks:
-            self._acknowledged(response.result_acks, commands)
+            stand, fall = self._results.settle(response.result_acks)
+            _forget(stand, commands, remove_outputs=False)
+            _forget(fall, commands, remove_outputs=True)
+        if response.HasField("drain"):
+            self._drained(response.drain, now)
         if response.grants:
             self._granted(response.grants, now, at, commands)
         for revoke in response.revokes:
             self._revoked(revoke, commands)
+        if response.place:
+            commands.append(PlaceOutputs(outputs=response.place))
         return commands
 
     def attempt_logged(self, key: LeaseKey, text: str, stamp: str) -> bool:
@@ -210,7 +214,7 @@ class Session:
         if self.phase is Phase.LIVE and now > self.pulse.lease_until:
             commands.append(HangUp(reason="the scheduler did not answer heartbeats"))
         silent = now - self._heard_at >= self._orphan_limit_s
-        drained = self._drain_by is not None and now >= self._drain_by
+        drained = now >= self._drains.hand_back_at
         for key, attempt in self._attempts.items():
             if silent:
                 self._stop(key, attempt, StopReason.SILENCE, commands)
@@ -224,8 +228,12 @@ class Session:
         return commands
 
     def drain(self, now: float, *, grace_s: float) -> None:
-        """Take no new lease; what runs may go on for *grace_s* and is then handed back."""
-        self._drain_by = now + grace_s
+        """Take no new lease and leave; what runs may go on for *grace_s* and is then handed back."""
+        self._drains.begin(DrainCause.LEAVING, now + grace_s)
+
+    def output_placed(self, placed: Placed) -> None:
+        """Note what became of an output; should it not arrive, the next stream brings the output again."""
+        self._placed.append(placed)
 
     def flush(self, now: float, *, load: float) -> WorkRequest | None:
         """Return what there is to say in one message, or None.
@@ -245,19 +253,23 @@ class Session:
             self._add_chatter(request, now)
         if self._logs.has_due:
             request.logs.extend(self._logs.take(REQUEST_BYTES, self.pulse.next_sequence))
-        if self._unsent and not self._logs.has_due:
-            self._add_results(request)
+        if self._results.unsent and not self._logs.has_due:
+            self._results.add_to(request, REQUEST_BYTES)
         if self.pulse.due(now):
             beat = Heartbeat(sequence=self.pulse.beat(now), running=len(self._attempts), load=load)
             request.heartbeat.CopyFrom(beat)
-        if self._drain_by is None:
+        if self._placed:
+            request.placed.extend(self._placed)
+            self._placed.clear()
+        if not self._drains:
             self._add_credit(request)
-        else:
+        elif self._drains.leaving:
             self._add_leave(request)
         return request if request.ByteSize() else None
 
     def _welcomed(self, welcome: Welcome, now: float, commands: list[Command]) -> None:
         self.phase = Phase.LIVE
+        self._drains.end(DrainCause.ADMINISTRATOR)  # who leads here says it again where it holds
         self._orphan_limit_s = welcome.orphan_limit.ToMilliseconds() / 1000
         self.pulse.begin(
             now,
@@ -269,7 +281,7 @@ class Session:
             self._stale(key_of(lease), commands)
         self._unsaid = {key: one for key, one in self._attempts.items() if one.stop is not StopReason.STALE}
         self._moved = {key: one for key, one in self._unsaid.items() if one.percent}
-        self._unsent = deque(self._results)
+        self._results.again()
         self._logs.again()
 
     def _granted(self, grants: Iterable[Grant], now: float, at: Timestamp, commands: list[Command]) -> None:
@@ -280,33 +292,40 @@ class Session:
             key = lease.job_id, lease.token
             if key in self._attempts or key in self._results:
                 continue
-            if self._drain_by is not None:
-                self._owe(_returned(lease, "The worker is shutting down", at))
+            self._supersede(key[0], commands)
+            if self._drains:
+                self._owe(returned(lease, "The worker is drained", at))
             elif len(self._attempts) >= self._slots:
-                self._owe(_returned(lease, f"All {self._slots} slots of the worker are taken", at))
+                self._owe(returned(lease, f"All {self._slots} slots of the worker are taken", at))
             else:
-                self._supersede(key, commands)
                 attempt = _Attempt(lease=lease, started_at=at, end_by=now + (grant.run_limit_s or inf))
+                self._newest[lease.job_id] = lease.token
                 self._attempts[key] = self._unsaid[key] = attempt
                 started.append(grant)
         if started:
             commands.append(StartAttempts(grants=started))
 
-    def _supersede(self, key: LeaseKey, commands: list[Command]) -> None:
+    def _supersede(self, job_id: str, commands: list[Command]) -> None:
         """An older attempt of the same job that is still under way has lost its lease."""
-        older = self._newest.get(key[0])
+        older = self._newest.get(job_id)
         if older is not None:
-            self._stale((key[0], older), commands)
-        self._newest[key[0]] = key[1]
+            self._stale((job_id, older), commands)
 
     def _revoked(self, revoke: Revoke, commands: list[Command]) -> None:
         key = key_of(revoke.lease)
-        if not revoke.cancelled:
-            self._stale(key, commands)
-            return
         attempt = self._attempts.get(key)
-        if attempt is not None:
-            self._stop(key, attempt, StopReason.CANCELLED, commands)
+        if not (revoke.cancelled or revoke.paused):
+            self._stale(key, commands)
+        elif attempt is not None:
+            reason = StopReason.CANCELLED if revoke.cancelled else StopReason.PAUSED
+            self._stop(key, attempt, reason, commands)
+
+    def _drained(self, drain: Drain, now: float) -> None:
+        if drain.draining:
+            grace_s = drain.grace.ToMilliseconds() / 1000 if drain.HasField("grace") else inf
+            self._drains.begin(DrainCause.ADMINISTRATOR, now + grace_s)
+        else:
+            self._drains.end(DrainCause.ADMINISTRATOR)
 
     def _stale(self, key: LeaseKey, commands: list[Command]) -> None:
         attempt = self._attempts.get(key)
@@ -315,34 +334,18 @@ class Session:
             self._unsaid.pop(key, None)
             self._moved.pop(key, None)
             self._logs.drop(key)
-        result = self._results.pop(key, None)
+        result = self._results.withdraw(key)
         if result is not None:
-            commands.append(ForgetResults(results=[result], remove_outputs=True))
+            _forget([result], commands, remove_outputs=True)
 
     def _stop(self, key: LeaseKey, attempt: _Attempt, reason: StopReason, commands: list[Command]) -> None:
-        """Stop an attempt, once; that its lease is stale outweighs an earlier reason."""
-        if attempt.stop is None or (reason is StopReason.STALE and attempt.stop is not reason):
+        """Stop an attempt, once for each reason that outweighs the one before."""
+        if reason.outweighs(attempt.stop):
             attempt.stop = reason
             commands.append(StopAttempt(key=key, reason=reason))
 
-    def _acknowledged(self, acks: Iterable[ResultAck], commands: list[Command]) -> None:
-        stand: list[Result] = []
-        fall: list[Result] = []
-        for ack in acks:
-            lease = ack.lease
-            result = self._results.pop((lease.job_id, lease.token), None)
-            if result is not None:
-                (stand if ack.fate in _STANDS else fall).append(result)
-        if stand:
-            commands.append(ForgetResults(results=stand, remove_outputs=False))
-        if fall:
-            commands.append(ForgetResults(results=fall, remove_outputs=True))
-
     def _owe(self, result: Result) -> None:
-        key = key_of(result.lease)
-        self._results[key] = result
-        if self.phase is Phase.LIVE:
-            self._unsent.append(key)
+        self._results.owe(result, live=self.phase is Phase.LIVE)
 
     def _log_of(self, key: LeaseKey) -> AttemptLog | None:
         attempt = self._attempts.get(key)
@@ -362,18 +365,8 @@ class Session:
         self._moved.clear()
         self._logs.due()
 
-    def _add_results(self, request: WorkRequest) -> None:
-        room_bytes = REQUEST_BYTES
-        going: list[Result] = []
-        while self._unsent and room_bytes > 0:
-            result = self._results.get(self._unsent.popleft())
-            if result is not None:
-                going.append(result)
-                room_bytes -= result.ByteSize()
-        request.results.extend(going)
-
     def _add_credit(self, request: WorkRequest) -> None:
-        free = self._slots - len(self._attempts) - len(self._unsent) - self._credit_out
+        free = self._slots - len(self._attempts) - self._results.unsent - self._credit_out
         if free > 0:
             request.credit = free
             self._credit_out += free
@@ -388,11 +381,12 @@ class Session:
 
     def _may_leave(self, now: float) -> bool:
         """Whether to end without a goodbye: with nothing to deliver and nobody there, or out of time."""
-        if self._drain_by is None or self.phase is Phase.LEFT:
+        if not self._drains.leaving or self.phase is Phase.LEFT:
             return False
         idle = not self._attempts and not self._results
-        return (idle and self.phase is not Phase.LIVE) or now >= self._drain_by + LEAVE_GRACE_S
+        return (idle and self.phase is not Phase.LIVE) or now >= self._drains.leave_by + LEAVE_GRACE_S
 
 
-def _returned(lease: LeaseRef, reason: str, at: Timestamp) -> Result:
-    return Result(lease=lease, ended_at=at, returned=Returned(reason=reason))
+def _forget(results: list[Result], commands: list[Command], *, remove_outputs: bool) -> None:
+    if results:
+        commands.append(ForgetResults(results=results, remove_outputs=remove_outputs))

@@ -24,3 +24,9 @@ class WorkerSettings(SchedulerClientSettings):
     """Seconds that running jobs have to end when the worker is told to stop; then they are handed back."""
     library_deadline_s: float = Field(default=30.0, gt=0.0, le=600.0)
     """Seconds that the scheduler may take to answer one call about the library; then it is repeated."""
+    stop_ask_grace_s: float = Field(default=1.0, ge=0.0, le=600.0)
+    """Seconds that an attempt which is to end may let a child process finish what it does; then SIGTERM."""
+    stop_term_grace_s: float = Field(default=5.0, ge=0.0, le=600.0)
+    """Seconds that a child process may take to end after SIGTERM; then SIGKILL."""
+    sweep_interval_s: float = Field(default=6 * 3600.0, ge=1.0)
+    """Seconds between two searches of the writable roots for files that killed workers left."""

@@ -2,19 +2,45 @@
 
 import os
 import re
-from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Final
 
 from callsheet.errors import BadInputError
 from callsheet.worker.beneath import checked_parts, open_beneath
-from callsheet.worker.library import DEPTH_LIMIT, PARTIAL_SUFFIX, Roots, as_attempt_error
+from callsheet.worker.lease import Lease
+from callsheet.worker.library import PARTIAL_SUFFIX, Roots, as_attempt_error
 from callsheet.worker.threads import in_thread
 
+WHOLE_SUFFIX: Final = ".staged"
+"""Ends the names of files that are whole and wait to be put where they were asked for."""
+NAME_BYTES_MAX: Final = 120
+"""Bytes of a file's name that the name of its unfinished form repeats."""
+
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY
-_PARTIAL: Final = re.compile(r".+\.([0-9a-f]{16})\.partial")
-_TAG: Final = re.compile(r"[0-9a-f]{16}")
+_LEASED: Final = re.compile(
+    r"\..+\.(?P<job>[0-9A-Za-z-]{1,64})\.(?P<tag>[0-9a-f]{16})\.(?P<kind>partial|staged)"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeasedName:
+    """What the name of a file that is not published says."""
+
+    job_id: str
+    token: int
+    whole: bool
+    """Whether the file is whole and may wait to be put where it was asked for."""
+
+
+def leased_name(name: str) -> LeasedName | None:
+    """Return what a file's name says of the lease that makes it; None where it is no such name."""
+    match = _LEASED.fullmatch(name)
+    if match is None:
+        return None
+    whole = match["kind"] == WHOLE_SUFFIX[1:]
+    return LeasedName(job_id=match["job"], token=int(match["tag"], 16), whole=whole)
 
 
 def derivative_path(folder: str, item_id: str, recipe: str, tag: str, suffix: str) -> str:
@@ -43,6 +69,8 @@ class StagedOutput:
     """Open for reading and writing."""
     folder_fd: int
     partial_name: str
+    wanted: str = ""
+    """Where it is asked for, relative to the root; empty where *path* is its name for good."""
 
     @property
     def shown(self) -> str:
@@ -103,36 +131,50 @@ class StagedOutput:
         os.close(self.folder_fd)
 
 
-async def stage(roots: Roots, root: str, path: str, tag: str) -> StagedOutput:
+async def stage(roots: Roots, root: str, path: str, lease: Lease) -> StagedOutput:
     """Begin a file in a writable root; makes its folders.
 
     Args:
         roots: The named roots.
         root: A writable one.
-        path: The final path; its last name must hold *tag*, so that no other lease can write it.
-        tag: The lease's ``file_tag``.
+        path: The final path; its last name must hold the lease's tag, so that no other lease can write it.
+        lease: Whose file it is.
 
     Raises:
         BadInputError: The root is read-only, or the path leads out of it.
         CapacityError: The disk is full.
     """
-    roots.require_writable(root)
-    if not _TAG.fullmatch(tag) or tag not in path.rpartition("/")[2]:
-        raise BadInputError(f"{root}/{path}: the name must hold the lease's tag {tag!r}")
-    try:
-        return await in_thread(lambda: _stage(roots, root, path, tag), StagedOutput.abandon)
-    except OSError as error:
-        raise as_attempt_error(error, f"{root}/{path}") from error
+    if lease.file_tag not in path.rpartition("/")[2]:
+        raise BadInputError(f"{root}/{path}: the name must hold the lease's tag {lease.file_tag!r}")
+    return await _begin(roots, root, path, lease, wanted="")
 
 
-async def publish(roots: Roots, root: str, path: str, tag: str, content: bytes) -> None:
+async def stage_wanted(roots: Roots, root: str, path: str, lease: Lease) -> StagedOutput:
+    """Begin a file that is asked for at *path*; as `stage`, but the name is the asker's.
+
+    It becomes whole beside that path, hidden, under a name of the lease; the scheduler has it put in its
+    place once the attempt's result is committed.
+
+    Raises:
+        BadInputError: Something lies there already, the name is hidden, the root is read-only, or the path
+            leads out of it.
+        CapacityError: The disk is full.
+    """
+    *folders, name = checked_parts(path) or ("",)
+    if not name or name.startswith(".") or leased_name(f".{name}"):
+        raise BadInputError(f"{root}/{path}: a file cannot be asked for under this name; name another")
+    whole = "/".join((*folders, _name_of(name, lease, WHOLE_SUFFIX)))
+    return await _begin(roots, root, whole, lease, wanted="/".join((*folders, name)))
+
+
+async def publish(roots: Roots, root: str, path: str, lease: Lease, content: bytes) -> None:
     """Write a whole file under its final name: the short form for what fits in memory.
 
     Raises:
         BadInputError: The root is read-only, or the path leads out of it.
         CapacityError: The disk is full.
     """
-    output = await stage(roots, root, path, tag)
+    output = await stage(roots, root, path, lease)
     try:
         await output.write(content)
     except BaseException:
@@ -141,26 +183,45 @@ async def publish(roots: Roots, root: str, path: str, tag: str, content: bytes) 
     await output.publish()
 
 
-async def sweep(roots: Roots, live_tags: Collection[str]) -> int:
-    """Remove unfinished files of leases that are not live from all writable roots; returns how many.
+def _name_of(name: str, lease: Lease, suffix: str) -> str:
+    """Return a name that is this lease's alone, hidden, and short enough for every file system."""
+    encoded = name.encode("utf-8", "surrogateescape")
+    if len(encoded) > NAME_BYTES_MAX:
+        kept = encoded[: NAME_BYTES_MAX - 17].decode("utf-8", "ignore")
+        name = f"{kept}~{blake2b(encoded, digest_size=8).hexdigest()}"
+    return f".{name}.{lease.job_id}.{lease.file_tag}{suffix}"
 
-    Args:
-        roots: The named roots; those that are not there now are passed over.
-        live_tags: The ``file_tag`` of every lease that may still write.
-    """
-    return await in_thread(lambda: _sweep(roots, frozenset(live_tags)))
+
+async def _begin(roots: Roots, root: str, path: str, lease: Lease, *, wanted: str) -> StagedOutput:
+    roots.require_writable(root)
+    try:
+        return await in_thread(lambda: _stage(roots, root, path, lease, wanted), StagedOutput.abandon)
+    except OSError as error:
+        raise as_attempt_error(error, f"{root}/{wanted or path}") from error
 
 
-def _stage(roots: Roots, root: str, path: str, tag: str) -> StagedOutput:
+def _stage(roots: Roots, root: str, path: str, lease: Lease, wanted: str) -> StagedOutput:
     *folders, name = checked_parts(path)
-    partial_name = f"{name.replace(f'.{tag}', '')}.{tag}{PARTIAL_SUFFIX}"
+    partial_name = _name_of((wanted or name).rpartition("/")[2], lease, PARTIAL_SUFFIX)
     folder_fd = _make_folders(roots.open_root(root), folders)
     try:
+        if wanted:
+            _require_free(folder_fd, wanted, f"{root}/{wanted}")
         fd = open_beneath(folder_fd, partial_name, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
     except BaseException:
         os.close(folder_fd)
         raise
-    return StagedOutput(root=root, path=path, fd=fd, folder_fd=folder_fd, partial_name=partial_name)
+    return StagedOutput(
+        root=root, path=path, fd=fd, folder_fd=folder_fd, partial_name=partial_name, wanted=wanted
+    )
+
+
+def _require_free(folder_fd: int, path: str, shown: str) -> None:
+    try:
+        os.stat(path.rpartition("/")[2], dir_fd=folder_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return
+    raise BadInputError(f"{shown}: there is something at this path already; name another")
 
 
 def _make_folders(fd: int, folders: list[str]) -> int:
@@ -184,40 +245,3 @@ def _write_all(fd: int, content: bytes) -> None:
     view = memoryview(content)
     while view:
         view = view[os.write(fd, view) :]
-
-
-def _sweep(roots: Roots, live_tags: frozenset[str]) -> int:
-    removed = 0
-    for name, settings in roots.items():
-        if settings.writable and settings.path.is_dir():
-            removed += sum(_sweep_folder(roots.open_root(name), live_tags, DEPTH_LIMIT))
-    return removed
-
-
-def _sweep_folder(fd: int, live_tags: frozenset[str], depth: int) -> Iterator[int]:
-    """Yield 1 for each file removed below the folder behind *fd*; closes *fd*."""
-    try:
-        with os.scandir(fd) as scan:
-            entries = list(scan)
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False) and depth:
-                try:
-                    below = os.open(entry.name, _FOLDER | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
-                except OSError:
-                    continue
-                yield from _sweep_folder(below, live_tags, depth - 1)
-            else:
-                yield _sweep_file(fd, entry, live_tags)
-    finally:
-        os.close(fd)
-
-
-def _sweep_file(fd: int, entry: os.DirEntry[str], live_tags: frozenset[str]) -> int:
-    match = _PARTIAL.fullmatch(entry.name)
-    if not match or match[1] in live_tags or not entry.is_file(follow_symlinks=False):
-        return 0
-    try:
-        os.unlink(entry.name, dir_fd=fd)
-    except FileNotFoundError:
-        return 0
-    return 1

@@ -6,12 +6,14 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from callsheet.v1.lease_service_pb2 import (
     Completed,
+    Drain,
     Grant,
     Hello,
     LeaseRef,
     Result,
     ResultAck,
     ResultFate,
+    Revoke,
     Welcome,
     WorkRequest,
     WorkResponse,
@@ -196,3 +198,67 @@ def test_first_message_that_is_no_welcome_hangs_up() -> None:
 
     assert commands == [HangUp(reason="the scheduler's first message was no welcome")]
     assert session.running == 0
+
+
+def test_drained_worker_stays_and_hands_back_when_its_grace_is_over() -> None:
+    session = live_session()
+    granted(session, 1)
+    flushed(session)
+
+    session.received(WorkResponse(drain=Drain(draining=True, grace=Duration(seconds=5))), 1.0, AT)
+
+    assert session.tick(5.9) == []
+    assert session.tick(6.0) == [StopAttempt(key=("job-1", 1), reason=StopReason.DRAIN)]
+    ended(session, 1)
+    request = flushed(session, 6.0)
+    assert (request.credit, request.drain, request.goodbye) == (0, False, False)
+    assert [result.lease.token for result in request.results] == [1]
+
+
+def test_drain_without_a_grace_lets_attempts_end_in_their_own_time() -> None:
+    session = live_session()
+    granted(session, 1, run_limit_s=0)
+
+    session.received(WorkResponse(drain=Drain(draining=True)), 1.0, AT)
+    session.received(WorkResponse(heartbeat_ack=1), 800.0, AT)
+
+    assert [one for one in session.tick(800.0) if isinstance(one, StopAttempt)] == []
+
+
+def test_worker_that_may_work_again_says_what_it_can_take() -> None:
+    session = live_session()
+    granted(session, 1)
+    flushed(session)
+    session.received(WorkResponse(drain=Drain(draining=True)), 1.0, AT)
+    ended(session, 1)
+    assert flushed(session, 1.0).credit == 0
+
+    session.received(WorkResponse(drain=Drain(draining=False)), 2.0, AT)
+
+    assert flushed(session, 2.0).credit == 1
+
+
+def test_drain_outlives_its_stream_until_another_welcome() -> None:
+    session = live_session()
+    granted(session, 1)
+    session.received(WorkResponse(drain=Drain(draining=True, grace=Duration(seconds=5))), 1.0, AT)
+    session.stream_lost(2.0, jitter=0.0)
+
+    assert session.tick(6.0) == [StopAttempt(key=("job-1", 1), reason=StopReason.DRAIN)]
+    assert session.stream_opened(7.0).hello.credit == 0
+    session.received(WorkResponse(welcome=WELCOME), 7.0, AT)
+
+    assert flushed(session, 7.0).credit == 1
+
+
+def test_pause_asks_once_and_a_cancellation_outweighs_it() -> None:
+    session = live_session()
+    granted(session, 1)
+    lease = LeaseRef(job_id="job-1", token=1)
+    pause = WorkResponse(revokes=[Revoke(lease=lease, paused=True)])
+
+    assert session.received(pause, 0.0, AT) == [StopAttempt(key=("job-1", 1), reason=StopReason.PAUSED)]
+    assert session.received(pause, 0.0, AT) == []
+    cancel = WorkResponse(revokes=[Revoke(lease=lease, cancelled=True)])
+    assert session.received(cancel, 0.0, AT) == [StopAttempt(key=("job-1", 1), reason=StopReason.CANCELLED)]
+    assert session.received(pause, 0.0, AT) == []

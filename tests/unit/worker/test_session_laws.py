@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Sequence
+from math import inf
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -12,9 +13,12 @@ from typing_extensions import override
 
 from callsheet.v1.lease_service_pb2 import (
     Completed,
+    Drain,
     Grant,
     Hello,
     LeaseRef,
+    Output,
+    Placed,
     Result,
     ResultAck,
     ResultFate,
@@ -27,6 +31,8 @@ from callsheet.worker.commands import (
     Command,
     ForgetResults,
     LeaseKey,
+    Leave,
+    PlaceOutputs,
     StartAttempts,
     StopAttempt,
     StopReason,
@@ -68,6 +74,14 @@ class SessionLaws(RuleBasedStateMachine):
         self.heard: dict[LeaseKey, dict[int, str]] = {}
         self.heartbeats: list[int] = []
         self.percent: dict[LeaseKey, int] = {}
+        self.drained_until = inf
+        self.drained = self.leaving = False
+        self.leaving_until = inf
+        self.placed: list[Placed] = []
+
+    @property
+    def takes_leases(self) -> bool:
+        return not (self.drained or self.leaving)
 
     # What the peer does
 
@@ -78,6 +92,7 @@ class SessionLaws(RuleBasedStateMachine):
         live = {key for key, stop in self.running.items() if stop is not StopReason.STALE}
         assert {key_of(lease) for lease in hello.held} == live | self.owed.keys()
         assert len(hello.held) == len(live) + len(self.owed)
+        assert self.takes_leases or hello.credit == 0
         self.credit_out = self.credit_at_peer = hello.credit
         self.sent = set()
 
@@ -94,6 +109,7 @@ class SessionLaws(RuleBasedStateMachine):
         )
         for key in stale:
             self._lose(key)
+        self._work_again()
         self._receive(WorkResponse(welcome=welcome))
 
     @precondition(lambda self: self.session.phase is Phase.LIVE)
@@ -118,14 +134,58 @@ class SessionLaws(RuleBasedStateMachine):
         self._grant([data.draw(st.sampled_from(sorted({*self.running, *self.owed})))])
 
     @precondition(lambda self: self.session.phase is Phase.LIVE and (self.running or self.owed))
-    @rule(data=st.data(), cancelled=st.booleans())
-    def revoke(self, data: st.DataObject, *, cancelled: bool) -> None:
+    @rule(data=st.data(), why=st.sampled_from([StopReason.CANCELLED, StopReason.PAUSED, StopReason.STALE]))
+    def revoke(self, data: st.DataObject, why: StopReason) -> None:
         key = data.draw(st.sampled_from(sorted({*self.running, *self.owed})))
-        if not cancelled:
+        earlier = self.running.get(key, StopReason.STALE)
+        lost = self.owed.get(key)
+        heard = earlier is None or (earlier is StopReason.PAUSED and why is not StopReason.PAUSED)
+        heard = heard or (why is StopReason.STALE and earlier is not StopReason.STALE)
+        if why is StopReason.STALE:
             self._lose(key)
-        elif self.running.get(key, StopReason.STALE) is None:
-            self.running[key] = StopReason.CANCELLED
-        self._receive(WorkResponse(revokes=[Revoke(lease=ref(key), cancelled=cancelled)]))
+        elif heard:
+            self.running[key] = why
+        paused, cancelled = why is StopReason.PAUSED, why is StopReason.CANCELLED
+        said = self._receive(
+            WorkResponse(revokes=[Revoke(lease=ref(key), cancelled=cancelled, paused=paused)])
+        )
+        forgotten = [ForgetResults(results=[lost], remove_outputs=True)] if lost is not None else []
+        assert said == (
+            [StopAttempt(key=key, reason=why)] if heard else forgotten if why is StopReason.STALE else []
+        )
+
+    @precondition(lambda self: self.session.phase is Phase.LIVE)
+    @rule(grace_s=st.none() | st.integers(0, 5))
+    def drain(self, grace_s: int | None) -> None:
+        grace = None if grace_s is None else Duration(seconds=grace_s)
+        self._receive(WorkResponse(drain=Drain(draining=True, grace=grace)))
+        self.drained = True
+        self.drained_until = inf if grace_s is None else self.now + grace_s
+
+    @precondition(lambda self: self.session.phase is Phase.LIVE and self.drained)
+    @rule()
+    def let_work_again(self) -> None:
+        self._receive(WorkResponse(drain=Drain(draining=False)))
+        self._work_again()
+
+    @precondition(lambda self: self.session.phase is not Phase.LEFT)
+    @rule(grace_s=st.integers(0, 5))
+    def tell_to_leave(self, grace_s: int) -> None:
+        self.session.drain(self.now, grace_s=grace_s)
+        self.leaving = True
+        self.leaving_until = self.now + grace_s
+
+    @precondition(lambda self: self.session.phase is Phase.LIVE)
+    @rule(count=st.integers(1, 3))
+    def ask_to_place(self, count: int) -> None:
+        outputs = [Output(lease=LeaseRef(job_id=f"job-{one}"), path="a") for one in range(count)]
+        assert self._receive(WorkResponse(place=outputs)) == [PlaceOutputs(outputs=outputs)]
+
+    @rule()
+    def place(self) -> None:
+        placed = Placed(problem=f"number {len(self.placed)}")
+        self.placed.append(placed)
+        self.session.output_placed(placed)
 
     @precondition(lambda self: self.session.phase is Phase.LIVE and self.delivered & self.owed.keys())
     @rule(data=st.data(), fate=FATES)
@@ -194,7 +254,16 @@ class SessionLaws(RuleBasedStateMachine):
         request = self.session.flush(self.now, load=0.0)
         if request is None:
             return
+        assert self.takes_leases or not request.credit
+        assert list(request.placed) == self.placed
+        self.placed.clear()
         self.credit_out += request.credit
+        if request.drain:
+            assert self.leaving
+            self.credit_out = 0
+        if request.goodbye:
+            assert not self.running
+            assert not self.owed
         for result in request.results:
             key = key_of(result.lease)
             assert self.owed[key] == result
@@ -209,8 +278,19 @@ class SessionLaws(RuleBasedStateMachine):
     @rule(passed=st.floats(0.0, 2.0))
     def time_passes(self, passed: float) -> None:
         self.now += passed
+        over = self.now >= min(self.drained_until, self.leaving_until)
         for command in self.session.tick(self.now):
-            assert not isinstance(command, StartAttempts | StopAttempt | ForgetResults)
+            assert not isinstance(command, StartAttempts | ForgetResults)
+            if isinstance(command, StopAttempt):
+                assert over
+                assert command.reason is StopReason.DRAIN
+                assert self.running[command.key] in {None, StopReason.PAUSED}
+                self.running[command.key] = StopReason.DRAIN
+            if isinstance(command, Leave):
+                assert self.leaving
+                assert command.undelivered == len(self.owed)
+        if over:
+            assert not {None, StopReason.PAUSED} & set(self.running.values()), "ran on after the grace"
 
     @invariant()
     def credit_never_promises_more_than_the_slots(self) -> None:
@@ -221,28 +301,47 @@ class SessionLaws(RuleBasedStateMachine):
 
     @override
     def teardown(self) -> None:
-        """Let the faults stop: everything owed arrives, all that was said is heard."""
+        """Let the faults stop: everything owed arrives, all that was said is heard, who has to leaves."""
+        if self.session.phase is Phase.LEFT:
+            return
         if self.session.phase is Phase.APART:
             self.open_a_stream()
         if self.session.phase is Phase.OPENING:
             welcome = Welcome(lease_ttl=Duration(seconds=30), heartbeat_interval=Duration(seconds=1))
+            self._work_again()
             self._receive(WorkResponse(welcome=welcome))
+        if self.drained:
+            self.let_work_again()
         for key in list(self.running):
             self._end(key)
         self.now += 1
+        self._flush_all()
+        assert self.owed.keys() <= self.sent
+        for key, lines in self.said.items():
+            if key in self.owed:
+                assert "".join(self.heard[key][n] for n in sorted(self.heard[key])) == "".join(lines)
+        if not self.leaving:
+            assert self.credit_out == SLOTS
+            return
+        for key in list(self.owed):
+            self._receive(WorkResponse(result_acks=[ResultAck(lease=ref(key))]))
+            del self.owed[key]
+        self._flush_all()
+        assert not self.session.connected
+
+    # Inside
+
+    def _work_again(self) -> None:
+        self.drained = False
+        self.drained_until = inf
+
+    def _flush_all(self) -> None:
         before = -1
-        while before < len(self.in_flight):
+        while before < len(self.in_flight) and self.session.phase is Phase.LIVE:
             before = len(self.in_flight)
             self.flush()
         while self.in_flight:
             self.deliver()
-        assert self.owed.keys() <= self.sent
-        assert self.credit_out == SLOTS
-        for key, lines in self.said.items():
-            if key in self.owed:
-                assert "".join(self.heard[key][n] for n in sorted(self.heard[key])) == "".join(lines)
-
-    # Inside
 
     def _new_key(self) -> LeaseKey:
         self.tokens += 1
@@ -250,7 +349,7 @@ class SessionLaws(RuleBasedStateMachine):
 
     def _grant(self, keys: Sequence[LeaseKey]) -> None:
         fresh = [key for key in keys if key not in self.running and key not in self.owed]
-        room = SLOTS - len(self.running)
+        room = SLOTS - len(self.running) if self.takes_leases else 0
         for key in fresh[room:]:
             self.owed[key] = Result()
         self.credit_out = max(0, self.credit_out - len(keys))
@@ -266,7 +365,8 @@ class SessionLaws(RuleBasedStateMachine):
         self.ever_started.update(begun)
         for key in excess:
             self.owed[key] = Result(lease=ref(key), ended_at=AT)
-            self.owed[key].returned.reason = f"All {SLOTS} slots of the worker are taken"
+            full = f"All {SLOTS} slots of the worker are taken"
+            self.owed[key].returned.reason = full if self.takes_leases else "The worker is drained"
 
     def _lose(self, key: LeaseKey) -> None:
         self.owed.pop(key, None)

@@ -9,12 +9,15 @@ import pytest
 
 from callsheet.errors import BadInputError, CapacityError
 from callsheet.service.settings import RootSettings
+from callsheet.worker.lease import Lease
 from callsheet.worker.library import Roots
-from callsheet.worker.staging import derivative_path, publish, stage, sweep
+from callsheet.worker.staging import derivative_path, publish, stage
 from tests.support.processes import descriptors
 
-TAG = "00000000000000ab"
-OTHER = "00000000000000cd"
+MINE = Lease(job_id="job-1", token=0xAB, attempt=1)
+THEIRS = Lease(job_id="job-2", token=0xCD, attempt=1)
+TAG = MINE.file_tag
+OTHER = THEIRS.file_tag
 
 
 @pytest.fixture
@@ -35,9 +38,9 @@ def names(folder: Path) -> list[str]:
 
 async def test_output_bears_its_name_only_when_it_is_whole(roots: Roots, tmp_path: Path) -> None:
     path = derivative_path("thumbnails", "0199-item-4f", "box300-v1", TAG, ".jpg")
-    output = await stage(roots, "derivatives", path, TAG)
+    output = await stage(roots, "derivatives", path, MINE)
     await output.write(b"half")
-    assert names(tmp_path / "out") == [f"thumbnails/4f/0199-item-4f-box300-v1.jpg.{TAG}.partial"]
+    assert names(tmp_path / "out") == [f"thumbnails/4f/.0199-item-4f-box300-v1.{TAG}.jpg.job-1.{TAG}.partial"]
     await output.write(b" whole")
     await output.publish()
     assert names(tmp_path / "out") == [f"thumbnails/4f/0199-item-4f-box300-v1.{TAG}.jpg"]
@@ -46,18 +49,18 @@ async def test_output_bears_its_name_only_when_it_is_whole(roots: Roots, tmp_pat
 
 async def test_discarded_output_leaves_nothing_and_no_descriptor(roots: Roots, tmp_path: Path) -> None:
     before = descriptors()
-    output = await stage(roots, "derivatives", f"a/b.{TAG}.jpg", TAG)
+    output = await stage(roots, "derivatives", f"a/b.{TAG}.jpg", MINE)
     await output.write(b"x")
     await output.discard()
-    await publish(roots, "derivatives", f"a/c.{TAG}.jpg", TAG, b"y")
+    await publish(roots, "derivatives", f"a/c.{TAG}.jpg", MINE, b"y")
     assert names(tmp_path / "out") == [f"a/c.{TAG}.jpg"]
     assert descriptors() == before
 
 
 async def test_two_attempts_at_once_publish_two_files(roots: Roots, tmp_path: Path) -> None:
     await asyncio.gather(
-        publish(roots, "derivatives", f"t/x.{TAG}.jpg", TAG, b"1"),
-        publish(roots, "derivatives", f"t/x.{OTHER}.jpg", OTHER, b"2"),
+        publish(roots, "derivatives", f"t/x.{TAG}.jpg", MINE, b"1"),
+        publish(roots, "derivatives", f"t/x.{OTHER}.jpg", THEIRS, b"2"),
     )
     assert names(tmp_path / "out") == [f"t/x.{TAG}.jpg", f"t/x.{OTHER}.jpg"]
 
@@ -77,12 +80,12 @@ async def test_output_cannot_be_begun_elsewhere(
 ) -> None:
     (tmp_path / "out" / "link").symlink_to(tmp_path / "in")
     with pytest.raises(BadInputError, match=says):
-        await stage(roots, root, path, TAG)
+        await stage(roots, root, path, MINE)
     assert names(tmp_path / "in") == []
 
 
 async def test_full_disk_is_a_want_of_capacity_and_leaves_nothing(roots: Roots, tmp_path: Path) -> None:
-    output = await stage(roots, "derivatives", f"x.{TAG}.jpg", TAG)
+    output = await stage(roots, "derivatives", f"x.{TAG}.jpg", MINE)
     full = os.open("/dev/full", os.O_WRONLY)
     os.dup2(full, output.fd)
     os.close(full)
@@ -92,22 +95,10 @@ async def test_full_disk_is_a_want_of_capacity_and_leaves_nothing(roots: Roots, 
     assert names(tmp_path / "out") == []
 
 
-async def test_sweep_takes_only_what_no_live_lease_writes(roots: Roots, tmp_path: Path) -> None:
-    live = await stage(roots, "derivatives", f"a/live.{TAG}.jpg", TAG)
-    dead = await stage(roots, "derivatives", f"a/b/dead.{OTHER}.jpg", OTHER)
-    (tmp_path / "out" / "notes.partial").write_bytes(b"somebody's own")
-    (tmp_path / "in" / f"x.{OTHER}.partial").write_bytes(b"in a root that is only read")
-    assert await sweep(roots, {TAG}) == 1
-    assert names(tmp_path / "out") == [f"a/live.jpg.{TAG}.partial", "notes.partial"]
-    assert names(tmp_path / "in") == [f"x.{OTHER}.partial"]
-    await live.publish()
-    await dead.discard()
-
-
 async def test_many_outputs_leak_no_descriptor(roots: Roots) -> None:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     before = descriptors()
     for count in range(50):
-        await publish(roots, "derivatives", f"{count % 3}/{count}.{TAG}.jpg", TAG, b"z")
+        await publish(roots, "derivatives", f"{count % 3}/{count}.{TAG}.jpg", MINE, b"z")
     assert descriptors() == before
     assert soft > 0

@@ -104,7 +104,7 @@ async def publish_pictures(
     try:
         for one, blob, (width, height) in zip(wanted, made.blobs, made.rendered.sizes, strict=True):
             rows.append(_row(context, item, one, blob, width=width, height=height))
-            await publish(context.roots, ROOT, rows[-1].path, context.lease.file_tag, blob)
+            await publish(context.roots, ROOT, rows[-1].path, context.lease, blob)
     except BaseException:
         await withdraw(context, rows)
         raise

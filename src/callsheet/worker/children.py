@@ -1,0 +1,73 @@
+"""The child processes of one attempt: counted, and ended with it."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from callsheet.worker.ffmpeg import LIMITS, FfmpegRun, OnProgress, ffmpeg_path, run_ffmpeg
+from callsheet.worker.processes import ChildPool
+from callsheet.worker.sandbox import SandboxLimits
+from callsheet.worker.stopping import Ladder, Stop
+from callsheet.worker.work import Answer, ArgumentsT, ResultT, Work
+
+
+class AttemptChildren:
+    """Sandboxed child processes; the only place where media is decoded.
+
+    When the attempt is to end it gets no more children, those that it has end first, and its `Stop` knows
+    what that took.
+    """
+
+    __slots__ = ("_pool", "_stop")
+
+    def __init__(self, pool: ChildPool, stop: Stop) -> None:
+        self._pool = pool
+        self._stop = stop
+
+    @property
+    def size(self) -> int:
+        """How many decode children the worker has, for all its attempts."""
+        return self._pool.size
+
+    async def run(
+        self,
+        work: Work[ArgumentsT, ResultT],
+        arguments: ArgumentsT,
+        *,
+        descriptors: Sequence[int] = (),
+        deadline_s: float,
+        cpu_s: int | None = None,
+    ) -> Answer[ResultT]:
+        """Have a decode child do *work*; arguments and errors are those of `ChildPool.run`."""
+        with self._stop.child():
+            return await self._pool.run(
+                work,
+                arguments,
+                descriptors=descriptors,
+                deadline_s=deadline_s,
+                cpu_s=cpu_s,
+                climbed=self._stop.climbed,
+            )
+
+    async def ffmpeg(
+        self,
+        arguments: Sequence[str],
+        *,
+        deadline_s: float,
+        pass_fds: Sequence[int] = (),
+        writable: Sequence[Path] = (),
+        limits: SandboxLimits = LIMITS,
+        on_progress: OnProgress | None = None,
+    ) -> FfmpegRun:
+        """Run FFmpeg; arguments and errors are those of `run_ffmpeg`."""
+        with self._stop.child():
+            return await run_ffmpeg(
+                ffmpeg_path(os.environ),
+                arguments,
+                deadline_s=deadline_s,
+                pass_fds=pass_fds,
+                writable=writable,
+                limits=limits,
+                on_progress=on_progress,
+                ladder=Ladder(term_grace_s=self._pool.term_grace_s, climbed=self._stop.climbed),
+            )

@@ -1,0 +1,98 @@
+"""What killed workers left is removed where the scheduler says that nobody can want it."""
+
+from pathlib import Path
+
+import pytest
+
+from callsheet.service.settings import RootSettings
+from callsheet.worker.commands import LeaseKey
+from callsheet.worker.lease import Lease
+from callsheet.worker.leftovers import Standing, sweep
+from callsheet.worker.library import Roots
+from callsheet.worker.staging import StagedOutput, stage, stage_wanted
+
+
+class Answers:
+    """Standings that a test writes down; what is not written down is held."""
+
+    def __init__(self, known: dict[LeaseKey, Standing]) -> None:
+        self.known = known
+        self.asked: list[LeaseKey] = []
+
+    async def ask(self, job_id: str, token: int) -> Standing:
+        self.asked.append((job_id, token))
+        return self.known.get((job_id, token), Standing.HELD)
+
+
+@pytest.fixture
+def roots(tmp_path: Path) -> Roots:
+    for name in ("out", "in"):
+        (tmp_path / name).mkdir()
+    return Roots(
+        {
+            "made": RootSettings(path=tmp_path / "out", writable=True),
+            "library": RootSettings(path=tmp_path / "in"),
+            "away": RootSettings(path=tmp_path / "away", writable=True),
+        }
+    )
+
+
+def lease(token: int) -> Lease:
+    return Lease(job_id=f"job-{token}", token=token, attempt=1)
+
+
+def unfinished(output: StagedOutput) -> Path:
+    """Return where the content lies before it is published."""
+    return Path(f"/proc/self/fd/{output.folder_fd}").readlink() / output.partial_name
+
+
+async def killed(output: StagedOutput, *, whole: bool = False) -> None:
+    """Leave a file as a worker does that is killed while it writes, or after."""
+    if whole:
+        await output.publish()
+        return
+    content = unfinished(output)
+    await output.write(b"half")
+    half = content.read_bytes()
+    await output.discard()
+    content.write_bytes(half)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name.split(".job-")[0].lstrip(".") for path in folder.rglob("*") if path.is_file())
+
+
+async def test_only_files_of_leases_that_are_over_go(roots: Roots, tmp_path: Path) -> None:
+    for token in (1, 2, 3):
+        await killed(await stage_wanted(roots, "made", f"a/half-{token}", lease(token)))
+        await killed(await stage_wanted(roots, "made", f"a/b/whole-{token}", lease(token)), whole=True)
+    await killed(await stage(roots, "made", f"picture.{lease(2).file_tag}.jpg", lease(2)))
+    (tmp_path / "out" / "notes.partial").write_bytes(b"somebody's own")
+    answers = Answers({("job-2", 2): Standing.OVER, ("job-3", 3): Standing.SETTLED})
+
+    assert await sweep(roots, answers.ask) == 4
+
+    assert names(tmp_path / "out") == ["half-1", "notes.partial", "whole-1", "whole-3"]
+    assert answers.asked == [("job-1", 1), ("job-2", 2), ("job-3", 3)]
+
+
+async def test_roots_that_are_only_read_are_left_alone(roots: Roots, tmp_path: Path) -> None:
+    left = tmp_path / "in" / f".x.job-1.{lease(1).file_tag}.partial"
+    left.write_bytes(b"x")
+    answers = Answers({("job-1", 1): Standing.OVER})
+
+    assert await sweep(roots, answers.ask) == 0
+
+    assert left.exists()
+    assert answers.asked == []
+
+
+async def test_attempt_whose_file_was_swept_cannot_publish_it(roots: Roots, tmp_path: Path) -> None:
+    output = await stage_wanted(roots, "made", "cut.mp4", lease(1))
+    await output.write(b"cut")
+
+    assert await sweep(roots, Answers({("job-1", 1): Standing.OVER}).ask) == 1
+
+    with pytest.raises(Exception, match=r"made/\.cut\.mp4.*there is no such file"):
+        await output.publish()
+    assert names(tmp_path / "out") == []
