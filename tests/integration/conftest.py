@@ -1,5 +1,15 @@
 """Fixtures for everything that needs a real database."""
 
+from tests.support.filled_database import filled_dsn, reading, writing
 from tests.support.fresh_database import database_server, db_lists, db_readers, db_writer, fresh_dsn
 
-__all__ = ["database_server", "db_lists", "db_readers", "db_writer", "fresh_dsn"]
+__all__ = [
+    "database_server",
+    "db_lists",
+    "db_readers",
+    "db_writer",
+    "filled_dsn",
+    "fresh_dsn",
+    "reading",
+    "writing",
+]

@@ -1,8 +1,6 @@
 """What jobs write into the library, and under which lease."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
@@ -14,7 +12,9 @@ from callsheet_scheduler.domain.library import (
     MediaKind,
 )
 from callsheet_scheduler.store.library import (
+    ItemKey,
     LeasedChanges,
+    Write,
     apply_all,
     apply_changes,
     upsert_items_fenced,
@@ -95,12 +95,12 @@ async def test_lease_cannot_end_while_rows_are_written_under_it(
     other = await open_writer(fresh_dsn)
     entered, leave = asyncio.Event(), asyncio.Event()
 
-    @asynccontextmanager
-    async def slow() -> AsyncGenerator[asyncpg.Connection]:
+    async def slow(write: Write) -> dict[ItemKey, ItemId]:
         async with db_writer.transaction():
-            yield db_writer
+            written = await write(db_writer)
             entered.set()
             await leave.wait()
+        return written
 
     writing = asyncio.create_task(upsert_items_fenced(slow, job_id, 7, [photo("a")], now=NOW))
     await entered.wait()

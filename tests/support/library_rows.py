@@ -1,7 +1,5 @@
 """Items, derivatives and leases to write into a library."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +16,7 @@ from callsheet_scheduler.store.library import (
     apply_changes,
     upsert_items_fenced,
 )
+from callsheet_scheduler.store.shared import Shared
 
 from callsheet.ids import new_job_id
 
@@ -57,11 +56,8 @@ def thumbnail(item_id: ItemId, **facts: Any) -> DerivativeFacts:  # noqa: ANN401
 
 
 def lending(connection: asyncpg.Connection) -> Writer:
-    @asynccontextmanager
-    async def lend() -> AsyncGenerator[asyncpg.Connection]:
-        yield connection
-
-    return lend
+    """Lend *connection* as the leader lends its own."""
+    return Shared(connection).use
 
 
 async def lease(connection: asyncpg.Connection, *, token: int, state: int = 2) -> str:

@@ -2,22 +2,25 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from callsheet.errors import UnavailableError
 from callsheet.service.clock import Clock
 from callsheet_scheduler.commits import Commits
+from callsheet_scheduler.domain.days import Days
 from callsheet_scheduler.domain.engine import Engine
 from callsheet_scheduler.domain.limits import Limits
 from callsheet_scheduler.domain.rules import Rules
 from callsheet_scheduler.store import control, leader, queue
 from callsheet_scheduler.store.connection import LOST_CONNECTION, Own, Pool
 from callsheet_scheduler.store.errors import StoreError, sorted_errors
-from callsheet_scheduler.store.partitions import make_partitions
+from callsheet_scheduler.store.partitions import prepare_days
 from callsheet_scheduler.store.pool import open_writer
+from callsheet_scheduler.store.shared import Shared
 from callsheet_scheduler.store.writing import QueueWriter
 
 log = logging.getLogger(__name__)
@@ -27,6 +30,8 @@ CANDIDATE_PAUSE_S = 0.5
 
 #: Seconds between two looks at the clock for expired leases and due retries.
 TICK_S = 0.25
+
+ValueT = TypeVar("ValueT")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,34 +56,34 @@ class Term:
 
     number: int
     commits: Commits
-    library: Own
-    library_turn: asyncio.Lock
+    library: Shared[Own]
+    days: Days
 
     @property
     def engine(self) -> Engine:
         """The state of the queue."""
         return self.commits.engine
 
-    @asynccontextmanager
-    async def write_library(self) -> AsyncGenerator[Own]:
-        """Lend the connection for library rows in mid-job."""
-        async with self.library_turn:
-            yield self.library
+    async def write_library(self, work: Callable[[Own], Awaitable[ValueT]]) -> ValueT:
+        """Do *work* on the connection for library rows in mid-job, and return what it returns."""
+        return await self.library.use(work)
 
-    @asynccontextmanager
-    async def write_control(self) -> AsyncGenerator[Own]:
-        """Lend the connection for one statement that keeps what an administrator decided.
+    async def write_control(self, work: Callable[[Own], Awaitable[ValueT]]) -> ValueT:
+        """Do the one statement that keeps what an administrator decided, and what follows from it.
 
         Raises:
             UnavailableError: It was not written, or that is not known; repeating is safe.
         """
-        async with self.write_library() as connection:
-            try:
-                async with sorted_errors():
-                    yield connection
-            except StoreError as error:
-                message = f"the database did not keep it; repeat the call: {error}"
-                raise UnavailableError(message) from error
+
+        async def sorted_work(connection: Own) -> ValueT:
+            async with sorted_errors():
+                return await work(connection)
+
+        try:
+            return await self.library.use(sorted_work)
+        except StoreError as error:
+            message = f"the database did not keep it; repeat the call: {error}"
+            raise UnavailableError(message) from error
 
 
 class Leadership:
@@ -150,7 +155,7 @@ class Leadership:
 
     async def _serve(self, number: int, writers: Writers) -> None:
         now = await self._database_clock(writers.candidate)
-        await make_partitions(writers.library, now=datetime.fromtimestamp(now(), UTC))
+        days = Days(end=await prepare_days(writers.library, now=datetime.fromtimestamp(now(), UTC)))
         engine = Engine(term=number, rules=self._rules)
         for job in await queue.load_live(writers.turn):
             engine.restore(job, now())
@@ -159,8 +164,8 @@ class Leadership:
         self._term = Term(
             number=number,
             commits=commits,
-            library=writers.library,
-            library_turn=asyncio.Lock(),
+            library=Shared(writers.library),
+            days=days,
         )
         self._new_term.set()
         for connection in writers.open_ones():

@@ -20,6 +20,7 @@ from callsheet.v1.job_service_pb2_grpc import add_JobServiceServicer_to_server
 from callsheet.v1.lease_service_pb2_grpc import add_LeaseServiceServicer_to_server
 from callsheet.v1.library_service_pb2_grpc import add_LibraryServiceServicer_to_server
 from callsheet_scheduler.leadership import Leadership
+from callsheet_scheduler.maintenance.partitions import Partitions
 from callsheet_scheduler.metrics import export_metrics
 from callsheet_scheduler.rpc.fleet_service import FleetService
 from callsheet_scheduler.rpc.job_service import JobService
@@ -71,6 +72,8 @@ async def _main(settings: SchedulerSettings, stop: asyncio.Event) -> int:
     actions = Actions(leadership, types, readers)
     watching = Watching(leadership)
     watches = asyncio.create_task(watching.run())
+    partitions = Partitions(leadership, dsn, history_days=settings.history_days)
+    keeping = asyncio.create_task(partitions.run())
     server = make_server(token=read_token(settings))
     views = Views(leadership, HistoryStore(lists, readers))
     add_JobServiceServicer_to_server(JobService(jobs, actions, views, watching, types), server)
@@ -92,10 +95,10 @@ async def _main(settings: SchedulerSettings, stop: asyncio.Event) -> int:
         log.info("listening", extra={"grpc_port": port, "ops_port": ops_port})
         if settings.port_file is not None:
             _write_port(settings.port_file, port)
-        await _until(stop, leading, watches)
+        await _until(stop, leading, watches, keeping)
     finally:
         await server.stop(GRACE_S)
-        for running in (leading, watches):
+        for running in (leading, watches, keeping):
             running.cancel()
             with suppress(asyncio.CancelledError):
                 await running

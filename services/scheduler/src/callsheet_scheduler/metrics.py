@@ -1,14 +1,19 @@
 """The scheduler's Prometheus metrics, read from the leader's memory when they are asked for."""
 
 from collections.abc import Iterator
+from typing import Final
 
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, Counter
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
 from callsheet_scheduler.domain.job import JobState
 from callsheet_scheduler.leadership import Leadership
+
+HISTORY_FAILURES: Final = Counter(
+    "callsheet_history_failures", "Rounds that failed in which days of history are made and dropped."
+)
 
 
 class QueueMetrics(Collector):

@@ -37,6 +37,9 @@ class SchedulerSettings(ServiceSettings):
     """The longest delay before a retry, in seconds."""
     live_jobs_max: int = Field(default=2_000_000, ge=1)
     """Jobs that are not final; more are refused until some finish."""
+    history_days: int = Field(default=30, ge=2, le=36_500)
+    """For how many days finished jobs are kept, with their logs and attempts. They go by whole days of
+    submission, as soon as every job of the day has been final for so long."""
     readers_max: int = Field(default=8, ge=2, le=100)
     """Connections for reading, in each of two pools."""
 

@@ -39,6 +39,10 @@ class Outputs:
         """Take over a committed output."""
         self._pending.setdefault(key_of(output), Pending(output=output))
 
+    def job_ids(self) -> set[JobId]:
+        """Return the jobs that have such outputs."""
+        return {job_id for job_id, _, _ in self._pending}
+
     def get(self, output: Output) -> Pending | None:
         """Return what is known of *output*."""
         return self._pending.get(key_of(output))

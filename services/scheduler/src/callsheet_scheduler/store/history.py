@@ -118,7 +118,7 @@ class HistoryStore:
         """Return those of *ids* that exist, newest first."""
         if not ids:
             return []
-        rows = [_row(row) for row in await self._fetch(statement("read_jobs"), ids)]
+        rows = [_row(row) for row in await self._fetch(statement("read_jobs"), ids, min(ids), max(ids))]
         return sorted(rows, key=lambda row: row.id, reverse=True)
 
     async def page(self, wanted: JobFilter, *, size: int, after: str, skip: int) -> tuple[list[JobRow], str]:

@@ -1,7 +1,6 @@
 """Writes media items and what is made from them, inside the transaction or under the lease of a job."""
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,8 +20,13 @@ from callsheet_scheduler.domain.library import (
 from callsheet_scheduler.store.repeatable import repeatable
 from callsheet_scheduler.store.statements import statement
 
-Writer = Callable[[], AbstractAsyncContextManager[asyncpg.Connection]]
-"""Lends a connection of the leader, outside any transaction."""
+ItemKey = tuple[str, str]
+"""Root and path."""
+
+Write = Callable[[asyncpg.Connection], Awaitable[dict[ItemKey, ItemId]]]
+
+Writer = Callable[[Write], Awaitable[dict[ItemKey, ItemId]]]
+"""Lends a connection of the leader, outside any transaction, to what is to be written."""
 
 #: How long a batch in mid-job waits for a row before it gives way. Well below the deadlock_timeout of
 #: the server (1 s), so that the transaction which ends jobs is never the one that is ended.
@@ -30,9 +34,6 @@ ROW_WAIT_MS: Final = 200
 
 #: How often such a batch begins again.
 ATTEMPTS_MAX: Final = 10
-
-ItemKey = tuple[str, str]
-"""Root and path."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +82,7 @@ async def apply_all(connection: asyncpg.Connection, batch: Sequence[LeasedChange
 
 
 async def upsert_items_fenced(
-    write: Writer,
+    writer: Writer,
     job_id: str,
     token: int,
     items: Sequence[ItemFacts],
@@ -96,10 +97,14 @@ async def upsert_items_fenced(
         OverloadedError: Others write the same rows all the time; nothing was written.
         UnavailableError: The outcome is unknown; repeating writes the same rows.
     """
+
+    async def write(connection: asyncpg.Connection) -> dict[ItemKey, ItemId]:
+        return await _upsert_once(connection, job_id, token, items, missing_ids, now=now)
+
     for _ in range(ATTEMPTS_MAX):
         try:
             with repeatable():
-                ids = await _upsert_once(write, job_id, token, items, missing_ids, now=now)
+                ids = await writer(write)
         except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
             continue
         return [ids[item.root, item.path] for item in items]
@@ -107,7 +112,7 @@ async def upsert_items_fenced(
 
 
 async def _upsert_once(
-    write: Writer,
+    connection: asyncpg.Connection,
     job_id: str,
     token: int,
     items: Sequence[ItemFacts],
@@ -115,7 +120,7 @@ async def _upsert_once(
     *,
     now: float,
 ) -> dict[ItemKey, ItemId]:
-    async with write() as connection, connection.transaction():
+    async with connection.transaction():
         await connection.execute(f"SET LOCAL lock_timeout = {ROW_WAIT_MS}")
         await lock_lease(connection, job_id, token)
         ids = await upsert_items(connection, items, now=now)

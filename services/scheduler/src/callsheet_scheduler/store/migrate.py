@@ -8,6 +8,17 @@ import asyncpg
 #: The advisory key that keeps two processes from migrating at once.
 MIGRATION_KEY: Final = 0x63_61_6C_6C_30
 
+#: How long a migration waits for a table that is in use. Others queue up behind it meanwhile.
+TABLE_WAIT_S: Final = 10
+
+#: Another process may be migrating, and that may take its time.
+MIGRATION_SETTINGS: Final = {
+    "application_name": "callsheet-migration",
+    "statement_timeout": "1h",
+    "lock_timeout": "1h",
+    "idle_in_transaction_session_timeout": "30s",
+}
+
 
 def migrations() -> list[tuple[int, str, str]]:
     """Return number, name and text of every migration, in order."""
@@ -18,9 +29,10 @@ def migrations() -> list[tuple[int, str, str]]:
 
 async def migrate(dsn: str) -> list[str]:
     """Apply the migrations that are missing and return their names."""
-    connection = await asyncpg.connect(dsn, timeout=10.0)
+    connection = await asyncpg.connect(dsn, timeout=10.0, server_settings=MIGRATION_SETTINGS)
     try:
         await connection.execute("SELECT pg_advisory_lock($1)", MIGRATION_KEY)
+        await connection.execute(f"SET lock_timeout = '{TABLE_WAIT_S}s'")
         await connection.execute(
             "CREATE TABLE IF NOT EXISTS schema_migration "
             "(number integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())",

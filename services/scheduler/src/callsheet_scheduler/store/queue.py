@@ -75,7 +75,9 @@ async def insert_jobs(connection: Connection, rows: Sequence[NewRow]) -> None:
 
 async def find_done(connection: Connection, ids: Sequence[JobId]) -> dict[JobId, DoneJob]:
     """Return those of *ids* that are in history."""
-    rows = await connection.fetch(statement("find_done"), ids)
+    if not ids:
+        return {}
+    rows = await connection.fetch(statement("find_done"), ids, min(ids), max(ids))
     return {
         JobId(row["id"]): DoneJob(
             request_hash=row["request_hash"],

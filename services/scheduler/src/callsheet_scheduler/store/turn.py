@@ -116,10 +116,10 @@ def _counters(
     run_ms: Counter[CounterKey] = Counter()
     for finish in finishes:
         job, state = finish.job, int(finish.state)
-        for hour in (None, finish.finished_at // HOUR_S * HOUR_S):
-            key = (hour, state, job.type, int(job.category))
-            jobs[key] += 1
-            run_ms[key] += finish.run_ms
+        ended = (finish.finished_at // HOUR_S * HOUR_S, state, job.type, int(job.category))
+        jobs[None, state, job.type, int(job.category)] += 1
+        jobs[ended] += 1
+        run_ms[ended] += finish.run_ms
         for hour in (None, job.created_at // HOUR_S * HOUR_S):
             jobs[hour, int(JobState.PENDING), job.type, int(job.category)] += 1
     for revival in revivals:

@@ -102,6 +102,7 @@ class Actions:
         if job_id in term.engine.queue.jobs:
             message = "the job is being retried already"
             raise StateError(message)
+        term.days.check_back(job_id)
         record.retry_count += 1
         record.sequence = term.engine.next_sequence()
         term.engine.revive(record, was, term.commits.now())

@@ -8,6 +8,7 @@ from callsheet_scheduler.domain.job import WorkerId
 from callsheet_scheduler.domain.limits import Limits
 from callsheet_scheduler.leadership import Leadership
 from callsheet_scheduler.store import control
+from callsheet_scheduler.store.connection import Own
 
 #: The longest grace of a drain, in seconds.
 GRACE_MAX_S: Final = 30 * 24 * 3600.0
@@ -51,10 +52,13 @@ class Workers:
             message = f"{DRAINED_MAX} workers are drained already; resume those that are gone"
             raise OverloadedError(message)
         now = term.commits.now()
-        async with term.write_control() as connection:
+
+        async def keep(connection: Own) -> None:
             await control.save_drain(connection, worker_id, grace_s=grace_s, at=now, by=by or "admin")
             term.engine.set_drain(worker_id, draining=True, grace_s=grace_s, now=now)
             term.commits.flush()
+
+        await term.write_control(keep)
         await term.commits.quiet()
         return _worker(fleet, worker_id)
 
@@ -67,11 +71,15 @@ class Workers:
         term = self._leadership.current()
         fleet = term.engine.fleet
         worker_id = _known(fleet, name)
-        async with term.write_control() as connection:
+
+        async def keep(connection: Own) -> Worker:
             await control.delete_drain(connection, worker_id)
             before = _worker(fleet, worker_id)
             term.engine.set_drain(worker_id, draining=False, grace_s=None, now=term.commits.now())
             term.commits.flush()
+            return before
+
+        before = await term.write_control(keep)
         return fleet.workers.get(worker_id, before)
 
 

@@ -83,8 +83,7 @@ class Grants:
         term = self._leadership.current()
         learned = [offer for offer in offers if offer.name not in CATALOG and self._types.learn(offer)]
         if learned:
-            async with term.write_library() as connection:
-                await save_job_types(connection, learned)
+            await term.write_library(lambda connection: save_job_types(connection, learned))
         self._number += 1
         session = Session(number=self._number, worker_id=capability.id, term=term)
         term.commits.outboxes[session.number] = outbox

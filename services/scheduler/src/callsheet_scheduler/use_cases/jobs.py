@@ -116,6 +116,7 @@ class Jobs:
         vram_mib = known.vram_mib if submission.vram_mib is None else submission.vram_mib
         _check_range(vram_mib, known.vram_mib, VRAM_MIB_MAX, field=f"{field}.vram_required")
         job_id = _job_id(submission.id, now, field=f"{field}.id")
+        term.days.check_new(job_id)
         parent_id = check_id(submission.parent_id, f"{field}.parent_id") if submission.parent_id else None
         job = LiveJob(
             id=job_id,

@@ -10,6 +10,7 @@ from callsheet_scheduler.domain.job import JobState
 from callsheet_scheduler.domain.limits import ALL, SCOPE_OF, Limits, Pause, Scope
 from callsheet_scheduler.leadership import Leadership
 from callsheet_scheduler.store import control
+from callsheet_scheduler.store.connection import Own
 from callsheet_scheduler.use_cases.job_types import JobTypes
 
 HOST_LIMIT_MAX: Final = 10_000
@@ -59,10 +60,13 @@ class Queues:
         scope = self._scope(name)
         term = self._leadership.current()
         pause = Pause(scope=scope, at=term.commits.now(), by=by or "admin")
-        async with term.write_control() as connection:
+
+        async def keep(connection: Own) -> None:
             await control.save_pause(connection, pause)
             if scope not in term.engine.pauses.by_scope:
                 term.engine.pause_scope(pause)
+
+        await term.write_control(keep)
         await term.commits.quiet()
         return _queue(term.engine, scope)
 
@@ -74,10 +78,13 @@ class Queues:
         """
         scope = self._scope(name)
         term = self._leadership.current()
-        async with term.write_control() as connection:
+
+        async def keep(connection: Own) -> None:
             await control.delete_pause(connection, scope)
             term.engine.resume_scope(scope, term.commits.now())
             term.commits.flush()
+
+        await term.write_control(keep)
         return _queue(term.engine, scope)
 
     async def limit(self, name: str, new: NewLimits) -> Queue:
@@ -91,11 +98,14 @@ class Queues:
         _check(new.host, clear=new.clear_host, most=HOST_LIMIT_MAX, field="host_limit")
         _check(new.fleet, clear=new.clear_fleet, most=FLEET_LIMIT_MAX, field="fleet_limit")
         term = self._leadership.current()
-        async with term.write_control() as connection:
+
+        async def keep(connection: Own) -> None:
             limits = _changed(term.engine.limits, scope, new)
             await control.save_limit(connection, scope, limits)
             term.engine.set_limits(limits, term.commits.now())
             term.commits.flush()
+
+        await term.write_control(keep)
         return _queue(term.engine, scope)
 
     def _scopes(self) -> list[Scope]:

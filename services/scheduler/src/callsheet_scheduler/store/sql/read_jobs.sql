@@ -1,4 +1,4 @@
--- Jobs by id, whether they are live or history.
+-- Jobs by id, whether they are live or history; the least and the greatest id leave the other days alone.
 SELECT
     id::text AS id, type, params::text AS params, state, category, priority, interactive, vram_mib,
     max_retries, extract(epoch FROM created_at)::float8 AS created_at,
@@ -18,4 +18,4 @@ SELECT
     extract(epoch FROM finished_at)::float8, NULL, NULL, error, result::text, parent_id::text, NULL,
     stop_rung
 FROM job_done
-WHERE id = ANY($1::uuid[])
+WHERE id = ANY($1::uuid[]) AND id >= $2::uuid AND id <= $3::uuid

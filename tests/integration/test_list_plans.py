@@ -1,0 +1,82 @@
+"""Lists of jobs and items go by index, whatever they are filtered by."""
+
+from typing import Any
+
+import asyncpg
+import pytest
+import sqlalchemy as sa
+from callsheet_scheduler.domain.job import FINAL, JobId, JobState
+from callsheet_scheduler.domain.library import ItemState, MediaKind
+from callsheet_scheduler.store.history import JobFilter, page_statement
+from callsheet_scheduler.store.library_reads import ItemFilter, items_statement
+
+from callsheet.catalog import Category
+from callsheet.ids import new_job_id
+from tests.support.filled_database import plan, whole_scans
+
+DIALECT = sa.create_engine("postgresql+asyncpg://").dialect
+
+
+def rendered(query: sa.Select[Any] | sa.Select[Any, Any, Any]) -> str:
+    return str(query.compile(dialect=DIALECT, compile_kwargs={"literal_binds": True}))
+
+
+BEFORE = JobId(new_job_id())
+
+
+async def test_reading_a_whole_table_would_be_noticed(reading: asyncpg.Connection) -> None:
+    assert whole_scans(await plan(reading, "SELECT FROM job_live WHERE error = 'x'")) == ["job_live"]
+    assert whole_scans(await plan(reading, "SELECT FROM library_item WHERE width = 7")) == ["library_item"]
+
+
+@pytest.mark.parametrize("before", [None, BEFORE], ids=["first page", "later page"])
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        JobFilter(),
+        JobFilter(states=frozenset({JobState.PENDING})),
+        JobFilter(states=frozenset({JobState.FAILED})),
+        JobFilter(states=frozenset({JobState.FAILED, JobState.CANCELLED})),
+        JobFilter(states=frozenset({JobState.COMPLETED})),
+        JobFilter(states=FINAL),
+        JobFilter(states=frozenset({JobState.PAUSED, JobState.PENDING, JobState.COMPLETED})),
+        JobFilter(states=frozenset({JobState.COMPLETED}), types=frozenset({"type7"})),
+        JobFilter(categories=frozenset({Category.GPU_AI})),
+        JobFilter(states=frozenset({JobState.RUNNING}), leased_ids=frozenset({BEFORE})),
+    ],
+)
+async def test_pages_of_jobs_go_by_index(
+    reading: asyncpg.Connection, wanted: JobFilter, before: JobId | None
+) -> None:
+    text = await plan(reading, rendered(page_statement(wanted, before=before, skip=0, limit=21)))
+    assert "Index" in text
+    assert whole_scans(text) == []
+
+
+async def test_failed_jobs_are_found_by_the_index_of_what_did_not_complete(
+    reading: asyncpg.Connection,
+) -> None:
+    wanted = JobFilter(states=frozenset({JobState.FAILED}))
+    assert "state_id_idx" in await plan(
+        reading, rendered(page_statement(wanted, before=None, skip=0, limit=21))
+    )
+
+
+@pytest.mark.parametrize("after", ["", "year3/day77/x"])
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        ItemFilter(),
+        ItemFilter(root="root2"),
+        ItemFilter(root="root2", folder="year3"),
+        ItemFilter(root="root2", folder="year3/day77", kinds=(MediaKind.IMAGE,)),
+        ItemFilter(root="root2", states=(ItemState.OK,)),
+    ],
+)
+async def test_pages_of_items_go_by_index(
+    reading: asyncpg.Connection, wanted: ItemFilter, after: str
+) -> None:
+    place = (wanted.root or "root1", after) if after else None
+    text = await plan(reading, rendered(items_statement(wanted, place, 101)))
+    assert "library_item_root_path_key" in text
+    assert whole_scans(text) == []
