@@ -9,6 +9,7 @@ from random import Random
 from typing import Final
 
 import grpc
+from pydantic import JsonValue
 
 from callsheet.channel import open_channel
 from callsheet.ids import new_job_id
@@ -19,6 +20,7 @@ from callsheet.v1.job_service_pb2 import (
     CancelJobRequest,
     GetJobRequest,
     PauseJobRequest,
+    PrioritizeJobRequest,
     ResumeJobRequest,
     RetryJobRequest,
     SubmitJobsRequest,
@@ -37,6 +39,8 @@ TRIES_MAX: Final = 300
 BATCH_MAX: Final = 8
 HOLDS_S: Final = (0.1, 1.0, 3.0)
 """How long a type stays paused; the law about pauses leaves a second at either end."""
+OUTPUT_PART: Final = 0.2
+"""How many of the jobs make a file."""
 THINK_S: Final = 0.06
 """The longest pause of a client between two calls."""
 HELD: Final = "held"
@@ -88,6 +92,7 @@ class RecordedClient:
     async def make_calls(self, stop: asyncio.Event) -> None:
         """Make calls, one after another, until *stop* is set."""
         doings = (
+            self.prioritize,
             self.submit,
             self.cancel,
             self.retry,
@@ -97,7 +102,7 @@ class RecordedClient:
             self.submit_other,
         )
         while not stop.is_set():
-            doing = self._chance.choices(doings, weights=(50, 10, 10, 14, 4, 8, 4))[0]
+            doing = self._chance.choices(doings, weights=(6, 50, 10, 10, 14, 4, 8, 4))[0]
             await doing()
             await asyncio.sleep(self._chance.uniform(0.0, THINK_S))
 
@@ -128,6 +133,10 @@ class RecordedClient:
     async def read(self) -> None:
         """Read some job."""
         await self._about("read", self._known(), self._read)
+
+    async def prioritize(self) -> None:
+        """Give some job another priority."""
+        await self._about("prioritize", self._known(), self._prioritize)
 
     async def hold_type(self) -> None:
         """Pause a type of jobs, and let it go on a little later."""
@@ -199,6 +208,10 @@ class RecordedClient:
     async def _read(self, job_id: str) -> Job:
         return (await self._jobs.GetJob(GetJobRequest(id=job_id), timeout=CALL_S)).job
 
+    async def _prioritize(self, job_id: str) -> Job:
+        request = PrioritizeJobRequest(id=job_id, priority=self._chance.randint(1, 10))
+        return (await self._jobs.PrioritizeJob(request, timeout=CALL_S)).job
+
     async def _pause(self, job_id: str) -> Job:
         return (await self._jobs.PauseJob(PauseJobRequest(id=job_id), timeout=CALL_S)).job
 
@@ -232,15 +245,18 @@ class RecordedClient:
     def _new_job(self) -> NewJob:
         chance = self._chance
         ending = chance.choices(("completed", "transient", "bad_input", "bug"), weights=(70, 16, 8, 6))[0]
-        params = {
+        params: dict[str, JsonValue] = {
             "steps": chance.choice((0, 0, 1, 5)),
             "stepS": chance.choice((0.0, 0.01, 0.05, 0.2)),
             "ending": ending,
             "firstAttempts": chance.choice((1, 1, 2, 9)),
             "followUps": [new_job_id() for _ in range(chance.choice((0, 0, 0, 0, 1, 3)))],
         }
+        job_id = new_job_id()
+        if chance.random() < OUTPUT_PART:
+            params["output"] = f"{job_id[-2:]}/{job_id}.txt"
         return NewJob(
-            id=new_job_id(),
+            id=job_id,
             type=chance.choices(("brisk", "steady", HELD), weights=(5, 3, 2))[0],
             params_json=json.dumps(params),
             priority=chance.randint(1, 10),

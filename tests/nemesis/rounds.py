@@ -37,8 +37,8 @@ from tests.nemesis.plan import (
     PlannedFault,
 )
 from tests.nemesis.stage import LEASE_TTL_S, LIMIT, Stage, set_stage
-from tests.nemesis.tables import live_jobs, read_tables
-from tests.nemesis.worker import PROCESSORS
+from tests.nemesis.tables import read_files, read_tables, under_way
+from tests.nemesis.worker import MADE, PROCESSORS
 
 SERVER: Final = {"shared_buffers": "32MB", "max_connections": "80"}
 
@@ -172,6 +172,7 @@ class Play:
             stamp = self._recorder.stamp()
             lines = path.read_bytes().splitlines()
             tables = await read_tables(self._stage.dsn, stamp, at_rest=True)
+            tables += await asyncio.to_thread(read_files, self._folder / MADE, stamp)
             end = End(**stamp, events=len(lines) + len(tables))
             lines += [event.model_dump_json().encode() for event in (*tables, end)]
             if self._clock.monotonic() > deadline or not list(whole_logs.judge(read(lines))):
@@ -222,8 +223,8 @@ async def _ready(stage: Stage) -> None:
 
 
 async def _drained(stage: Stage) -> None:
-    """Wait until no job is live, or give up: the law about the end then says which are."""
+    """Wait until nothing is under way, or give up: the law about the end then says which are."""
     with suppress(TimeoutError):
         async with asyncio.timeout(DRAIN_S):
-            while await live_jobs(stage.dsn):  # noqa: ASYNC110 -- other processes
+            while await under_way(stage.dsn):  # noqa: ASYNC110 -- other processes
                 await asyncio.sleep(LOOK_S)

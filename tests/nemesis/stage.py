@@ -1,6 +1,7 @@
 """Everything that a round strikes: a database, schedulers, workers, and the links between them."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -19,6 +20,7 @@ from tests.nemesis.database import connected
 from tests.nemesis.link import Link, Place
 from tests.nemesis.machine import MovedClock, Namespace
 from tests.nemesis.plan import SCHEDULERS, WORKERS
+from tests.nemesis.worker import MADE
 from tests.support.processes import until
 
 ROOT: Final = Path(__file__).parents[2]
@@ -173,6 +175,7 @@ async def set_stage(
 ) -> AsyncGenerator[Stage]:
     """Start everything on a database of its own; at the end nothing of it is left."""
     name = f"round_{os.urandom(6).hex()}"
+    (folder / MADE).mkdir()
     await _run(postgres, f"CREATE DATABASE {name} TEMPLATE migrated")
     stage = Stage(dsn=postgres.dsn(name), postgres=postgres, schedulers=[], workers=[], namespace=namespace)
     try:
@@ -234,6 +237,7 @@ def _worker(
         environment={
             "CALLSHEET_SCHEDULER": ",".join(str(one.own[number].place) for one in stage.schedulers),
             "CALLSHEET_SPOOL": str(spool),
+            "CALLSHEET_ROOTS": json.dumps({MADE: {"path": str(folder / MADE), "writable": True}}),
             "CALLSHEET_HOST": HOST,
             "CALLSHEET_SLOTS": str(SLOTS),
             "CALLSHEET_CHILDREN": "0",

@@ -1,5 +1,6 @@
 """Reads what the tables hold at the end of a round, in one transaction, as events of a history."""
 
+from pathlib import Path
 from typing import Final
 
 import asyncpg
@@ -69,11 +70,22 @@ async def read_tables(dsn: str, stamp: Stamp, *, at_rest: bool) -> list[AnyEvent
     return [Tables(**stamp, at_rest=at_rest, term=term), *rows]
 
 
-async def live_jobs(dsn: str) -> dict[str, int]:
-    """Return how many jobs are not final, by state."""
+async def under_way(dsn: str) -> bool:
+    """Return whether a job is not final, or a file not where it was asked for."""
     async with connected(dsn) as connection:
-        rows = await connection.fetch("SELECT state, count(*) AS jobs FROM job_live GROUP BY state")
-    return {state_word(row["state"]): row["jobs"] for row in rows}
+        answer: bool = await connection.fetchval(
+            "SELECT EXISTS (SELECT FROM job_live) OR EXISTS (SELECT FROM output_intent)"
+        )
+    return answer
+
+
+def read_files(folder: Path, stamp: Stamp) -> list[OutputRow]:
+    """Return the files that lie where jobs asked for them; each says who made it."""
+    return [
+        OutputRow(**stamp, job=words[0], token=int(words[1]), path=str(path.relative_to(folder)))
+        for path in sorted(folder.rglob("*.txt"))
+        if (words := path.read_text(encoding="ascii").split())
+    ]
 
 
 def state_word(state: int) -> State:

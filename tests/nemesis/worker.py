@@ -36,6 +36,9 @@ from callsheet.worker.processor import Outcome, Processor
 from callsheet.worker.session import Session
 from callsheet.worker.settings import WorkerSettings
 
+MADE: Final = "made"
+"""The root of files that jobs make."""
+
 ERRORS: Final[dict[str, type[AttemptError]]] = {
     "bad_input": BadInputError,
     "capacity": CapacityError,
@@ -54,10 +57,14 @@ class DoParams(JobParams):
     """So many attempts end as *ending* says, the others complete."""
     follow_ups: tuple[str, ...] = ()
     """The ids of jobs to submit on completion."""
+    output: str = ""
+    """Where to put a file that says who made it; empty for none."""
 
 
-def _type(name: str) -> JobType:
-    return JobType(name=name, description="Does as it is told.", params=DoParams, run_limit_s=60)
+def _type(name: str, *, resumable: bool = False) -> JobType:
+    return JobType(
+        name=name, description="Does as told.", params=DoParams, run_limit_s=60, resumable=resumable
+    )
 
 
 class Do(Processor[DoParams]):
@@ -70,26 +77,33 @@ class Do(Processor[DoParams]):
     async def process(self, params: DoParams, context: JobContext) -> Outcome:
         lease = context.lease
         self._recorder.note(Started(**self._recorder.stamp(), job=lease.job_id, token=lease.token))
-        for step in range(params.steps):
+        first = int(str((context.checkpoint or {}).get("steps", 0)))
+        for step in range(first, params.steps):
+            if self.job_type.resumable:
+                context.save({"steps": step})
             context.report.log(f"step {step + 1} of {params.steps}")
             context.report.progress(100 * (step + 1) // params.steps)
             await asyncio.sleep(params.step_s)
         if lease.attempt <= params.first_attempts and params.ending != "completed":
             raise ERRORS.get(params.ending, RuntimeError)(f"ends as {params.ending}")
+        if params.output:
+            made = await context.stage(MADE, params.output)
+            await made.write(f"{lease.job_id} {lease.token}\n".encode())
+            await context.publish(made)
         follow_ups = [NewJob(id=job_id, type=self.job_type.name) for job_id in params.follow_ups]
         return Outcome(follow_ups=follow_ups)
 
 
 class Brisk(Do):
-    """One of three types that differ in their names alone."""
+    """The usual."""
 
     job_type = _type("brisk")
 
 
 class Steady(Do):
-    """Another."""
+    """One whose attempts can be paused."""
 
-    job_type = _type("steady")
+    job_type = _type("steady", resumable=True)
 
 
 class Held(Do):
@@ -165,6 +179,7 @@ class RecordingSession(Session):
             "kind": kind if outcome == "failed" else "",
             "log_pieces": self._pieces.get((job, token), 0),
             "follow_ups": tuple(job.id for job in result.completed.follow_ups),
+            "outputs": tuple(one.path for one in result.completed.outputs),
         }
         return ResultSent.model_validate(facts | stamp)
 

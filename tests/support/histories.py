@@ -130,7 +130,7 @@ def _accept(writer: Writer) -> None:
 
 
 def _work(writer: Writer) -> None:
-    writer.run(ATLAS, "a", token(1, 1), 1, "completed", follow_ups=("f",))
+    writer.run(ATLAS, "a", token(1, 1), 1, "completed", follow_ups=("f",), outputs=("a.jpg",))
     writer.run(ATLAS, "b", token(1, 2), 1, "failed", kind="transient")
     writer.run(BOREA, "b", token(1, 3), 2, "completed", log_pieces=2)
     writer.run(BOREA, "c1", token(1, 4), 1, "completed")

@@ -71,7 +71,7 @@ class Invoke(Event):
     what: Literal["invoke"] = "invoke"
     call: str
     """Unique in the history."""
-    op: Literal["submit", "cancel", "retry", "read", "pause", "resume"]
+    op: Literal["submit", "cancel", "retry", "read", "pause", "resume", "prioritize"]
     """What was asked."""
     jobs: tuple[Asked, ...] = ()
     """The jobs of a submission, or the one that the call is about."""
@@ -171,6 +171,8 @@ class ResultSent(Event):
     """Pieces of the attempt's log that went before."""
     follow_ups: tuple[str, ...] = ()
     """Jobs to submit with the completion."""
+    outputs: tuple[str, ...] = ()
+    """Paths at which files were asked for, made under this lease."""
 
 
 class FateHeard(Event):
@@ -315,7 +317,7 @@ class LogRows(Event):
 
 
 class OutputRow(Event):
-    """A derivative that the library points at."""
+    """A derivative that the library points at, or a file that lies where it was asked for."""
 
     what: Literal["output"] = "output"
     job: str

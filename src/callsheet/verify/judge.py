@@ -26,6 +26,7 @@ from callsheet.verify.laws.one_completion import one_completion
 from callsheet.verify.laws.one_holder import one_holder
 from callsheet.verify.laws.one_place import one_place
 from callsheet.verify.laws.one_start import one_start
+from callsheet.verify.laws.outputs import outputs
 from callsheet.verify.laws.paused import paused
 from callsheet.verify.laws.progress import progress
 from callsheet.verify.laws.reason import reason
@@ -53,6 +54,7 @@ LAWS: Final[tuple[Law, ...]] = (
     tokens_rise,
     one_completion,
     stale_changes_nothing,
+    outputs,
     terms,
     legal_steps,
     retries,

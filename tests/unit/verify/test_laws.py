@@ -157,6 +157,9 @@ SPOILED: list[tuple[str, str, Spoil]] = [
     ),
     ("paused", "k", lambda events: changed(_longer_pause(events), JobRow, {"id": "k"}, granted_at=1030.0)),
     ("urgency", "a", _passed_over),
+    ("outputs", "a", lambda events: without(events, OutputRow, job="a")),
+    ("outputs", "a", lambda events: changed(events, OutputRow, {"job": "a"}, token=token(1, 9))),
+    ("outputs", "a", lambda events: changed(events, OutputRow, {"job": "a"}, path="b.jpg")),
     ("one start", "c1", lambda events: with_more(events, Started(**STAMP, job="c1", token=token(1, 4)))),
     (
         "one start",

@@ -2,11 +2,8 @@
 
 from collections.abc import Iterator
 
-from callsheet.verify.events import (
-    Asked,
-    JobRow,
-)
-from callsheet.verify.history import History
+from callsheet.verify.events import Asked, JobRow
+from callsheet.verify.history import History, Story
 from callsheet.verify.laws.facts import PERHAPS
 from callsheet.verify.laws.finding import Finding, law
 
@@ -28,7 +25,7 @@ def as_asked(history: History) -> Iterator[Finding]:
         row = story.row
         possible = [asked for call in story.asked_for("submit", *PERHAPS) if (asked := call.asked(story.id))]
         wanted = [accepted[0][1]] if accepted else possible
-        if row is not None and wanted and all(_differs(asked, row) for asked in wanted):
+        if row is not None and wanted and all(_differs(asked, row, story) for asked in wanted):
             yield Finding(
                 job=story.id,
                 sentence="is not what was asked for",
@@ -36,10 +33,8 @@ def as_asked(history: History) -> Iterator[Finding]:
             )
 
 
-def _differs(asked: Asked, row: JobRow) -> bool:
-    return (asked.type, asked.priority, asked.max_retries, asked.interactive) != (
-        row.type,
-        row.priority,
-        row.max_retries,
-        row.interactive,
-    )
+def _differs(asked: Asked, row: JobRow, story: Story) -> bool:
+    if asked.priority != row.priority and not story.asked_for("prioritize", *PERHAPS):
+        return True
+    wanted = (asked.type, asked.max_retries, asked.interactive)
+    return wanted != (row.type, row.max_retries, row.interactive)
