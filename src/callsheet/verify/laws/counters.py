@@ -3,9 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from callsheet.verify.events import (
-    CounterRow,
-)
+from callsheet.verify.events import CounterRow
 from callsheet.verify.history import History
 from callsheet.verify.laws.finding import Finding, law
 

@@ -3,10 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
-from callsheet.verify.events import (
-    Granted,
-    ResultSent,
-)
+from callsheet.verify.events import Granted, ResultSent
 from callsheet.verify.history import History
 from callsheet.verify.laws.finding import Finding, law
 

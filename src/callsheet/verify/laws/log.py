@@ -2,10 +2,7 @@
 
 from collections.abc import Iterator
 
-from callsheet.verify.events import (
-    JobRow,
-    ResultSent,
-)
+from callsheet.verify.events import JobRow, ResultSent
 from callsheet.verify.history import History, Story
 from callsheet.verify.laws.finding import Finding, law
 

@@ -2,11 +2,7 @@
 
 from collections.abc import Iterator
 
-from callsheet.verify.events import (
-    AnyEvent,
-    AttemptRow,
-    JobRow,
-)
+from callsheet.verify.events import AnyEvent, AttemptRow, JobRow
 from callsheet.verify.history import History
 from callsheet.verify.laws.finding import Finding, law
 

@@ -8,7 +8,7 @@ from callsheet.verify.laws.finding import Finding, law
 
 @law("outputs")
 def outputs(history: History) -> Iterator[Finding]:
-    """What a job made lies where it was asked for once the job is completed, made under the lease that completed it.
+    """What a completed job made lies where it was asked for, made under the lease that completed the job.
 
     Judged where the recorder says that it waited.
     """

@@ -4,9 +4,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Final
 
-from callsheet.verify.events import (
-    JobRow,
-)
+from callsheet.verify.events import JobRow
 from callsheet.verify.history import History
 from callsheet.verify.laws.facts import CLOCK_SLACK_S
 from callsheet.verify.laws.finding import Finding, law

@@ -3,9 +3,7 @@
 from collections.abc import Iterator
 from itertools import pairwise
 
-from callsheet.verify.events import (
-    JobRow,
-)
+from callsheet.verify.events import JobRow
 from callsheet.verify.history import History
 from callsheet.verify.laws.finding import Finding, law
 

@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from callsheet.verify.events import (
-    JobRow,
-)
+from callsheet.verify.events import JobRow
 from callsheet.verify.history import History, Story
 from callsheet.verify.laws.facts import CLOCK_SLACK_S
 from callsheet.verify.laws.finding import Finding, law
