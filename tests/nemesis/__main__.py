@@ -8,6 +8,7 @@ import sys
 from collections import Counter, deque
 from pathlib import Path
 from random import SystemRandom
+from typing import Final
 
 from callsheet.service.clock import SystemClock
 from callsheet.verify.judge import as_text
@@ -15,7 +16,7 @@ from tests.nemesis.plan import plan
 from tests.nemesis.rounds import Round, Theatre, open_play, open_theatre
 from tests.support.folders import open_folder
 
-ROUNDS_ON_A_STAGE = 5
+ROUNDS_ON_A_STAGE: Final = 5
 """After so many rounds everything starts anew."""
 
 
@@ -37,6 +38,7 @@ class Score:
         self.states: Counter[str] = Counter()
         self.calls: Counter[str] = Counter()
         self.ended: Counter[str] = Counter()
+        self.errors: Counter[str] = Counter()
         self.laws: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
 
@@ -57,6 +59,7 @@ class Score:
         self.events += last.verdict.events
         self.states += last.verdict.states
         self.calls += last.verdict.calls
+        self.errors += last.faults_of_ours
 
     def lines(self) -> list[str]:
         """Return the figures."""
@@ -65,7 +68,8 @@ class Score:
             "jobs by state": self.states,
             "calls": self.calls,
             "laws broken": self.laws,
-            "internal errors": self.reasons,
+            "answers INTERNAL": self.reasons,
+            "errors in the logs": self.errors,
             "processes that ended by themselves": self.ended,
         }
         return [
@@ -103,10 +107,13 @@ def _tell(played: Round, first: int, keep: Path) -> None:
     ending = "all laws hold" if verdict.holds else "BROKEN"
     more = f"; ended by themselves: {', '.join(played.ended)}" if played.ended else ""
     say(f"seed {seed}: {faults}; {verdict.jobs} jobs so far; {played.took_s:.1f} s: {ending}{more}")
-    if verdict.holds:
+    for error, times in played.faults_of_ours.items():
+        say(f"    logged {times} times: {error}")
+    if verdict.holds and not played.faults_of_ours:
         return
-    for line in as_text(verdict):
-        say(f"    {line}")
+    if not verdict.holds:
+        for line in as_text(verdict):
+            say(f"    {line}")
     kept = keep / f"round-{seed}"
     shutil.copytree(played.folder, kept, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".s.*"))
     say(f"    kept in {kept}; play it again with SEED={first} ROUNDS={seed - first + 1}")

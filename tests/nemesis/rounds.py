@@ -1,6 +1,7 @@
 """Rounds of real faults: processes are struck under load, mended, and judged once they are at rest."""
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -82,6 +83,8 @@ class Round:
     """Answers that were neither a success nor a plain refusal."""
     ended: tuple[str, ...]
     """Processes that had ended by themselves."""
+    faults_of_ours: Counter[str]
+    """What processes logged as errors since the stage was set: the code's own, whatever was done to them."""
 
 
 @asynccontextmanager
@@ -137,6 +140,7 @@ class Play:
                 call.answer.reason for call in calls if call.answer and call.outcome == "unknown"
             ),
             ended=tuple(nemesis.ended),
+            faults_of_ours=await asyncio.to_thread(_errors, self._folder),
         )
 
     async def _act(self, nemesis: Nemesis, planned: Plan) -> None:
@@ -228,3 +232,17 @@ async def _drained(stage: Stage) -> None:
         async with asyncio.timeout(DRAIN_S):
             while await under_way(stage.dsn):  # noqa: ASYNC110 -- other processes
                 await asyncio.sleep(LOOK_S)
+
+
+def _errors(folder: Path) -> Counter[str]:
+    """Return the last line of the trace of every error in the logs, and how often it is there."""
+    found: Counter[str] = Counter()
+    for log in sorted(folder.glob("*.log")):
+        for line in log.read_text(errors="replace").splitlines():
+            if '"level": "error"' in line:
+                said = json.loads(line)
+                trace = str(said.get("trace", "")).strip().splitlines()
+                found[f"{said['message']}: {trace[-1] if trace else ''}"] += 1
+            elif line.startswith("Traceback"):
+                found[f"{log.stem} died of an error"] += 1
+    return found
