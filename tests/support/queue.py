@@ -6,12 +6,16 @@ from collections.abc import Sequence
 import grpc
 
 from callsheet.ids import new_job_id
+from callsheet.v1.fleet_service_pb2 import ListWorkersRequest
+from callsheet.v1.fleet_service_pb2_grpc import FleetServiceStub
 from callsheet.v1.job_pb2 import Job, JobState, NewJob
 from callsheet.v1.job_service_pb2 import (
     CancelJobRequest,
     GetJobRequest,
     ListJobTypesRequest,
+    PauseJobRequest,
     ReadLogRequest,
+    ResumeJobRequest,
     SubmitJobsRequest,
     WatchJobsRequest,
 )
@@ -28,10 +32,13 @@ class Jobs:
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = JobServiceStub(channel)
+        self._fleet = FleetServiceStub(channel)
 
-    async def submitted(self, *types: str, max_retries: int = 3) -> list[str]:
+    async def submitted(self, *types: str, max_retries: int = 3, params: str = "{}") -> list[str]:
         """Submit a job of each type and return their ids."""
-        new = [NewJob(id=new_job_id(), type=name, max_retries=max_retries) for name in types]
+        new = [
+            NewJob(id=new_job_id(), type=name, max_retries=max_retries, params_json=params) for name in types
+        ]
         await self._stub.SubmitJobs(SubmitJobsRequest(jobs=new), timeout=CALL_DEADLINE_S)
         return [job.id for job in new]
 
@@ -59,6 +66,38 @@ class Jobs:
     async def cancel(self, job_id: str) -> None:
         """Ask for a job's end."""
         await self._stub.CancelJob(CancelJobRequest(id=job_id), timeout=CALL_DEADLINE_S)
+
+    async def pause(self, job_id: str) -> None:
+        """Hold a job back."""
+        await self._stub.PauseJob(PauseJobRequest(id=job_id), timeout=CALL_DEADLINE_S)
+
+    async def resume(self, job_id: str) -> None:
+        """Let a paused job go on."""
+        await self._stub.ResumeJob(ResumeJobRequest(id=job_id), timeout=CALL_DEADLINE_S)
+
+    async def progressed(self, job_id: str) -> None:
+        """Wait until the job's attempt has said how far it is."""
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                answer = await self._stub.GetJob(GetJobRequest(id=job_id), timeout=CALL_DEADLINE_S)
+                if answer.job.progress_percent:
+                    return
+                await asyncio.sleep(0.02)
+
+    async def connected(self, count: int) -> None:
+        """Wait until so many workers hold a stream."""
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                answer = await self._fleet.ListWorkers(ListWorkersRequest(), timeout=CALL_DEADLINE_S)
+                if sum(worker.connected for worker in answer.workers) == count:
+                    return
+                await asyncio.sleep(0.02)
+
+    async def logged(self, job_id: str, text: str) -> None:
+        """Wait until a job's log has this text."""
+        async with asyncio.timeout(PATIENCE_S):
+            while text not in await self.log_of(job_id):  # noqa: ASYNC110 -- another process
+                await asyncio.sleep(0.05)
 
     async def log_of(self, job_id: str) -> str:
         """Return a job's log."""
