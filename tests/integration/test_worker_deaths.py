@@ -1,4 +1,4 @@
-"""Worker processes that are killed, stopped and cut off in the middle of media work, with a real scheduler."""
+"""Worker processes that are killed, stopped and cut off in mid-work on media, with a real scheduler."""
 
 import asyncio
 import json

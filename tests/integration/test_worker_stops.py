@@ -7,9 +7,15 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from typing_extensions import override
 
+from callsheet.catalog import JobType
+from callsheet.errors import BadInputError
+from callsheet.params import NoParams
 from callsheet.v1.job_pb2 import FailureKind, StopRung
-from callsheet.v1.lease_service_pb2 import Drain, Grant, LeaseRef, Revoke, WorkResponse
+from callsheet.v1.lease_service_pb2 import Drain, Grant, LeaseRef, ResultFate, Revoke, WorkResponse
+from callsheet.worker.context import JobContext
+from callsheet.worker.processor import Outcome, Processor
 from tests.support.media import video
 from tests.support.plug_ins import STRIDE_BYTES, Digest, Encode, digest_of
 from tests.support.processes import ended, until
@@ -39,6 +45,19 @@ async def worker(scheduler: ScriptedScheduler, tmp_path: Path) -> AsyncIterator[
     ) as worker:
         (tmp_path / "made" / "file.bin").write_bytes(CONTENT)
         yield worker
+
+
+class Regrets(Processor[NoParams]):
+    """Publishes, then finds that it should not have."""
+
+    job_type = JobType(name="regrets", description="Publishes and fails.", params=NoParams)
+
+    @override
+    async def process(self, params: NoParams, context: JobContext) -> Outcome:
+        made = await context.stage("made", "first-half.bin")
+        await made.write(b"half")
+        await context.publish(made)
+        raise BadInputError("the second half is missing")
 
 
 def digest(pace_s: float, *, token: int = 1, checkpoint: str = "") -> Grant:
@@ -205,3 +224,40 @@ async def test_administrators_drain_hands_back_after_its_grace_and_ends_when_it_
     await stream.until(lambda said: sum(request.credit for request in said) == 2)
     (next_one,) = stream.grant("noop", first=3)
     assert (await stream.result(next_one)).HasField("completed")
+
+
+async def test_stale_result_takes_the_output_that_waits_for_its_place_with_it(
+    scheduler: ScriptedScheduler, worker: RunningWorker, tmp_path: Path
+) -> None:
+    video(tmp_path / "made" / "film.mp4", seconds=1, size="128x72")
+    stream = await scheduler.welcomed()
+    stale, good = stream.grant("test_encode", "test_encode", params=ENCODE, run_limit_s=600)
+    (output,) = (await stream.result(good)).completed.outputs
+    await stream.result(stale)
+    assert len(waiting(tmp_path)) == 2
+
+    stream.acknowledge(good)
+    stream.acknowledge(stale, ResultFate.RESULT_FATE_STALE)
+
+    await until(lambda: waiting(tmp_path) == [output.staged_path])
+    stream.say(WorkResponse(place=[output, output]))
+    await stream.until(lambda said: any(request.placed for request in said))
+    assert (tmp_path / "made" / "out.mkv").exists()
+    stream.say(WorkResponse(place=[output]))
+    await stream.until(lambda said: sum(len(request.placed) for request in said) == 2)
+    assert {one.problem for request in stream.requests for one in request.placed} == {""}
+
+
+async def test_attempt_that_fails_after_it_published_leaves_nothing(
+    scheduler: ScriptedScheduler, tmp_path: Path
+) -> None:
+    async with running_worker(scheduler.port, tmp_path, more=[Regrets()]):
+        stream = await scheduler.welcomed()
+        (lease,) = stream.grant("regrets")
+
+        assert (await stream.result(lease)).failed.reason == "the second half is missing"
+        await until(lambda: waiting(tmp_path) == [])
+
+
+def waiting(folder: Path) -> list[str]:
+    return [path.name for path in (folder / "made").iterdir() if path.name.endswith(".staged")]

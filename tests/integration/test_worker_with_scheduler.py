@@ -1,23 +1,29 @@
 """Workers and a real scheduler process, through their deaths."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import grpc
 import pytest
 from typing_extensions import override
 
 from callsheet.catalog import JobType
 from callsheet.channel import open_channel
 from callsheet.errors import LeaseLostError
+from callsheet.ids import new_job_id
 from callsheet.params import NoParams
 from callsheet.v1.job_pb2 import JobState
+from callsheet.v1.job_service_pb2_grpc import JobServiceStub
 from callsheet.v1.library_service_pb2 import ItemFacts, ItemState, MediaKind
 from callsheet.v1.library_service_pb2_grpc import LibraryServiceStub
 from callsheet.worker.context import JobContext
 from callsheet.worker.lease import Lease
+from callsheet.worker.leftovers import LeaseQuestions, Standing
 from callsheet.worker.processor import Outcome, Processor
 from callsheet.worker.reports import RemoteLibrary
+from tests.support.plug_ins import STRIDE_BYTES, Digest, digest_of
 from tests.support.queue import Jobs
 from tests.support.real_scheduler import RealScheduler, real_scheduler
 from tests.support.workers import running_worker
@@ -55,6 +61,22 @@ class Shelve(Processor[NoParams]):
         self.read = [item.facts.path for item in below if item.facts.state == ItemState.ITEM_STATE_OK]
         assert {item.id for item in await context.library.items(ids)} == set(ids)
         return Outcome(result={"items": len(below)})
+
+
+class TellLease(Processor[NoParams]):
+    """Tells its lease and waits."""
+
+    job_type = JobType(name="tell_lease", description="Waits.", params=NoParams)
+
+    def __init__(self) -> None:
+        self.leases: asyncio.Queue[Lease] = asyncio.Queue()
+        self.go_on = asyncio.Event()
+
+    @override
+    async def process(self, params: NoParams, context: JobContext) -> Outcome:
+        self.leases.put_nowait(context.lease)
+        await self.go_on.wait()
+        return Outcome()
 
 
 def _facts(path: str) -> ItemFacts:
@@ -201,3 +223,90 @@ async def test_library_is_not_written_under_a_lease_that_is_lost(
             await library.upsert([_facts("b.jpg")])
 
         assert await library.items_below("made", "") == []
+
+
+async def test_paused_job_goes_on_from_its_checkpoint_on_another_worker(
+    scheduler: RealScheduler, jobs: Jobs, tmp_path: Path
+) -> None:
+    content = bytes(range(256)) * 8192
+    elsewhere = tmp_path / "elsewhere"
+    for folder in (tmp_path / "made", elsewhere / "made"):
+        folder.mkdir(parents=True)
+        (folder / "file.bin").write_bytes(content)
+    async with running_worker(scheduler.port, tmp_path, more=[Digest()]):
+        await jobs.known("test_digest")
+        params = json.dumps({"path": "file.bin", "paceS": 0.1})
+        (job_id,) = await jobs.submitted("test_digest", params=params)
+        await jobs.progressed(job_id)
+
+        await jobs.pause(job_id)
+        (paused,) = await jobs.reached([job_id], JobState.JOB_STATE_PAUSED)
+
+    async with running_worker(scheduler.port, elsewhere, more=[Digest()]):
+        await jobs.resume(job_id)
+        (job,) = await jobs.reached([job_id], JobState.JOB_STATE_COMPLETED)
+
+    done = json.loads(job.result_json)
+    assert [attempt.outcome for attempt in paused.attempts] == ["paused"]
+    assert [attempt.outcome for attempt in job.attempts] == ["paused", "completed"]
+    assert done["digest"] == digest_of(content)
+    assert 0 < done["strides"] < len(content) // STRIDE_BYTES
+    assert job.retry_count == 0
+
+
+async def test_job_that_cannot_be_paused_says_so_and_goes_on(
+    scheduler: RealScheduler, jobs: Jobs, tmp_path: Path
+) -> None:
+    async with running_worker(scheduler.port, tmp_path) as worker:
+        await jobs.known("patient")
+        ids = await jobs.submitted("patient")
+        await jobs.reached(ids, JobState.JOB_STATE_RUNNING)
+
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await jobs.pause(ids[0])
+        worker.patient.go_on.set()
+        await jobs.reached(ids, JobState.JOB_STATE_COMPLETED)
+
+    assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+
+
+async def test_worker_drained_by_an_administrator_hands_back_and_waits_until_it_may_work(
+    scheduler: RealScheduler, jobs: Jobs, tmp_path: Path
+) -> None:
+    async with running_worker(scheduler.port, tmp_path) as worker:
+        await jobs.known("patient")
+        ids = await jobs.submitted("patient")
+        await jobs.reached(ids, JobState.JOB_STATE_RUNNING)
+        (worker_id,) = await jobs.connected(1)
+
+        await jobs.drain(worker_id, grace_s=0)
+        (waiting,) = await jobs.reached(ids, JobState.JOB_STATE_PENDING)
+        assert [attempt.outcome for attempt in waiting.attempts] == ["returned"]
+        await jobs.undrain(worker_id)
+        worker.patient.go_on.set()
+        (job,) = await jobs.reached(ids, JobState.JOB_STATE_COMPLETED)
+
+    assert [attempt.outcome for attempt in job.attempts] == ["returned", "completed"]
+    assert job.retry_count == 0
+
+
+async def test_scheduler_tells_what_is_certain_of_a_lease(
+    scheduler: RealScheduler, jobs: Jobs, tmp_path: Path
+) -> None:
+    told = TellLease()
+    async with (
+        running_worker(scheduler.port, tmp_path, more=[told]),
+        open_channel(scheduler.address) as channel,
+    ):
+        questions = LeaseQuestions(JobServiceStub(channel), LibraryServiceStub(channel), deadline_s=5.0)
+        await jobs.known("tell_lease")
+        ids = await jobs.submitted("tell_lease")
+        lease = await told.leases.get()
+        assert await questions.standing(lease.job_id, lease.token) is Standing.HELD
+        assert await questions.standing(lease.job_id, lease.token - 1) is Standing.OVER
+
+        told.go_on.set()
+        await jobs.reached(ids, JobState.JOB_STATE_COMPLETED)
+        assert await questions.standing(lease.job_id, lease.token) is Standing.SETTLED
+        assert await questions.standing(new_job_id(), lease.token) is Standing.SETTLED
+        assert await questions.standing("no-such-id", lease.token) is Standing.HELD

@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Sequence
 
 import grpc
+from google.protobuf.duration_pb2 import Duration
 
 from callsheet.ids import new_job_id
-from callsheet.v1.fleet_service_pb2 import ListWorkersRequest
+from callsheet.v1.fleet_service_pb2 import DrainWorkerRequest, ListWorkersRequest, ResumeWorkerRequest
 from callsheet.v1.fleet_service_pb2_grpc import FleetServiceStub
 from callsheet.v1.job_pb2 import Job, JobState, NewJob
 from callsheet.v1.job_service_pb2 import (
@@ -84,13 +85,23 @@ class Jobs:
                     return
                 await asyncio.sleep(0.02)
 
-    async def connected(self, count: int) -> None:
-        """Wait until so many workers hold a stream."""
+    async def drain(self, worker_id: str, *, grace_s: int) -> None:
+        """Give a worker no more leases."""
+        request = DrainWorkerRequest(id=worker_id, grace=Duration(seconds=grace_s))
+        await self._fleet.DrainWorker(request, timeout=CALL_DEADLINE_S)
+
+    async def undrain(self, worker_id: str) -> None:
+        """Let a drained worker work again."""
+        await self._fleet.ResumeWorker(ResumeWorkerRequest(id=worker_id), timeout=CALL_DEADLINE_S)
+
+    async def connected(self, count: int) -> list[str]:
+        """Wait until so many workers hold a stream, and return who they are."""
         async with asyncio.timeout(PATIENCE_S):
             while True:
                 answer = await self._fleet.ListWorkers(ListWorkersRequest(), timeout=CALL_DEADLINE_S)
-                if sum(worker.connected for worker in answer.workers) == count:
-                    return
+                names = [worker.id for worker in answer.workers if worker.connected]
+                if len(names) == count:
+                    return names
                 await asyncio.sleep(0.02)
 
     async def logged(self, job_id: str, text: str) -> None:
