@@ -25,14 +25,22 @@ log = logging.getLogger(__name__)
 
 TTL_S = 2.0
 HEARTBEAT_S = TTL_S / 5
+BUSY_S = 2.0
+"""How much longer anything may take because the machine is busy."""
+LONG_TTL_S = 20.0
+"""For what must not expire: a process may take seconds to start."""
 OUTAGE_S = float(os.environ.get("CALLSHEET_TEST_OUTAGE_S", "4"))
 """How long the scheduler is away; by hand it may be longer than a release should wait for."""
 
 
 @pytest.fixture
-async def scheduler(fresh_dsn: str, tmp_path: Path) -> AsyncIterator[RealScheduler]:
+async def scheduler(
+    fresh_dsn: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> AsyncIterator[RealScheduler]:
+    """A scheduler whose leases last `TTL_S`, or what a test says."""
     (tmp_path / ROOT).mkdir()
-    async with real_scheduler(fresh_dsn, tmp_path, lease_ttl_s=str(TTL_S)) as scheduler:
+    lease_ttl_s = str(getattr(request, "param", TTL_S))
+    async with real_scheduler(fresh_dsn, tmp_path, lease_ttl_s=lease_ttl_s) as scheduler:
         yield scheduler
 
 
@@ -93,18 +101,14 @@ async def test_job_of_a_killed_worker_runs_again_within_ttl_and_heartbeat_and_pu
             await first.kill()
             await until(lambda: ended(encoder))
             (job,) = await jobs.reached([job_id], JobState.JOB_STATE_COMPLETED)
-            await until(lambda: "cuts/film.mkv" in second.files())
-
             again_s = seconds_between(killed_at, job)
             log.info("the job ran again %.2f s after its worker was killed", again_s)
-            assert again_s < TTL_S + HEARTBEAT_S + 1.0
-            assert outcomes(job) == ["expired", "completed"]
-            assert (job.retry_count, job.attempt) == (0, 2)
-            assert duration_s(first.made / "cuts/film.mkv") == pytest.approx(4, abs=0.5)
-            (left,) = unfinished(first)
-            assert left.startswith("cuts/.film.mkv.")
-            await first.start()
-            await until(lambda: first.files() == ["cuts/film.mkv", "film.mp4"])
+            assert again_s < TTL_S + HEARTBEAT_S + BUSY_S
+            await until(lambda: second.files() == ["cuts/film.mkv", "film.mp4"])
+
+    assert outcomes(job) == ["expired", "completed"]
+    assert (job.retry_count, job.attempt) == (0, 2)
+    assert duration_s(first.made / "cuts/film.mkv") == pytest.approx(4, abs=0.5)
 
 
 async def test_stopped_worker_publishes_nothing_when_it_goes_on(
@@ -134,6 +138,7 @@ async def test_stopped_worker_publishes_nothing_when_it_goes_on(
     assert (kept.st_ino, kept.st_mtime_ns) == (made.st_ino, made.st_mtime_ns)
 
 
+@pytest.mark.parametrize("scheduler", [LONG_TTL_S], indirect=True)
 async def test_outage_of_the_scheduler_interrupts_no_encode_and_loses_no_result(
     scheduler: RealScheduler, jobs: Jobs, tmp_path: Path
 ) -> None:
@@ -162,6 +167,7 @@ async def test_outage_of_the_scheduler_interrupts_no_encode_and_loses_no_result(
     assert duration_s(worker.made / "long.mkv") == pytest.approx(OUTAGE_S + 6, abs=0.5)
 
 
+@pytest.mark.parametrize("scheduler", [LONG_TTL_S], indirect=True)
 async def test_result_spooled_in_an_outage_outlives_its_worker(
     scheduler: RealScheduler, jobs: Jobs, tmp_path: Path
 ) -> None:

@@ -52,9 +52,9 @@ class LibraryAccess(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class JobContext:
-    """Everything that a processor may use for one attempt."""
+    """Everything that a processor may use for one attempt. Not frozen, which would double its cost."""
 
     lease: Lease
     report: Reporter

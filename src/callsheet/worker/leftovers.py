@@ -1,13 +1,16 @@
 """Removes what killed workers left in writable roots: files of leases that are over."""
 
+import asyncio
+import logging
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
-from callsheet.errors import InvalidError, NotFoundError, StateError
+from callsheet.errors import CallsheetError, InvalidError, NotFoundError, StateError, TransientError
 from callsheet.v1.job_pb2 import JOB_STATE_COMPLETED
 from callsheet.v1.job_service_pb2 import GetJobRequest
 from callsheet.v1.library_service_pb2 import UpsertItemsRequest
@@ -21,6 +24,10 @@ if TYPE_CHECKING:  # the generated stubs have these names, the generated code ha
     from callsheet.v1.job_service_pb2_grpc import JobServiceAsyncStub
     from callsheet.v1.library_service_pb2_grpc import LibraryServiceAsyncStub
 
+log = logging.getLogger(__name__)
+
+AGAIN_S: Final = 2.0
+"""The first wait before leases that were held are asked about again; it doubles from there."""
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY
 
 
@@ -91,42 +98,77 @@ class LeaseQuestions:
         return Standing.SETTLED if answer.job.state == JOB_STATE_COMPLETED else Standing.OVER
 
 
-async def sweep(roots: Roots, ask: Ask) -> int:
-    """Remove leftovers from all writable roots; returns how many.
+async def keep_clean(roots: Roots, ask: Ask, *, interval_s: float) -> NoReturn:
+    """Look for leftovers every *interval_s*; ask again of those that are held, after ever longer waits.
+
+    A worker that is started again asks before the scheduler has ended the leases of its life before.
+    """
+    while True:
+        held = await find(roots)
+        waited_s, wait_s = 0.0, AGAIN_S
+        while waited_s < interval_s:
+            count = len(held)
+            try:
+                held = await sweep(roots, held, ask)
+            except CallsheetError as error:
+                log.warning("leftovers could not be removed", extra={"reason": error.message})
+            if len(held) < count:
+                log.info("looked at leftovers of killed workers", extra={"found": count, "held": len(held)})
+            await asyncio.sleep(min(wait_s, interval_s - waited_s))
+            waited_s += wait_s
+            wait_s *= 2
+
+
+async def find(roots: Roots) -> list[Leftover]:
+    """Return what leases made and did not publish in all writable roots, live leases' files too."""
+    return await in_thread(lambda: list(_leftovers(roots)))
+
+
+async def sweep(roots: Roots, found: Sequence[Leftover], ask: Ask) -> list[Leftover]:
+    """Remove what nobody can want of *found*; returns what may still be wanted by leases that are held.
 
     A file goes only when *ask* said that its lease is over. The attempt of such a lease may still run on a
     worker that does not know it; it cannot publish, with the file or without it.
+
+    Raises:
+        AttemptError: A root is away.
     """
-    found = await in_thread(lambda: list(_leftovers(roots)))
     standings = {lease: await ask(*lease) for lease in sorted({one.lease for one in found})}
-    removed = 0
     for one in found:
         if one.may_go(standings[one.lease]):
-            removed += await in_thread(partial(roots.remove, one.root, one.path))
-    return removed
+            await in_thread(partial(roots.remove, one.root, one.path))
+    return [one for one in found if standings[one.lease] is Standing.HELD]
 
 
 def _leftovers(roots: Roots) -> Iterator[Leftover]:
     for name, settings in roots.items():
-        if settings.writable and settings.path.is_dir():
-            for path in _unpublished(roots.open_root(name), "", DEPTH_LIMIT):
+        if settings.writable:
+            for path in _unpublished(roots, name):
                 said = leased_name(path.rpartition("/")[2])
                 if said is not None:
                     yield Leftover(root=name, path=path, lease=(said.job_id, said.token), whole=said.whole)
 
 
-def _unpublished(fd: int, folder: str, depth: int) -> Iterator[str]:
+def _unpublished(roots: Roots, root: str) -> Iterator[str]:
+    """Yield the paths of leases' files in a root; none where it is away."""
+    try:
+        fd = roots.open_root(root)
+    except TransientError:
+        return
+    with suppress(OSError):
+        yield from _below(fd, "", DEPTH_LIMIT)
+
+
+def _below(fd: int, folder: str, depth: int) -> Iterator[str]:
     """Yield the paths of leases' files below the folder behind *fd*; closes *fd*."""
     try:
         with os.scandir(fd) as scan:
             entries = list(scan)
         for entry in entries:
             if entry.is_dir(follow_symlinks=False) and depth:
-                try:
+                with suppress(OSError):
                     below = os.open(entry.name, _FOLDER | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
-                except OSError:
-                    continue
-                yield from _unpublished(below, f"{folder}{entry.name}/", depth - 1)
+                    yield from _below(below, f"{folder}{entry.name}/", depth - 1)
             elif leased_name(entry.name) and entry.is_file(follow_symlinks=False):
                 yield f"{folder}{entry.name}"
     finally:

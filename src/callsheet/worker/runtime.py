@@ -13,7 +13,7 @@ from typing import Final
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from callsheet.errors import AttemptError, CallsheetError
+from callsheet.errors import AttemptError
 from callsheet.service.clock import Clock
 from callsheet.v1.job_service_pb2_grpc import JobServiceStub
 from callsheet.v1.lease_service_pb2 import Grant, Output, Placed, Result, WorkRequest, WorkResponse
@@ -36,7 +36,7 @@ from callsheet.worker.commands import (
 from callsheet.worker.context import JobContext
 from callsheet.worker.endings import cancelled
 from callsheet.worker.lease import Lease, file_tag
-from callsheet.worker.leftovers import LeaseQuestions, sweep
+from callsheet.worker.leftovers import LeaseQuestions, keep_clean
 from callsheet.worker.library import Roots
 from callsheet.worker.placing import Placer
 from callsheet.worker.processes import ChildPool
@@ -142,15 +142,7 @@ class Runtime:
         jobs = JobServiceStub(has.channel)
         questions = LeaseQuestions(jobs, self._library, deadline_s=has.library_deadline_s)
         await self._connected.wait()
-        while True:
-            try:
-                removed = await sweep(has.roots, questions.standing)
-            except (CallsheetError, OSError) as error:
-                log.warning("what killed workers left could not be removed", extra={"reason": str(error)})
-            else:
-                if removed:
-                    log.info("removed what killed workers left", extra={"files": removed})
-            await asyncio.sleep(has.sweep_interval_s)
+        await keep_clean(has.roots, questions.standing, interval_s=has.sweep_interval_s)
 
     # Streams
 

@@ -51,6 +51,8 @@ CHATTER_INTERVAL_S: Final = 0.25
 """Least time between two messages that carry log text or progress of attempts that go on."""
 BACKOFF_S: Final = (0.1, 5.0)
 """The first and the longest wait before a new stream; it doubles in between."""
+BACKOFF_PER_TTL: Final = 1 / 6
+"""That wait is never longer than this part of the lease TTL, which is all that a new leader grants."""
 WELCOME_DEADLINE_S: Final = 10.0
 """How long the scheduler may take to answer a hello."""
 LEAVE_GRACE_S: Final = 10.0
@@ -142,7 +144,7 @@ class Session:
         """Return when to open the next stream; *jitter*, 0 to 1, keeps workers from doing so together."""
         if self.phase is not Phase.LEFT:
             self.phase = Phase.APART
-        first, longest = BACKOFF_S
+        first, longest = BACKOFF_S[0], min(BACKOFF_S[1], self.pulse.lease_ttl_s * BACKOFF_PER_TTL)
         wait_s = min(longest, first * 2.0 ** min(self._failures, 16))
         self._failures += 1
         return now + wait_s * (0.5 + jitter / 2)

@@ -1,15 +1,18 @@
 """What killed workers left is removed where the scheduler says that nobody can want it."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from callsheet.service.settings import RootSettings
+from callsheet.worker import leftovers
 from callsheet.worker.commands import LeaseKey
 from callsheet.worker.lease import Lease
-from callsheet.worker.leftovers import Standing, sweep
+from callsheet.worker.leftovers import Standing, find, keep_clean, sweep
 from callsheet.worker.library import Roots
 from callsheet.worker.staging import StagedOutput, stage, stage_wanted
+from tests.support.processes import until
 
 
 class Answers:
@@ -70,8 +73,9 @@ async def test_only_files_of_leases_that_are_over_go(roots: Roots, tmp_path: Pat
     (tmp_path / "out" / "notes.partial").write_bytes(b"somebody's own")
     answers = Answers({("job-2", 2): Standing.OVER, ("job-3", 3): Standing.SETTLED})
 
-    assert await sweep(roots, answers.ask) == 4
+    held = await sweep(roots, await find(roots), answers.ask)
 
+    assert [one.lease for one in held] == [("job-1", 1)] * 2
     assert names(tmp_path / "out") == ["half-1", "notes.partial", "whole-1", "whole-3"]
     assert answers.asked == [("job-1", 1), ("job-2", 2), ("job-3", 3)]
 
@@ -79,20 +83,32 @@ async def test_only_files_of_leases_that_are_over_go(roots: Roots, tmp_path: Pat
 async def test_roots_that_are_only_read_are_left_alone(roots: Roots, tmp_path: Path) -> None:
     left = tmp_path / "in" / f".x.job-1.{lease(1).file_tag}.partial"
     left.write_bytes(b"x")
-    answers = Answers({("job-1", 1): Standing.OVER})
 
-    assert await sweep(roots, answers.ask) == 0
-
+    assert await find(roots) == []
     assert left.exists()
-    assert answers.asked == []
 
 
 async def test_attempt_whose_file_was_swept_cannot_publish_it(roots: Roots, tmp_path: Path) -> None:
     output = await stage_wanted(roots, "made", "cut.mp4", lease(1))
     await output.write(b"cut")
 
-    assert await sweep(roots, Answers({("job-1", 1): Standing.OVER}).ask) == 1
+    assert await sweep(roots, await find(roots), Answers({("job-1", 1): Standing.OVER}).ask) == []
 
     with pytest.raises(Exception, match=r"made/\.cut\.mp4.*there is no such file"):
         await output.publish()
     assert names(tmp_path / "out") == []
+
+
+async def test_lease_that_was_held_is_asked_about_again(roots: Roots, tmp_path: Path) -> None:
+    await killed(await stage_wanted(roots, "made", "cut.mp4", lease(1)))
+    answers = Answers({})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(leftovers, "AGAIN_S", 0.01)
+        cleaning = asyncio.create_task(keep_clean(roots, answers.ask, interval_s=60.0))
+        await until(lambda: len(answers.asked) == 2)
+        assert names(tmp_path / "out") == ["cut.mp4"]
+
+        answers.known["job-1", 1] = Standing.OVER
+        await until(lambda: names(tmp_path / "out") == [])
+        cleaning.cancel()
+        await asyncio.gather(cleaning, return_exceptions=True)
