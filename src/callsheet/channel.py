@@ -1,18 +1,23 @@
-"""Opens gRPC channels to the scheduler."""
+"""Opens a channel to the scheduler that leads, whichever of several that is."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import suppress
-from ipaddress import ip_address
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Self, TypeAlias, TypeVar
 
 import grpc
 from typing_extensions import override
 
+from callsheet.addresses import split_address
 from callsheet.errors import InvalidError
+from callsheet.wire_errors import LEADER_KEY
 
-#: Bytes of one message, both ways; enough for 1,000 items.
+if TYPE_CHECKING:
+    from types import TracebackType
+
+#: Bytes of one message, both ways; enough for a page of 200 items with 16 KiB of facts each.
 MESSAGE_BYTES_MAX: Final = 4 * 1024 * 1024
 
 #: What is called the minimum of the backoff is how long one attempt to connect may take.
@@ -30,125 +35,347 @@ CHANNEL_OPTIONS: Final = (
     ("grpc.service_config", '{"loadBalancingConfig": [{"round_robin": {}}]}'),
 )
 
+#: Seconds that calls to a scheduler that leads no longer have to come to their end.
+OLD_LEADER_GRACE_S: Final = 10.0
+
+#: After these, another scheduler may be the one to ask.
+_ELSEWHERE: Final = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
+
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
+MethodT = TypeVar("MethodT")
+MetadataT: TypeAlias = grpc.aio.Metadata | Sequence[tuple[str, str | bytes]] | None
+SerializerT: TypeAlias = Callable[[RequestT], bytes] | None
+DeserializerT: TypeAlias = Callable[[bytes], ResponseT] | None
+RequestsT: TypeAlias = AsyncIterator[RequestT] | Iterator[RequestT] | None
 
 
-def open_channel(target: str, *, token: str | None = None) -> grpc.aio.Channel:
+def open_channel(target: str, *, token: str | None = None) -> LeaderChannel:
     """Open a channel to *target*, host:port, or several separated by commas.
 
-    Several are tried in turn, so that a call that a standby refuses reaches the leader when it is
-    repeated. *token* is sent with every call as a bearer token.
+    A call goes to one of them. Where it is refused because another scheduler leads, the next calls go
+    to that one; where nobody answers, to the next that is named. So a call that is repeated reaches the
+    leader. *token* is sent with every call as a bearer token. ``wait_for_ready`` waits only where there is
+    nobody else to ask.
 
     Raises:
-        InvalidError: *target* is empty, or several are named and not by IP addresses of one family.
+        InvalidError: *target* is empty.
     """
-    interceptors = _interceptors(token) if token else ()
-    return grpc.aio.insecure_channel(target_uri(target), options=CHANNEL_OPTIONS, interceptors=interceptors)
+    return LeaderChannel(_Route(_addresses(target)), token)
 
 
-def target_uri(target: str) -> str:
-    """Return what gRPC calls *target*.
-
-    Raises:
-        InvalidError: As `open_channel` says.
-    """
-    addresses = [part.strip() for part in target.split(",") if part.strip()]
+def _addresses(target: str) -> tuple[str, ...]:
+    addresses = tuple(part.strip() for part in target.split(",") if part.strip())
     if not addresses:
         raise InvalidError("name the scheduler as host:port", field="scheduler")
-    if len(addresses) == 1:
-        return addresses[0]
-    families: set[int] = set()
-    with suppress(ValueError):
-        families = {ip_address(address.rpartition(":")[0].strip("[]")).version for address in addresses}
-    if len(families) != 1:
-        raise InvalidError(
-            "several schedulers must be named by IP addresses of one family, as 10.0.0.1:7420,10.0.0.2:7420; "
-            "or name one host that resolves to all of them",
-            field="scheduler",
+    return addresses
+
+
+class _Route:
+    """Where calls go at present."""
+
+    def __init__(self, named: tuple[str, ...]) -> None:
+        self._named = named
+        self._turn = 0
+        self._channels: dict[str, grpc.aio.Channel] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        self._closed = False
+        self.address = named[0]
+
+    def channel(self) -> grpc.aio.Channel:
+        """Return the channel to the scheduler that is to be asked.
+
+        Raises:
+            UsageError: The route is closed.
+        """
+        found = self._channels.get(self.address)
+        if found is None and self._closed:
+            raise grpc.aio.UsageError("the channel is closed")
+        if found is None:
+            found = grpc.aio.insecure_channel(self.address, options=CHANNEL_OPTIONS)
+            self._channels[self.address] = found
+        return found
+
+    def failed(self, address: str, leader: str) -> None:
+        """A call to *address* got no answer, or was sent to *leader*."""
+        if address != self.address:
+            return
+        if leader and leader != address:
+            self.address = leader
+        else:
+            self._turn = (self._turn + 1) % len(self._named)
+            self.address = self._named[self._turn]
+        if address not in self._named and address != self.address:
+            closing = asyncio.create_task(self._channels.pop(address).close(OLD_LEADER_GRACE_S))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is nobody else to ask."""
+        return self._named == (self.address,)
+
+    async def close(self, grace: float | None) -> None:
+        """End all connections."""
+        self._closed = True
+        for closing in self._closing:
+            closing.cancel()
+        channels = list(self._channels.values())
+        self._channels.clear()
+        await asyncio.gather(
+            *(channel.close(grace) for channel in channels), *self._closing, return_exceptions=True
         )
-    return f"ipv{families.pop()}:{','.join(addresses)}"
 
 
-def _interceptors(token: str) -> Sequence[grpc.aio.ClientInterceptor]:
-    return (_UnaryUnary(token), _UnaryStream(token), _StreamUnary(token), _StreamStream(token))
+class _Calls:
+    """Learns from how calls end where the next ones should go."""
+
+    def __init__(self, route: _Route, token: str | None) -> None:
+        self.route = route
+        self._token = () if token is None else (("authorization", f"Bearer {token}"),)
+        self._looking: set[asyncio.Task[None]] = set()
+
+    def metadata(self, given: MetadataT) -> grpc.aio.Metadata:
+        """Return what goes with a call: what is *given*, and the token."""
+        return grpc.aio.Metadata(*(given or ()), *self._token)
+
+    def watch(self, call: grpc.aio.Call) -> None:
+        """Look at how *call*, which was just made, will end."""
+        address = self.route.address
+        loop = asyncio.get_running_loop()
+
+        def ended(_: object) -> None:
+            looking = loop.create_task(self._look(call, address))
+            self._looking.add(looking)
+            looking.add_done_callback(self._looking.discard)
+
+        call.add_done_callback(ended)
+
+    async def _look(self, call: grpc.aio.Call, address: str) -> None:
+        if await call.code() in _ELSEWHERE:
+            self.route.failed(address, _leader(await call.trailing_metadata()))
 
 
-def _with_token(details: grpc.aio.ClientCallDetails, token: str) -> grpc.aio.ClientCallDetails:
-    metadata = grpc.aio.Metadata(*(details.metadata or ()))
-    metadata.add("authorization", f"Bearer {token}")
-    return grpc.aio.ClientCallDetails(
-        method=details.method,
-        timeout=details.timeout,
-        metadata=metadata,
-        credentials=details.credentials,
-        wait_for_ready=details.wait_for_ready,
-    )
+def _leader(trailer: grpc.aio.Metadata) -> str:
+    """Return the leader's address that a refusal names; nothing that is not host:port."""
+    for key, value in trailer:
+        if key == LEADER_KEY and isinstance(value, str):
+            with suppress(ValueError):
+                split_address(value)
+                return value
+    return ""
 
 
-class _UnaryUnary(grpc.aio.UnaryUnaryClientInterceptor):
-    def __init__(self, token: str) -> None:
-        self._token = token
+class _Method(Generic[MethodT]):
+    """A method of whichever scheduler is to be asked."""
 
+    def __init__(self, calls: _Calls, make: Callable[[grpc.aio.Channel], MethodT]) -> None:
+        self._calls = calls
+        self._make = make
+        self._made: tuple[grpc.aio.Channel, MethodT] | None = None
+
+    def present(self) -> MethodT:
+        """Return the method of the scheduler that is to be asked at present."""
+        channel = self._calls.route.channel()
+        if self._made is None or self._made[0] is not channel:
+            self._made = channel, self._make(channel)
+        return self._made[1]
+
+
+class _UnaryUnary(
+    _Method["grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT]"],
+    grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT],
+):
     @override
-    async def intercept_unary_unary(
+    def __call__(
         self,
-        continuation: Callable[
-            [grpc.aio.ClientCallDetails, RequestT],
-            Awaitable[grpc.aio.UnaryUnaryCall[RequestT, ResponseT]],
-        ],
-        client_call_details: grpc.aio.ClientCallDetails,
         request: RequestT,
-    ) -> ResponseT | grpc.aio.UnaryUnaryCall[RequestT, ResponseT]:
-        return await continuation(_with_token(client_call_details, self._token), request)
+        *,
+        timeout: float | None = None,
+        metadata: MetadataT = None,
+        credentials: grpc.CallCredentials | None = None,
+        wait_for_ready: bool | None = None,
+        compression: grpc.Compression | None = None,
+    ) -> grpc.aio.UnaryUnaryCall[RequestT, ResponseT]:
+        call = self.present()(
+            request,
+            timeout=timeout,
+            metadata=self._calls.metadata(metadata),
+            credentials=credentials,
+            wait_for_ready=wait_for_ready and self._calls.route.alone,
+            compression=compression,
+        )
+        self._calls.watch(call)
+        return call
 
 
-class _UnaryStream(grpc.aio.UnaryStreamClientInterceptor):
-    def __init__(self, token: str) -> None:
-        self._token = token
-
+class _UnaryStream(
+    _Method["grpc.aio.UnaryStreamMultiCallable[RequestT, ResponseT]"],
+    grpc.aio.UnaryStreamMultiCallable[RequestT, ResponseT],
+):
     @override
-    async def intercept_unary_stream(
+    def __call__(
         self,
-        continuation: Callable[
-            [grpc.aio.ClientCallDetails, RequestT],
-            Awaitable[grpc.aio.UnaryStreamCall[RequestT, ResponseT]],
-        ],
-        client_call_details: grpc.aio.ClientCallDetails,
         request: RequestT,
-    ) -> AsyncIterator[ResponseT] | grpc.aio.UnaryStreamCall[RequestT, ResponseT]:
-        return await continuation(_with_token(client_call_details, self._token), request)
+        *,
+        timeout: float | None = None,
+        metadata: MetadataT = None,
+        credentials: grpc.CallCredentials | None = None,
+        wait_for_ready: bool | None = None,
+        compression: grpc.Compression | None = None,
+    ) -> grpc.aio.UnaryStreamCall[RequestT, ResponseT]:
+        call = self.present()(
+            request,
+            timeout=timeout,
+            metadata=self._calls.metadata(metadata),
+            credentials=credentials,
+            wait_for_ready=wait_for_ready and self._calls.route.alone,
+            compression=compression,
+        )
+        self._calls.watch(call)
+        return call
 
 
-class _StreamUnary(grpc.aio.StreamUnaryClientInterceptor):
-    def __init__(self, token: str) -> None:
-        self._token = token
+class _StreamUnary(
+    _Method["grpc.aio.StreamUnaryMultiCallable[RequestT, ResponseT]"],
+    grpc.aio.StreamUnaryMultiCallable[RequestT, ResponseT],
+):
+    @override
+    def __call__(
+        self,
+        request_iterator: RequestsT[RequestT] = None,
+        timeout: float | None = None,
+        metadata: MetadataT = None,
+        credentials: grpc.CallCredentials | None = None,
+        wait_for_ready: bool | None = None,
+        compression: grpc.Compression | None = None,
+    ) -> grpc.aio.StreamUnaryCall[RequestT, ResponseT]:
+        call = self.present()(
+            request_iterator,
+            timeout=timeout,
+            metadata=self._calls.metadata(metadata),
+            credentials=credentials,
+            wait_for_ready=wait_for_ready and self._calls.route.alone,
+            compression=compression,
+        )
+        self._calls.watch(call)
+        return call
+
+
+class _StreamStream(
+    _Method["grpc.aio.StreamStreamMultiCallable[RequestT, ResponseT]"],
+    grpc.aio.StreamStreamMultiCallable[RequestT, ResponseT],
+):
+    @override
+    def __call__(
+        self,
+        request_iterator: RequestsT[RequestT] = None,
+        timeout: float | None = None,
+        metadata: MetadataT = None,
+        credentials: grpc.CallCredentials | None = None,
+        wait_for_ready: bool | None = None,
+        compression: grpc.Compression | None = None,
+    ) -> grpc.aio.StreamStreamCall[RequestT, ResponseT]:
+        call = self.present()(
+            request_iterator,
+            timeout=timeout,
+            metadata=self._calls.metadata(metadata),
+            credentials=credentials,
+            wait_for_ready=wait_for_ready and self._calls.route.alone,
+            compression=compression,
+        )
+        self._calls.watch(call)
+        return call
+
+
+class LeaderChannel(grpc.aio.Channel):
+    """A channel whose calls go where the route leads."""
+
+    def __init__(self, route: _Route, token: str | None) -> None:
+        self._route = route
+        self._calls = _Calls(route, token)
+
+    def ask_another(self) -> None:
+        """Let the next calls go elsewhere: the scheduler that is asked at present says nothing."""
+        self._route.failed(self._route.address, "")
 
     @override
-    async def intercept_stream_unary(
-        self,
-        continuation: Callable[
-            [grpc.aio.ClientCallDetails, AsyncIterable[RequestT] | Iterable[RequestT]],
-            Awaitable[grpc.aio.StreamUnaryCall[RequestT, ResponseT]],
-        ],
-        client_call_details: grpc.aio.ClientCallDetails,
-        request_iterator: AsyncIterable[RequestT] | Iterable[RequestT],
-    ) -> ResponseT | grpc.aio.StreamUnaryCall[RequestT, ResponseT]:
-        return await continuation(_with_token(client_call_details, self._token), request_iterator)
-
-
-class _StreamStream(grpc.aio.StreamStreamClientInterceptor):
-    def __init__(self, token: str) -> None:
-        self._token = token
+    async def __aenter__(self) -> Self:
+        return self
 
     @override
-    async def intercept_stream_stream(
+    async def __aexit__(
         self,
-        continuation: Callable[
-            [grpc.aio.ClientCallDetails, AsyncIterable[RequestT] | Iterable[RequestT]],
-            Awaitable[grpc.aio.StreamStreamCall[RequestT, ResponseT]],
-        ],
-        client_call_details: grpc.aio.ClientCallDetails,
-        request_iterator: AsyncIterable[RequestT] | Iterable[RequestT],
-    ) -> AsyncIterator[ResponseT] | grpc.aio.StreamStreamCall[RequestT, ResponseT]:
-        return await continuation(_with_token(client_call_details, self._token), request_iterator)
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    @override
+    async def close(self, grace: float | None = None) -> None:
+        await self._route.close(grace)
+
+    @override
+    def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
+        return self._route.channel().get_state(try_to_connect)
+
+    @override
+    async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
+        await self._route.channel().wait_for_state_change(last_observed_state)
+
+    @override
+    async def channel_ready(self) -> None:
+        await self._route.channel().channel_ready()
+
+    @override
+    def unary_unary(
+        self,
+        method: str,
+        request_serializer: SerializerT[RequestT] = None,
+        response_deserializer: DeserializerT[ResponseT] = None,
+        _registered_method: bool | None = None,
+    ) -> grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT]:
+        return _UnaryUnary(
+            self._calls,
+            lambda channel: channel.unary_unary(method, request_serializer, response_deserializer),
+        )
+
+    @override
+    def unary_stream(
+        self,
+        method: str,
+        request_serializer: SerializerT[RequestT] = None,
+        response_deserializer: DeserializerT[ResponseT] = None,
+        _registered_method: bool | None = None,
+    ) -> grpc.aio.UnaryStreamMultiCallable[RequestT, ResponseT]:
+        return _UnaryStream(
+            self._calls,
+            lambda channel: channel.unary_stream(method, request_serializer, response_deserializer),
+        )
+
+    @override
+    def stream_unary(
+        self,
+        method: str,
+        request_serializer: SerializerT[RequestT] = None,
+        response_deserializer: DeserializerT[ResponseT] = None,
+        _registered_method: bool | None = None,
+    ) -> grpc.aio.StreamUnaryMultiCallable[RequestT, ResponseT]:
+        return _StreamUnary(
+            self._calls,
+            lambda channel: channel.stream_unary(method, request_serializer, response_deserializer),
+        )
+
+    @override
+    def stream_stream(
+        self,
+        method: str,
+        request_serializer: SerializerT[RequestT] = None,
+        response_deserializer: DeserializerT[ResponseT] = None,
+        _registered_method: bool | None = None,
+    ) -> grpc.aio.StreamStreamMultiCallable[RequestT, ResponseT]:
+        return _StreamStream(
+            self._calls,
+            lambda channel: channel.stream_stream(method, request_serializer, response_deserializer),
+        )

@@ -8,6 +8,7 @@ CallsheetError
 │   └── LeaseLostError      the lease is no longer the job's newest
 ├── OverloadedError         full; come back after ``retry_after_s``
 ├── UnavailableError        no scheduler leads or it cannot be reached; repeating is safe
+│   └── StandbyError        this scheduler does not lead; ``leader`` does, and nothing was done
 ├── UnauthenticatedError    no credential, or not a good one
 ├── DeniedError             the credential does not allow this
 └── AttemptError            a job's attempt failed; the class says what happens next
@@ -78,6 +79,17 @@ class UnavailableError(CallsheetError):
     """
 
     status = "UNAVAILABLE"
+
+
+class StandbyError(UnavailableError):
+    """This scheduler does not lead, and nothing was done.
+
+    ``leader`` is the gRPC address of the one that does, host:port; empty while none is known.
+    """
+
+    def __init__(self, message: str, *, leader: str = "") -> None:
+        super().__init__(message)
+        self.leader = leader
 
 
 class UnauthenticatedError(CallsheetError):

@@ -14,6 +14,7 @@ from callsheet.errors import (
     InvalidError,
     NotFoundError,
     OverloadedError,
+    StandbyError,
     StateError,
     UnauthenticatedError,
     UnavailableError,
@@ -23,6 +24,7 @@ from callsheet.errors import (
 FIELD_KEY: Final = "callsheet-field"
 RETRY_AFTER_KEY: Final = "callsheet-retry-after-s"
 CLASS_KEY: Final = "callsheet-error"
+LEADER_KEY: Final = "callsheet-leader"
 
 #: Bytes of a sentence and characters of a field on the wire: both travel in headers, escaped, 8 KiB in all.
 SENTENCE_BYTES_MAX: Final = 2000
@@ -56,6 +58,8 @@ def status_of(error: CallsheetError) -> tuple[grpc.StatusCode, str, Trailer]:
         trailer.append((FIELD_KEY, _ascii(error.field)))
     if isinstance(error, OverloadedError):
         trailer.append((RETRY_AFTER_KEY, f"{error.retry_after_s:g}"))
+    if isinstance(error, StandbyError) and error.leader:
+        trailer.append((LEADER_KEY, _ascii(error.leader)))
     return grpc.StatusCode[error.status], _sentence(error.message), tuple(trailer)
 
 
@@ -74,6 +78,8 @@ def from_rpc_error(error: grpc.aio.AioRpcError) -> CallsheetError:
         return kind(message, field=trailer.get(FIELD_KEY, ""))
     if issubclass(kind, OverloadedError):
         return kind(message, retry_after_s=_retry_after_s(trailer))
+    if issubclass(kind, StandbyError):
+        return kind(message, leader=trailer.get(LEADER_KEY, ""))
     return kind(message)
 
 

@@ -326,7 +326,7 @@ async def test_round_of_a_leadership_that_has_ended_changes_nothing(
     term = queue.term
     before = await read_tables(db_writer)
     queue.clock.ahead += 2 * DAY
-    await keys.take_over(db_writer)
+    await keys.take_over(db_writer, "")
     with pytest.raises(UnavailableError):
         await keeper.round(term)
     assert await read_tables(db_writer) == before

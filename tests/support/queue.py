@@ -119,7 +119,12 @@ class Jobs:
         """Wait until the scheduler has heard of *types* from a worker."""
         async with asyncio.timeout(PATIENCE_S):
             while True:
-                answer = await self._stub.ListJobTypes(ListJobTypesRequest(), timeout=CALL_DEADLINE_S)
-                if {job_type.name for job_type in answer.types} >= set(types):
-                    return
+                try:
+                    answer = await self._stub.ListJobTypes(ListJobTypesRequest(), timeout=CALL_DEADLINE_S)
+                except grpc.aio.AioRpcError as error:
+                    if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                        raise
+                else:
+                    if {job_type.name for job_type in answer.types} >= set(types):
+                        return
                 await asyncio.sleep(0.02)

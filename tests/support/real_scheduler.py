@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncGenerator
@@ -44,6 +45,18 @@ class RealScheduler:
                 assert self._process.returncode is None, "the scheduler ended while it started"
                 await asyncio.sleep(0.02)
         self.port = int(port_file.read_text(encoding="ascii"))
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    async def terminate(self) -> int:
+        """Ask it to end, and return its exit code."""
+        assert self._process is not None
+        self._process.terminate()
+        async with asyncio.timeout(START_LIMIT_S):
+            return await self._process.wait()
 
     async def kill(self) -> None:
         """End it without a chance to clean up."""

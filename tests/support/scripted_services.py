@@ -248,15 +248,20 @@ class _Fleet(FleetServiceServicer):
         return answer
 
 
+def add_services(script: Script, server: grpc.aio.Server) -> None:
+    """Let *server* answer as *script* says."""
+    add_JobServiceServicer_to_server(_Jobs(script), server)
+    add_LibraryServiceServicer_to_server(_Library(script), server)
+    add_FleetServiceServicer_to_server(_Fleet(script), server)
+
+
 @asynccontextmanager
 async def serving(
     script: Script, *, token: str | None = None, deadline_s: float = 30.0, port: int = 0
 ) -> AsyncGenerator[str]:
     """Serve *script* and yield the address."""
     server = make_server(token=token, deadline_s=deadline_s)
-    add_JobServiceServicer_to_server(_Jobs(script), server)
-    add_LibraryServiceServicer_to_server(_Library(script), server)
-    add_FleetServiceServicer_to_server(_Fleet(script), server)
+    add_services(script, server)
     bound = await serve(server, f"127.0.0.1:{port}", NAMES)
     try:
         yield f"127.0.0.1:{bound}"

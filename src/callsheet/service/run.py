@@ -50,8 +50,9 @@ def read_settings(model: type[SettingsT]) -> SettingsT:
         return model()
     except ValidationError as error:
         for problem in error.errors(include_input=False, include_url=False):
+            message = problem["msg"].removeprefix("Value error, ")
             name = "CALLSHEET_" + "_".join(str(part) for part in problem["loc"]).upper()
-            sys.stderr.write(f"{name} is not right: {problem['msg']}\n")
+            sys.stderr.write(f"{name} is not right: {message}\n" if problem["loc"] else f"{message}\n")
         raise SystemExit(USAGE_EXIT) from None
     except SettingsError as error:
         sys.stderr.write(f"{_named(str(error))} is not JSON; see docs/reference/settings.md\n")

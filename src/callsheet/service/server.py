@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Final, TypeAlias, TypeVar, cast
 
 import grpc
@@ -16,17 +17,29 @@ from grpc_reflection.v1alpha import reflection
 from typing_extensions import override
 
 from callsheet.channel import MESSAGE_BYTES_MAX
-from callsheet.errors import CallsheetError, InvalidError, UnavailableError
+from callsheet.errors import (
+    CallsheetError,
+    InvalidError,
+    OverloadedError,
+    UnauthenticatedError,
+    UnavailableError,
+)
 from callsheet.service import telemetry
 from callsheet.wire_errors import status_of
 
 log = logging.getLogger(__name__)
 
 #: Seconds that a unary call may take at most, whatever its caller says.
-DEADLINE_S: Final = 30.0
+DEADLINE_S: Final = 5.0
+
+#: Seconds that a call which is ended may take to clean up before its caller is answered all the same.
+LAST_WORDS_S: Final = 0.2
 
 STREAMS_MAX: Final = 1000
 """Calls at once on one connection."""
+
+CALLS_MAX: Final = 4000
+"""Unary calls at once on all connections; beyond, they are refused before they cost anything."""
 
 TOKEN_LENGTH_MIN: Final = 16
 """Characters of a token at least; those that are made here have 43."""
@@ -44,7 +57,7 @@ SERVER_OPTIONS: Final = (
 )
 
 Context = grpc.aio.ServicerContext[Message, Message]
-Unary = Callable[[Message, Context], Awaitable[Message]]
+Unary = Callable[[Message, Context], Coroutine[object, object, Message]]
 Stream = Callable[[object, Context], AsyncGenerator[Message, None]]
 Handler: TypeAlias = "grpc.RpcMethodHandler[Message, Message]"
 RequestT = TypeVar("RequestT")
@@ -53,13 +66,40 @@ ResponseT = TypeVar("ResponseT")
 #: Methods that need no credential. They are not ours and raise nothing of ours.
 OPEN: Final = "/grpc.health.v1.Health/"
 
+#: Methods that tell of the server and not of what it serves.
+ABOUT: Final = "/grpc."
+
+#: Calls that were ended and still clean up.
+_ENDING: Final[set[asyncio.Task[Message]]] = set()
+
+
+def _serves() -> CallsheetError | None:
+    return None
+
+
+def _as_it_is(_: Exception) -> CallsheetError | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """What a service adds to the rules of every server."""
+
+    refusal: Callable[[], CallsheetError | None] = _serves
+    """Asked at the beginning of each call of the service: why it is refused now, None where it is not."""
+    known: Callable[[Exception], CallsheetError | None] = _as_it_is
+    """What an error that is none of the tree means to the caller; None for a fault."""
+
 
 class _Border(grpc.aio.ServerInterceptor):
     """Checks the credential of a call and turns what it raises into a status."""
 
-    def __init__(self, token: str | None, deadline_s: float) -> None:
+    def __init__(self, token: str | None, deadline_s: float, house: House, calls_max: int) -> None:
         self._deadline_s = deadline_s
+        self._calls_max = calls_max
+        self._calls = 0
         self._wanted = None if token is None else f"Bearer {token}".encode()
+        self._house = house
 
     @override
     async def intercept_service(
@@ -79,20 +119,39 @@ class _Border(grpc.aio.ServerInterceptor):
     def _wrap(self, handler: Handler, details: grpc.HandlerCallDetails) -> Handler:
         if details.method.startswith(OPEN):
             return handler
-        if not self._admits(details):
-            return _refusing(handler)
+        if (refusal := self._refusal(details)) is not None:
+            return _refusing(handler, refusal)
+        known = self._house.known
         codec = (handler.request_deserializer, handler.response_serializer)
         if handler.unary_unary is not None:
-            unary = _unary(cast("Unary", handler.unary_unary), details.method, self._deadline_s)
+            counted = self._counted(cast("Unary", handler.unary_unary))
+            unary = _unary(counted, details.method, self._deadline_s, known)
             return grpc.unary_unary_rpc_method_handler(unary, *codec)
         if handler.unary_stream is not None:
-            stream = _stream(cast("Stream", handler.unary_stream), details.method)
+            stream = _stream(cast("Stream", handler.unary_stream), details.method, known)
             return grpc.unary_stream_rpc_method_handler(stream, *codec)
         if handler.stream_stream is not None:
-            stream = _stream(cast("Stream", handler.stream_stream), details.method)
+            stream = _stream(cast("Stream", handler.stream_stream), details.method, known)
             return grpc.stream_stream_rpc_method_handler(stream, *codec)
-        unary = _unary(cast("Unary", handler.stream_unary), details.method, self._deadline_s)
+        unary = _unary(cast("Unary", handler.stream_unary), details.method, self._deadline_s, known)
         return grpc.stream_unary_rpc_method_handler(unary, *codec)
+
+    def _refusal(self, details: grpc.HandlerCallDetails) -> CallsheetError | None:
+        if not self._admits(details):
+            return UnauthenticatedError("this call needs the right join token: set CALLSHEET_JOIN_TOKEN_FILE")
+        return None if details.method.startswith(ABOUT) else self._house.refusal()
+
+    def _counted(self, behaviour: Unary) -> Unary:
+        async def call(request: Message, context: Context) -> Message:
+            if self._calls >= self._calls_max:
+                raise OverloadedError("too many calls at once; come back in a moment")
+            self._calls += 1
+            try:
+                return await behaviour(request, context)
+            finally:
+                self._calls -= 1
+
+        return call
 
     def _admits(self, details: grpc.HandlerCallDetails) -> bool:
         if self._wanted is None:
@@ -102,29 +161,57 @@ class _Border(grpc.aio.ServerInterceptor):
         return hmac.compare_digest(raw, self._wanted)
 
 
-def _unary(behaviour: Unary, method: str, deadline_s: float) -> Unary:
+Known: TypeAlias = Callable[[Exception], CallsheetError | None]
+
+
+def _unary(behaviour: Unary, method: str, deadline_s: float, known: Known) -> Unary:
     async def call(request: Message, context: Context) -> Message:
         try:
-            async with asyncio.timeout(deadline_s):
-                if not telemetry.is_on():
-                    return await behaviour(request, context)
-                with telemetry.span(method.removeprefix("/"), _headers(context)):
-                    return await behaviour(request, context)
+            if not telemetry.is_on():
+                return await _in_time(behaviour(request, context), deadline_s)
+            with telemetry.span(method.removeprefix("/"), _headers(context)):
+                return await _in_time(behaviour(request, context), deadline_s)
         except Exception as error:  # the border: everything becomes a status
-            await _abort(context, error, method)
+            await _abort(context, error, method, known)
             raise
 
     return call
 
 
-def _stream(behaviour: Stream, method: str) -> Stream:
+async def _in_time(behaviour: Coroutine[object, object, Message], deadline_s: float) -> Message:
+    """Return what *behaviour* returns, or end it; one that hangs even then is not waited for.
+
+    Raises:
+        TimeoutError: It took longer than *deadline_s*.
+    """
+    running = asyncio.create_task(behaviour)
+    try:
+        await asyncio.wait({running}, timeout=deadline_s)
+        if running.done():
+            return running.result()
+        raise TimeoutError
+    finally:
+        if not running.done():
+            _ENDING.add(running)
+            running.add_done_callback(_ended)
+            running.cancel()
+            await asyncio.wait({running}, timeout=LAST_WORDS_S)
+
+
+def _ended(running: asyncio.Task[Message]) -> None:
+    _ENDING.discard(running)
+    if not running.cancelled():
+        running.exception()
+
+
+def _stream(behaviour: Stream, method: str, known: Known) -> Stream:
     async def call(request: object, context: Context) -> AsyncGenerator[Message, None]:
         try:
             async with aclosing(behaviour(request, context)) as messages:
                 async for message in messages:
                     yield message
         except Exception as error:  # the border: everything becomes a status
-            await _abort(context, error, method)
+            await _abort(context, error, method, known)
             raise
 
     return call
@@ -135,12 +222,9 @@ def _headers(context: Context) -> dict[str, str]:
     return {key: value for key, value in pairs if isinstance(value, str)}
 
 
-def _refusing(handler: Handler) -> Handler:
+def _refusing(handler: Handler, error: CallsheetError) -> Handler:
     async def refuse(_: object, context: Context) -> Message:
-        await context.abort(
-            grpc.StatusCode.UNAUTHENTICATED,
-            "this call needs the right join token: set CALLSHEET_JOIN_TOKEN_FILE",
-        )
+        await context.abort(*status_of(error))
         raise AssertionError
 
     async def refuse_stream(_: object, context: Context) -> AsyncGenerator[Message, None]:
@@ -155,9 +239,11 @@ def _refusing(handler: Handler) -> Handler:
     return grpc.stream_unary_rpc_method_handler(refuse)
 
 
-async def _abort(context: Context, error: Exception, method: str) -> None:
+async def _abort(context: Context, error: Exception, method: str, known: Known) -> None:
     if isinstance(error, TimeoutError):
         error = UnavailableError("the call took too long; whether it took effect is unknown, repeat it")
+    if not isinstance(error, CallsheetError | grpc.aio.AbortError):
+        error = known(error) or error
     if isinstance(error, CallsheetError):
         code, message, trailer = status_of(error)
         await context.abort(code, message, trailer)
@@ -167,7 +253,13 @@ async def _abort(context: Context, error: Exception, method: str) -> None:
     await context.abort(grpc.StatusCode.INTERNAL, "an error of Callsheet; its log says more")
 
 
-def make_server(*, token: str | None, deadline_s: float = DEADLINE_S) -> grpc.aio.Server:
+def make_server(
+    *,
+    token: str | None,
+    deadline_s: float = DEADLINE_S,
+    house: House | None = None,
+    calls_max: int = CALLS_MAX,
+) -> grpc.aio.Server:
     """Return a server that wants *token* with every call; add the services, then ``serve``.
 
     Raises:
@@ -175,19 +267,38 @@ def make_server(*, token: str | None, deadline_s: float = DEADLINE_S) -> grpc.ai
     """
     if token is not None and len(token) < TOKEN_LENGTH_MIN:
         raise InvalidError(f"the join token must have at least {TOKEN_LENGTH_MIN} characters")
-    return grpc.aio.server(interceptors=(_Border(token, deadline_s),), options=SERVER_OPTIONS)
+    return grpc.aio.server(
+        interceptors=(_Border(token, deadline_s, house or House(), calls_max),), options=SERVER_OPTIONS
+    )
 
 
-async def serve(server: grpc.aio.Server, address: str, services: Sequence[str]) -> int:
+class Checks:
+    """What a server says of its health, on the protocol of gRPC."""
+
+    def __init__(self, services: Sequence[str]) -> None:
+        self._names = ("", *services)
+        self.servicer = health.aio.HealthServicer()
+
+    async def tell(self, *, well: bool) -> None:
+        """Say of every service that it is well, or that it is not."""
+        status = health_pb2.HealthCheckResponse
+        for name in self._names:
+            await self.servicer.set(name, status.SERVING if well else status.NOT_SERVING)
+
+
+async def serve(
+    server: grpc.aio.Server, address: str, services: Sequence[str], checks: Checks | None = None
+) -> int:
     """Add health and reflection for *services*, start, and return the bound port.
+
+    Everything is said to be well, unless *checks* are given and told otherwise.
 
     Raises:
         UnavailableError: The address is taken.
     """
-    checks = health.aio.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
-    for name in ("", *services):
-        await checks.set(name, health_pb2.HealthCheckResponse.SERVING)
+    told = checks or Checks(services)
+    health_pb2_grpc.add_HealthServicer_to_server(told.servicer, server)
+    await told.tell(well=True)
     reflection.enable_server_reflection((*services, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
     try:
         port = server.add_insecure_port(address)

@@ -25,8 +25,8 @@ class ServiceSettings(BaseSettings):
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
     """The least severe messages that are written: debug, info, warning or error."""
     join_token_file: Path | None = None
-    """A file with the token that services and workers show one another. Without it gRPC is open, so
-    it must then listen on loopback only."""
+    """A file with the token that services and workers show one another. Without it gRPC is open, and
+    the scheduler then refuses to listen beyond loopback."""
     ops_port: int = Field(default=0, ge=0, le=65535)
     """The port of /livez, /readyz and /metrics on loopback; 0 to take a free one, printed in the log."""
 
@@ -35,6 +35,7 @@ class SchedulerClientSettings(ServiceSettings):
     """The base for services that speak with the scheduler."""
 
     scheduler: str = "127.0.0.1:7420"
-    """The scheduler's gRPC address, host:port; several separated by commas."""
+    """The scheduler's gRPC address, host:port; several separated by commas. One that stands by says where
+    the leader is."""
     roots: dict[str, RootSettings] = Field(default_factory=dict)
     """The named roots that this process reaches, a JSON object: {"library": {"path": "/media"}}."""

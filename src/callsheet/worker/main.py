@@ -97,6 +97,7 @@ async def _work(
     ):
         surroundings = Surroundings(
             channel=channel,
+            ask_another=channel.ask_another,
             attempts=Attempts(processors),
             roots=Roots(settings.roots),
             children=children,

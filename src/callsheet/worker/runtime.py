@@ -74,6 +74,8 @@ class Surroundings:
     """How long an attempt that is to end may let a child process come to the end of its work."""
     sweep_interval_s: float = 6 * 3600.0
     """How often what killed workers left is looked for."""
+    ask_another: Callable[[], None] = lambda: None
+    """Told when the scheduler on the channel says nothing."""
     beat: Callable[[float], None] = lambda _: None
     """Told at every tick how long, in seconds, the worker may stay silent before its children end."""
 
@@ -219,6 +221,7 @@ class Runtime:
         if self._call is not None:
             self._hung_up = reason
             self._call.cancel()
+            self._has.ask_another()
 
     # Attempts
 

@@ -9,8 +9,14 @@ from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from callsheet.channel import MESSAGE_BYTES_MAX, open_channel
-from callsheet.errors import InvalidError, OverloadedError, UnauthenticatedError, UnavailableError
-from callsheet.service.server import make_server, serve
+from callsheet.errors import (
+    InvalidError,
+    OverloadedError,
+    StandbyError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+from callsheet.service.server import Checks, House, make_server, serve
 from callsheet.v1.job_service_pb2 import (
     GetStatsRequest,
     GetStatsResponse,
@@ -21,7 +27,7 @@ from callsheet.v1.job_service_pb2 import (
 )
 from callsheet.v1.job_service_pb2_grpc import JobServiceStub
 from callsheet.wire_errors import from_rpc_error
-from tests.support.scripted_services import NAMES, Script, serving
+from tests.support.scripted_services import NAMES, Script, add_services, serving
 
 TOKEN = "a-token-that-is-long-enough"
 
@@ -78,6 +84,75 @@ async def test_health_is_told_to_everybody() -> None:
         watch.cancel()
 
     assert now.status == first.status == health_pb2.HealthCheckResponse.SERVING
+
+
+async def test_health_that_fails_is_told() -> None:
+    checks = Checks(NAMES)
+    server = make_server(token=None)
+    port = await serve(server, "127.0.0.1:0", NAMES, checks)
+    async with open_channel(f"127.0.0.1:{port}") as channel:
+        stub = HealthStub(channel)
+        watch = stub.Watch(health_pb2.HealthCheckRequest(), timeout=10)
+        first = await anext(aiter(watch))
+        await checks.tell(well=False)
+        then = await anext(aiter(watch))
+        named = await stub.Check(health_pb2.HealthCheckRequest(service=NAMES[0]), timeout=10)
+        watch.cancel()
+    await server.stop(None)
+
+    assert first.status == health_pb2.HealthCheckResponse.SERVING
+    assert then.status == named.status == health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+async def test_a_house_that_does_not_serve_refuses_all_but_health() -> None:
+    refusal = StandbyError("this scheduler stands by", leader="10.0.0.2:7420")
+    server = make_server(token=None, house=House(refusal=lambda: refusal))
+    script = Script()
+    add_services(script, server)
+    port = await serve(server, "127.0.0.1:0", NAMES)
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        stub = JobServiceStub(channel)
+        with pytest.raises(grpc.aio.AioRpcError) as unary:
+            await stub.GetStats(GetStatsRequest(), timeout=10)
+        with pytest.raises(grpc.aio.AioRpcError) as stream:
+            await anext(aiter(stub.ReadLog(ReadLogRequest(), timeout=10)))
+        health = await HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=10)
+    await server.stop(None)
+
+    for refused in (unary, stream):
+        error = from_rpc_error(refused.value)
+        assert isinstance(error, StandbyError)
+        assert error.leader == "10.0.0.2:7420"
+    assert health.status == health_pb2.HealthCheckResponse.SERVING
+    assert script.asked == {}
+
+
+async def test_calls_beyond_the_limit_are_refused_with_a_delay() -> None:
+    here, go_on = asyncio.Event(), asyncio.Event()
+
+    async def wait() -> None:
+        here.set()
+        await go_on.wait()
+
+    script = Script()
+    script.will("GetStats", [wait, GetStatsResponse()])
+    server = make_server(token=None, calls_max=1)
+    add_services(script, server)
+    port = await serve(server, "127.0.0.1:0", NAMES)
+    async with open_channel(f"127.0.0.1:{port}") as channel:
+        stub = JobServiceStub(channel)
+        first = asyncio.ensure_future(stub.GetStats(GetStatsRequest(), timeout=10))
+        await here.wait()
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.GetStats(GetStatsRequest(), timeout=10)
+        go_on.set()
+        await first
+        await stub.GetStats(GetStatsRequest(), timeout=10)
+    await server.stop(None)
+
+    error = from_rpc_error(caught.value)
+    assert isinstance(error, OverloadedError)
+    assert error.retry_after_s > 0
 
 
 @pytest.mark.parametrize("token", ["", "short"])

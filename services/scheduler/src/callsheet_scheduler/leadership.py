@@ -1,4 +1,9 @@
-"""One scheduler leads; the others stand by until its session with the database ends."""
+"""One scheduler leads; the others stand by until its session with the database ends.
+
+The session is the right to lead: the leader renews it, and PostgreSQL ends it after ``ttl_s`` of silence.
+Whatever this process answers as the leader it answers within ``ttl_s`` of sending a renewal that
+succeeded, so a leader that was stopped or cut off falls silent before another one can begin.
+"""
 
 import asyncio
 import logging
@@ -6,20 +11,22 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import Enum, auto
 from typing import TypeVar
 
-from callsheet.errors import UnavailableError
-from callsheet.service.clock import Clock
+from callsheet.errors import StandbyError, UnavailableError
+from callsheet.service.clock import Clock, SystemClock
 from callsheet_scheduler.commits import Commits
 from callsheet_scheduler.domain.days import Days
 from callsheet_scheduler.domain.engine import Engine
+from callsheet_scheduler.domain.instants import Instants
 from callsheet_scheduler.domain.limits import Limits
 from callsheet_scheduler.domain.rules import Rules
 from callsheet_scheduler.store import control, leader, queue
 from callsheet_scheduler.store.connection import LOST_CONNECTION, Own, Pool
 from callsheet_scheduler.store.errors import StoreError, sorted_errors
 from callsheet_scheduler.store.partitions import prepare_days
-from callsheet_scheduler.store.pool import open_writer
+from callsheet_scheduler.store.pool import open_candidate, open_writer
 from callsheet_scheduler.store.shared import Shared
 from callsheet_scheduler.store.writing import QueueWriter
 
@@ -27,6 +34,12 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two attempts to lead.
 CANDIDATE_PAUSE_S = 0.5
+
+#: How often a leadership is renewed before it would run out.
+RENEWALS = 5
+
+#: Jobs that are taken over in one go, between which a renewal may happen.
+RESTORED_AT_ONCE = 5_000
 
 #: Seconds between two looks at the clock for expired leases and due retries.
 TICK_S = 0.25
@@ -86,21 +99,74 @@ class Term:
             raise UnavailableError(message) from error
 
 
+class Post(Enum):
+    """Where this process stands."""
+
+    AWAY = auto()
+    """The database does not answer, or has not yet."""
+    STANDS_BY = auto()
+    BEGINS = auto()
+    """It has become the candidate and takes over."""
+    LEADS = auto()
+
+
+async def _nothing(_: Own) -> None:
+    """Prepare nothing."""
+
+
 class Leadership:
     """Leads whenever it can. Whoever needs the leader asks ``current``."""
 
-    def __init__(self, dsn: str, readers: Pool, rules: Rules, clock: Clock) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        readers: Pool,
+        rules: Rules,
+        clock: Clock,
+        *,
+        ttl_s: float = 5.0,
+        prepare: Callable[[Own], Awaitable[None]] = _nothing,
+    ) -> None:
+        """Prepare to lead.
+
+        Args:
+            dsn: The database.
+            readers: For what the leader looks up.
+            rules: What the engine decides by.
+            clock: For the instants of the queue. How long this process may call itself the leader is
+                measured by the machine's own.
+            ttl_s: How long a leadership lasts that is not renewed.
+            prepare: Called with a connection before each leadership, to read what it needs.
+        """
         self._dsn = dsn
         self._readers = readers
         self._rules = rules
         self._clock = clock
+        self._ttl_s = ttl_s
+        self._prepare = prepare
+        self._address = ""
+        self._post = Post.AWAY
+        self._leader = ""
+        self._patience = SystemClock()
+        self._heard_at = self._patience.monotonic()
+        self._until = self._heard_at
+        self._said = ""
         self._term: Term | None = None
         self._new_term = asyncio.Event()
 
     @property
     def leads(self) -> bool:
-        """Whether this process leads now."""
-        return self._term is not None
+        """Whether this process leads, as far as it can know without asking."""
+        term = self._term
+        return (
+            term is not None and not term.commits.lost.is_set() and self._patience.monotonic() < self._until
+        )
+
+    @property
+    def healthy(self) -> bool:
+        """Whether this process leads, or would if the leader ended."""
+        stands_by = self._post is Post.STANDS_BY and self._patience.monotonic() - self._heard_at < self._ttl_s
+        return self.leads or stands_by
 
     def current(self) -> Term:
         """Return the present leadership.
@@ -108,10 +174,24 @@ class Leadership:
         Raises:
             UnavailableError: This process does not lead.
         """
-        if self._term is None:
+        if self._term is None or not self.leads:
             message = "no scheduler leads here now; repeat the call"
             raise UnavailableError(message)
         return self._term
+
+    def refusal(self) -> StandbyError | None:
+        """Return what calls are answered with while this process does not lead."""
+        if self.leads:
+            return None
+        match self._post:
+            case Post.STANDS_BY if self._leader:
+                return StandbyError(f"this scheduler stands by; {self._leader} leads", leader=self._leader)
+            case Post.STANDS_BY:
+                return StandbyError("this scheduler stands by, and does not know yet which one leads")
+            case Post.BEGINS:
+                return StandbyError("this scheduler begins to lead; repeat the call in a moment")
+            case _:
+                return StandbyError("no scheduler leads here: the database does not answer; repeat the call")
 
     async def leading(self) -> Term:
         """Wait until this process leads."""
@@ -119,57 +199,103 @@ class Leadership:
             await self._new_term.wait()
         return self._term
 
-    async def run(self) -> None:
-        """Lead, again and again, until cancelled."""
+    async def run(self, address: str = "") -> None:
+        """Lead, again and again, until cancelled; other schedulers send their callers to *address*."""
+        self._address = address
         while True:
             try:
                 await self._lead_once()
             except (*LOST_CONNECTION, UnavailableError) as error:
-                log.warning("the database is away or another scheduler leads: %s", error)
+                self._say(f"does not lead: {str(error) or type(error).__name__}")
+            self._post = Post.AWAY
             await asyncio.sleep(CANDIDATE_PAUSE_S)
 
     async def _lead_once(self) -> None:
-        candidate = await open_writer(self._dsn)
+        candidate = await open_candidate(self._dsn, ttl_s=self._ttl_s)
         opened = [candidate]
         try:
-            while not await leader.try_candidate(candidate):  # noqa: ASYNC110 -- another process holds the key
-                await asyncio.sleep(CANDIDATE_PAUSE_S)
-            number = await leader.take_over(candidate)
-            for _ in range(4):
-                writer = await open_writer(self._dsn)
-                opened.append(writer)
-                await leader.join_term(writer, number)
-            intake, turn, logs, library = opened[1:]
-            writers = Writers(
-                candidate=candidate,
-                intake=intake,
-                turn=turn,
-                logs=logs,
-                library=library,
-                readers=self._readers,
-            )
-            await self._serve(number, writers)
+            await self._stand_by(candidate)
+            self._post = Post.BEGINS
+            since, asked_at = self._patience.monotonic(), self._clock.monotonic()
+            beginning = await leader.take_over(candidate, self._address)
+            self._until = since + self._ttl_s
+            now = self._instants(beginning, asked_at)
+            renewing = asyncio.create_task(self._renew(candidate, beginning.term, now))
+            leading = asyncio.create_task(self._lead(opened, beginning.term, now))
+            try:
+                ended, _ = await asyncio.wait({renewing, leading}, return_when=asyncio.FIRST_COMPLETED)
+                for part in ended:
+                    part.result()
+            finally:
+                for part in (leading, renewing):
+                    part.cancel()
+                    with suppress(asyncio.CancelledError, Exception):
+                        await part
         finally:
             for connection in opened:
                 connection.terminate()
 
-    async def _serve(self, number: int, writers: Writers) -> None:
-        now = await self._database_clock(writers.candidate)
+    async def _stand_by(self, candidate: Own) -> None:
+        """Wait until no other process leads."""
+        while True:
+            async with asyncio.timeout(self._ttl_s):
+                standing = await leader.try_candidate(candidate)
+            if standing.won:
+                return
+            self._heard_at = self._patience.monotonic()
+            self._leader = standing.leader if standing.leader != self._address else ""
+            self._post = Post.STANDS_BY
+            self._say(f"stands by; {self._leader or 'another scheduler'} leads")
+            await asyncio.sleep(CANDIDATE_PAUSE_S)
+
+    async def _renew(self, candidate: Own, term: int, now: Callable[[], float]) -> None:
+        """Keep the leadership; ends with the error that says why it was not kept."""
+        while True:
+            since = self._patience.monotonic()
+            left_s = self._until - since
+            if left_s <= 0:
+                raise UnavailableError(f"leadership {term} was not renewed in time")
+            await leader.renew(candidate, term, at=now(), deadline_s=left_s)
+            self._until = since + self._ttl_s
+            await asyncio.sleep(self._ttl_s / RENEWALS)
+
+    async def _lead(self, opened: list[Own], term: int, now: Callable[[], float]) -> None:
+        for _ in range(4):
+            writer = await open_writer(self._dsn)
+            opened.append(writer)
+            await leader.join_term(writer, term)
+        candidate, intake, turn, logs, library = opened
+        writers = Writers(
+            candidate=candidate,
+            intake=intake,
+            turn=turn,
+            logs=logs,
+            library=library,
+            readers=self._readers,
+        )
+        await self._prepare(library)
+        await self._serve(term, writers, now)
+
+    async def _serve(self, number: int, writers: Writers, now: Callable[[], float]) -> None:
         days = Days(end=await prepare_days(writers.library, now=datetime.fromtimestamp(now(), UTC)))
         engine = Engine(term=number, rules=self._rules)
-        for job in await queue.load_live(writers.turn):
+        for count, job in enumerate(await queue.load_live(writers.turn), start=1):
             engine.restore(job, now())
+            if count % RESTORED_AT_ONCE == 0:
+                await asyncio.sleep(0)
         await _restore_controls(engine, writers.turn, now())
         commits = Commits(engine, QueueWriter(writers), now)
+        for connection in writers.open_ones():
+            connection.add_termination_listener(lambda _: commits.step_down("a connection was lost"))
         self._term = Term(
             number=number,
             commits=commits,
             library=Shared(writers.library),
             days=days,
         )
+        self._post = Post.LEADS
         self._new_term.set()
-        for connection in writers.open_ones():
-            connection.add_termination_listener(lambda _: commits.step_down("a connection was lost"))
+        self._said = ""
         log.info("leading", extra={"term": number, "live_jobs": len(engine.queue.jobs)})
         lanes = asyncio.create_task(commits.run())
         ticks = asyncio.create_task(self._tick(commits))
@@ -179,7 +305,7 @@ class Leadership:
         finally:
             self._term = None
             self._new_term.clear()
-            commits.step_down("the scheduler stops")
+            commits.step_down("the leadership was not renewed, or the scheduler stops")
             for running in (lanes, ticks):
                 running.cancel()
                 with suppress(asyncio.CancelledError, Exception):
@@ -191,13 +317,23 @@ class Leadership:
             commits.engine.tick(commits.now())
             commits.flush()
 
-    async def _database_clock(self, connection: Own) -> Callable[[], float]:
-        """Return a clock that starts at the database's time and never goes back."""
-        before = self._clock.monotonic()
-        start = await leader.read_clock(connection)
+    def _instants(self, beginning: leader.Beginning, asked_at: float) -> Callable[[], float]:
+        """Return the clock of a leadership that was asked for at *asked_at*."""
         monotonic = self._clock.monotonic
-        offset = start - (before + monotonic()) / 2
-        return lambda: offset + monotonic()
+        instants = Instants(began_at=beginning.now, last_at=beginning.last_at)
+        if instants.steps_back:
+            log.error(
+                "the database's clock went back %.0f s; instants follow it",
+                beginning.last_at - beginning.now,
+            )
+        origin = (asked_at + monotonic()) / 2
+        return lambda: instants.after(monotonic() - origin)
+
+    def _say(self, what: str) -> None:
+        """Log where this process stands, once."""
+        if what != self._said:
+            self._said = what
+            log.warning("this scheduler %s", what)
 
 
 async def _restore_controls(engine: Engine, connection: Own, now: float) -> None:

@@ -5,16 +5,18 @@ import logging
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import asyncpg
 
+from callsheet.catalog import CATALOG
 from callsheet.errors import UnavailableError
 from callsheet.service import logs
 from callsheet.service.clock import SystemClock
 from callsheet.service.ops import OpsServer
 from callsheet.service.run import read_settings, read_token, run
-from callsheet.service.server import make_server, serve
+from callsheet.service.server import Checks, House, make_server, serve
 from callsheet.v1.fleet_service_pb2_grpc import add_FleetServiceServicer_to_server
 from callsheet.v1.job_service_pb2_grpc import add_JobServiceServicer_to_server
 from callsheet.v1.lease_service_pb2_grpc import add_LeaseServiceServicer_to_server
@@ -27,11 +29,13 @@ from callsheet_scheduler.rpc.job_service import JobService
 from callsheet_scheduler.rpc.lease_service import LeaseService
 from callsheet_scheduler.rpc.library_service import LibraryService
 from callsheet_scheduler.settings import SchedulerSettings
+from callsheet_scheduler.store.connection import Own
 from callsheet_scheduler.store.history import HistoryStore
 from callsheet_scheduler.store.job_types import load_job_types
 from callsheet_scheduler.store.library_reads import LibraryStore
 from callsheet_scheduler.store.migrate import migrate
-from callsheet_scheduler.store.pool import open_lists, open_readers
+from callsheet_scheduler.store.pool import check_direct, open_lists, open_readers
+from callsheet_scheduler.store.repeatable import meaning_of
 from callsheet_scheduler.use_cases.actions import Actions
 from callsheet_scheduler.use_cases.fleet import Workers
 from callsheet_scheduler.use_cases.grants import Grants
@@ -49,6 +53,9 @@ SERVICES = tuple(f"callsheet.v1.{name}Service" for name in ("Job", "Lease", "Lib
 #: Seconds that calls under way have to end when the scheduler stops.
 GRACE_S = 1.0
 
+#: Seconds between two looks at whether this scheduler leads or could.
+HEALTH_PAUSE_S = 0.5
+
 #: Seconds to wait for a database that is not there yet.
 DATABASE_PATIENCE_S = 30
 
@@ -65,16 +72,21 @@ async def _main(settings: SchedulerSettings, stop: asyncio.Event) -> int:
     await _migrate(dsn)
     readers = await open_readers(dsn, connections_max=settings.readers_max)
     lists = open_lists(dsn, connections_max=settings.readers_max)
-    leadership = Leadership(dsn, readers, settings.rules(), SystemClock())
-    leading = asyncio.create_task(leadership.run())
-    types = await _known_types(readers)
+    types = JobTypes()
+    leadership = Leadership(
+        dsn,
+        readers,
+        settings.rules(),
+        SystemClock(),
+        ttl_s=settings.leader_ttl_s,
+        prepare=partial(_learn, types),
+    )
     jobs = Jobs(leadership, types)
     actions = Actions(leadership, types, readers)
     watching = Watching(leadership)
-    watches = asyncio.create_task(watching.run())
     partitions = Partitions(leadership, dsn, history_days=settings.history_days)
-    keeping = asyncio.create_task(partitions.run())
-    server = make_server(token=read_token(settings))
+    house = House(refusal=leadership.refusal, known=meaning_of)
+    server = make_server(token=read_token(settings), house=house)
     views = Views(leadership, HistoryStore(lists, readers))
     add_JobServiceServicer_to_server(JobService(jobs, actions, views, watching, types), server)
     add_LibraryServiceServicer_to_server(
@@ -89,19 +101,28 @@ async def _main(settings: SchedulerSettings, stop: asyncio.Event) -> int:
     add_LeaseServiceServicer_to_server(lease_service, server)
     export_metrics(leadership)
     ops = OpsServer(_ready(leadership))
+    checks = Checks(SERVICES)
+    running: list[asyncio.Task[None]] = []
     try:
         ops_port = await ops.start("127.0.0.1", settings.ops_port)
-        port = await serve(server, settings.listen, SERVICES)
+        port = await serve(server, settings.listen, SERVICES, checks)
         log.info("listening", extra={"grpc_port": port, "ops_port": ops_port})
+        running += [
+            asyncio.create_task(leadership.run(settings.advertised(port))),
+            asyncio.create_task(watching.run()),
+            asyncio.create_task(partitions.run()),
+            asyncio.create_task(_tell_health(checks, leadership)),
+        ]
         if settings.port_file is not None:
             _write_port(settings.port_file, port)
-        await _until(stop, leading, watches, keeping)
+        await _until(stop, *running)
     finally:
-        await server.stop(GRACE_S)
-        for running in (leading, watches, keeping):
-            running.cancel()
+        # The leadership goes first, so that another scheduler can begin while calls here come to their end.
+        for part in running:
+            part.cancel()
             with suppress(asyncio.CancelledError):
-                await running
+                await part
+        await server.stop(GRACE_S)
         await ops.stop()
         await lists.dispose()
         readers.terminate()
@@ -112,11 +133,13 @@ async def _migrate(dsn: str) -> None:
     error: Exception | None = None
     for _ in range(DATABASE_PATIENCE_S * 2):
         try:
+            await check_direct(dsn)
             applied = await migrate(dsn)
-        except (OSError, asyncpg.CannotConnectNowError, asyncpg.ConnectionDoesNotExistError) as cause:
-            error = cause
-            await asyncio.sleep(0.5)
-        except asyncpg.PostgresError as cause:
+        except (OSError, asyncpg.PostgresError) as cause:
+            if isinstance(cause, OSError) or meaning_of(cause) is not None:
+                error = cause
+                await asyncio.sleep(0.5)
+                continue
             message = f"CALLSHEET_DATABASE_URL does not work: {cause}"
             raise UnavailableError(message) from cause
         else:
@@ -126,14 +149,11 @@ async def _migrate(dsn: str) -> None:
     raise UnavailableError(message)
 
 
-async def _known_types(readers: asyncpg.Pool) -> JobTypes:
-    types = JobTypes()
-    known = {declared.name for declared in types.all()}
-    async with readers.acquire() as connection:
-        for row in await load_job_types(connection):
-            if row.name not in known:
-                types.learn(row)
-    return types
+async def _learn(types: JobTypes, connection: Own) -> None:
+    """Learn the types that workers brought to earlier leaders."""
+    for row in await load_job_types(connection):
+        if row.name not in CATALOG:
+            types.learn(row)
 
 
 async def _until(stop: asyncio.Event, *running: asyncio.Task[None]) -> None:
@@ -147,9 +167,15 @@ async def _until(stop: asyncio.Event, *running: asyncio.Task[None]) -> None:
 
 def _ready(leadership: Leadership) -> Callable[[], Awaitable[bool]]:
     async def ready() -> bool:
-        return leadership.leads
+        return leadership.healthy
 
     return ready
+
+
+async def _tell_health(checks: Checks, leadership: Leadership) -> None:
+    while True:
+        await checks.tell(well=leadership.healthy)
+        await asyncio.sleep(HEALTH_PAUSE_S)
 
 
 def _write_port(path: Path, port: int) -> None:

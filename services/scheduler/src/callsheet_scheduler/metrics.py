@@ -17,14 +17,18 @@ HISTORY_FAILURES: Final = Counter(
 
 
 class QueueMetrics(Collector):
-    """Counts of live jobs and of workers; nothing while another scheduler leads."""
+    """Who leads; and from the leader, counts of live jobs and of workers."""
 
     def __init__(self, leadership: Leadership) -> None:
         self._leadership = leadership
 
     @override
     def collect(self) -> Iterator[Metric]:
-        if not self._leadership.leads:
+        leads = self._leadership.leads
+        yield GaugeMetricFamily(
+            "callsheet_scheduler_leads", "1 where this scheduler leads, 0 where it stands by", value=leads
+        )
+        if not leads:
             return
         term = self._leadership.current()
         pending = GaugeMetricFamily("media_jobs_pending", "Jobs that wait", labels=["type"])

@@ -1,9 +1,12 @@
 """The scheduler's settings."""
 
+import socket
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
+from callsheet.addresses import is_loopback, is_wildcard, join_address, split_address
 from callsheet.catalog import Category
 from callsheet.service.settings import ServiceSettings
 from callsheet_scheduler.domain.limits import SCOPE_OF
@@ -15,10 +18,16 @@ class SchedulerSettings(ServiceSettings):
     """Where the database is, where to listen, and the numbers of scheduling."""
 
     database_url: str
-    """PostgreSQL, as postgresql://user:password@host:port/database. A pooler in transaction mode will not
-    do: leadership rests on session locks."""
+    """PostgreSQL 14 or newer, as postgresql://user:password@host:port/database. A pooler in transaction mode
+    will not do: leadership rests on session locks."""
     listen: str = "127.0.0.1:7420"
-    """The gRPC address, host:port; port 0 takes a free one."""
+    """The gRPC address, host:port; port 0 takes a free one. Beyond loopback only with a join token."""
+    advertise: str = ""
+    """Where workers and clients reach this scheduler while it leads, host:port; other schedulers send them
+    there. Empty for the bound address, or for the machine's host name where that is every address."""
+    leader_ttl_s: float = Field(default=5.0, ge=1.0, le=60.0)
+    """After how many seconds without a sign of life the database ends a leadership, so that another
+    scheduler can begin one."""
     port_file: Path | None = None
     """Where to write the bound gRPC port once the scheduler listens."""
     limit_cpu: int = Field(default=5, ge=0, le=10_000)
@@ -42,6 +51,33 @@ class SchedulerSettings(ServiceSettings):
     submission, as soon as every job of the day has been final for so long."""
     readers_max: int = Field(default=8, ge=2, le=100)
     """Connections for reading, in each of two pools."""
+
+    @field_validator("listen", "advertise")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        if value:
+            split_address(value)
+        return value
+
+    @model_validator(mode="after")
+    def _beyond_loopback_with_a_token_only(self) -> Self:
+        beyond = not is_loopback(split_address(self.listen)[0])
+        if beyond and self.join_token_file is None:
+            raise ValueError(
+                f"CALLSHEET_LISTEN is {self.listen}, which others can reach, and CALLSHEET_JOIN_TOKEN_FILE "
+                "is not set: name a file with a token there, or listen on 127.0.0.1"
+            )
+        if beyond and self.advertise and is_loopback(split_address(self.advertise)[0]):
+            raise ValueError(
+                f"CALLSHEET_ADVERTISE is {self.advertise}, which no other machine can reach, and "
+                f"CALLSHEET_LISTEN is {self.listen}: advertise the address by which others reach this machine"
+            )
+        return self
+
+    def advertised(self, port: int) -> str:
+        """Return where others reach this scheduler, which listens on *port*."""
+        host, _ = split_address(self.listen)
+        return self.advertise or join_address(socket.gethostname() if is_wildcard(host) else host, port)
 
     def rules(self) -> Rules:
         """Return what the engine decides by."""

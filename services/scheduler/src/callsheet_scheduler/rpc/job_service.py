@@ -1,7 +1,7 @@
 """JobService: translate in, call, translate out."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 import grpc
@@ -42,7 +42,7 @@ from callsheet.v1.job_service_pb2 import (
     WatchJobsResponse,
 )
 from callsheet.v1.job_service_pb2_grpc import JobServiceServicer
-from callsheet_scheduler.domain.job import FINAL
+from callsheet_scheduler.domain.job import FINAL, JobId
 from callsheet_scheduler.rpc.convert import (
     instant_to_wire,
     job_id_from_wire,
@@ -56,6 +56,7 @@ from callsheet_scheduler.rpc.filters import (
     filter_from_wire,
     parent_id_from_wire,
 )
+from callsheet_scheduler.store.paging import fitting
 from callsheet_scheduler.use_cases.actions import BULK_MAX, Actions
 from callsheet_scheduler.use_cases.job_types import JobTypes
 from callsheet_scheduler.use_cases.jobs import Jobs
@@ -68,6 +69,9 @@ PAGE_DEFAULT: Final = 20
 PAGE_MAX: Final = 200
 SKIP_MAX: Final = 10_000
 WATCHED_MAX: Final = 1000
+
+#: Jobs of a watch that are read in one go.
+WATCHED_AT_ONCE: Final = 100
 
 #: Characters of a name that is kept of who asked.
 NAME_MAX: Final = 64
@@ -190,15 +194,26 @@ class JobService(JobServiceServicer):
         ids = [job_id_from_wire(text) for text in request.ids]
         watch = self._watching.open(frozenset(ids), parent_id_from_wire(request.parent_id))
         try:
+            # From here on no change is missed: whoever waits for the header may look at the jobs himself.
+            await context.send_initial_metadata(())
             if request.initial and ids:
-                yield WatchJobsResponse(jobs=[job_to_wire(view) for view in await self._views.jobs(ids)])
+                async for told in self._told(ids):
+                    yield told
             async for changed in watch.rounds():
-                for start in range(0, len(changed), PAGE_MAX):
-                    views = await self._views.jobs(changed[start : start + PAGE_MAX])
-                    if views:
-                        yield WatchJobsResponse(jobs=[job_to_wire(view) for view in views])
+                async for told in self._told(changed):
+                    yield told
         finally:
             self._watching.close(watch)
+
+    async def _told(self, ids: Sequence[JobId]) -> AsyncIterator[WatchJobsResponse]:
+        """Yield those of *ids* that exist, in messages that fit."""
+        for start in range(0, len(ids), WATCHED_AT_ONCE):
+            views = await self._views.jobs(ids[start : start + WATCHED_AT_ONCE])
+            jobs = [job_to_wire(view) for view in views]
+            while jobs:
+                told = fitting(jobs, job_pb2.Job.ByteSize)
+                yield WatchJobsResponse(jobs=told)
+                del jobs[: len(told)]
 
     @override
     async def ReadLog(self, request: ReadLogRequest, context: Context) -> AsyncIterator[ReadLogResponse]:

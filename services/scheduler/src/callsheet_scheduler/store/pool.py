@@ -5,6 +5,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from callsheet.errors import UnavailableError
+from callsheet_scheduler.store.leader import check_sessions
 
 #: Plans are made once and go by index, whatever the statistics of a young table say.
 WRITER_SETTINGS = {
@@ -28,10 +29,14 @@ MAINTAINER_SETTINGS = {
     "idle_in_transaction_session_timeout": "30s",
 }
 
+#: Seconds that a statement of a reader may take: less than a call may (`callsheet.service.server`), so
+#: that its caller hears what was too slow.
+READ_LIMIT_S = 4.0
+
 READER_SETTINGS = {
     "application_name": "callsheet-reader",
     "jit": "off",
-    "statement_timeout": "10s",
+    "statement_timeout": f"{READ_LIMIT_S:.0f}s",
     "lock_timeout": "3s",
     "idle_in_transaction_session_timeout": "30s",
     "default_transaction_read_only": "on",
@@ -81,6 +86,57 @@ async def open_maintainer(dsn: str) -> asyncpg.Connection:
     )
 
 
+async def check_direct(dsn: str) -> None:
+    """Make sure that a connection is a session of the database's own.
+
+    Raises:
+        UnavailableError: It is not.
+    """
+    one = await asyncpg.connect(dsn, timeout=10.0, command_timeout=10.0, statement_cache_size=0)
+    try:
+        other = await asyncpg.connect(dsn, timeout=10.0, command_timeout=10.0, statement_cache_size=0)
+        try:
+            await check_sessions(one, other)
+        finally:
+            other.terminate()
+    finally:
+        one.terminate()
+
+
+async def open_candidate(dsn: str, *, ttl_s: float) -> asyncpg.Connection:
+    """Open a connection whose session the server ends after *ttl_s* of silence. Needs PostgreSQL 14.
+
+    Raises:
+        UnavailableError: The server would not end it.
+    """
+    silence_ms = round(ttl_s * 1000)
+    settings = WRITER_SETTINGS | {"application_name": "callsheet-candidate"}
+    connection = await asyncpg.connect(
+        dsn,
+        timeout=10.0,
+        command_timeout=max(ttl_s, 10.0),
+        server_settings=settings | {"idle_session_timeout": f"{silence_ms}"},
+    )
+    try:
+        await check_settings(connection, settings)
+        await _check_silence(connection, silence_ms)
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
+
+
+async def _check_silence(connection: asyncpg.Connection, silence_ms: int) -> None:
+    present = await connection.fetchval(
+        "SELECT setting::bigint FROM pg_settings WHERE name = 'idle_session_timeout'"
+    )
+    if present != silence_ms:
+        raise UnavailableError(
+            "a session with the database has no idle_session_timeout, without which a leader that hangs "
+            "would lead for ever: name a PostgreSQL of at least 14 itself in CALLSHEET_DATABASE_URL"
+        )
+
+
 async def open_readers(dsn: str, *, connections_max: int) -> asyncpg.Pool:
     """Open a pool for reading."""
     return await asyncpg.create_pool(
@@ -88,7 +144,7 @@ async def open_readers(dsn: str, *, connections_max: int) -> asyncpg.Pool:
         min_size=1,
         max_size=connections_max,
         timeout=10.0,
-        command_timeout=15.0,
+        command_timeout=READ_LIMIT_S * 2,
         server_settings=READER_SETTINGS,
     )
 
@@ -101,5 +157,9 @@ def open_lists(dsn: str, *, connections_max: int) -> AsyncEngine:
         pool_size=connections_max,
         max_overflow=0,
         pool_pre_ping=True,
-        connect_args={"timeout": 10.0, "command_timeout": 15.0, "server_settings": READER_SETTINGS},
+        connect_args={
+            "timeout": 10.0,
+            "command_timeout": READ_LIMIT_S * 2,
+            "server_settings": READER_SETTINGS,
+        },
     )

@@ -26,24 +26,28 @@ def repeatable() -> Generator[None]:
     """
     try:
         yield
-    except (OSError, asyncpg.InterfaceError) as error:
-        raise _translated(error) from error
-    except asyncpg.PostgresError as error:
-        if (translated := _by_state(error.sqlstate)) is None:
+    except (OSError, asyncpg.InterfaceError, asyncpg.PostgresError, exc.SQLAlchemyError) as error:
+        if (meaning := meaning_of(error)) is None:
             raise
-        raise translated from error
-    except exc.TimeoutError as error:
-        raise OverloadedError("too many lists are being read; come back in a moment") from error
-    except exc.DBAPIError as error:
-        state: object = getattr(error.orig, "sqlstate", None)
-        translated = _away() if error.connection_invalidated else _by_state(state)
-        if translated is None:
-            raise
-        raise translated from error
+        raise meaning from error
 
 
-def _translated(error: Exception) -> CallsheetError:
-    return _slow() if isinstance(error, TimeoutError) else _away()
+def meaning_of(error: Exception) -> CallsheetError | None:
+    """Return what a failure of the database means to a caller; None where the statement is at fault."""
+    match error:
+        case TimeoutError():
+            return _slow()
+        case OSError() | asyncpg.InterfaceError():
+            return _away()
+        case asyncpg.PostgresError():
+            return _by_state(error.sqlstate)
+        case exc.TimeoutError():
+            return OverloadedError("too many lists are being read; come back in a moment")
+        case exc.DBAPIError():
+            state: object = getattr(error.orig, "sqlstate", None)
+            return _away() if error.connection_invalidated else _by_state(state)
+        case _:
+            return None
 
 
 def _by_state(state: object) -> CallsheetError | None:

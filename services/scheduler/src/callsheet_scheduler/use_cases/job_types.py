@@ -10,6 +10,7 @@ from callsheet.catalog import CATALOG
 from callsheet.errors import InvalidError
 from callsheet_scheduler.domain.job_type import KnownType
 from callsheet_scheduler.domain.limits import RESERVED
+from callsheet_scheduler.use_cases.refusals import refusal_of
 
 #: Longest text of a job's parameters.
 PARAMS_BYTES_MAX: Final = 65_536
@@ -32,6 +33,7 @@ class JobTypes:
         self._types: dict[str, KnownType] = {}
         self._validators: dict[str, jsonschema_rs.Draft202012Validator] = {}
         self._roots: dict[str, str | None] = {}
+        self._params: dict[str, list[str]] = {}
         for job_type in CATALOG.values():
             self.learn(
                 KnownType(
@@ -58,13 +60,14 @@ class JobTypes:
             raise InvalidError(message, field="types")
         try:
             schema: dict[str, Any] | bool = json.loads(known.params_schema or "{}")
-            validator = jsonschema_rs.Draft202012Validator(schema)
+            validator = jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
         except (ValueError, jsonschema_rs.ValidationError) as error:
             message = f"the parameter schema of job type {known.name} is not valid: {error}"
             raise InvalidError(message, field="types") from error
         self._types[known.name] = known
         self._validators[known.name] = validator
         self._roots[known.name] = _default_root(schema)
+        self._params[known.name] = _names(schema)
         return True
 
     def all(self) -> list[KnownType]:
@@ -105,10 +108,15 @@ class JobTypes:
         try:
             self._validators[name].validate(value)
         except jsonschema_rs.ValidationError as error:
-            path = "".join(f".{part}" for part in error.instance_path)
-            raise InvalidError(error.message, field=f"{field}{path}") from error
+            raise refusal_of(error, field, self._params[name]) from error
         root = cast("dict[str, object]", value).get("root", self._roots[name])
         return Checked(text=text, root=root if isinstance(root, str) else None)
+
+
+def _names(schema: object) -> list[str]:
+    """Return the parameters that *schema* knows."""
+    properties = cast("dict[str, object]", schema).get("properties") if isinstance(schema, dict) else None
+    return list(cast("dict[str, object]", properties)) if isinstance(properties, dict) else []
 
 
 def _default_root(schema: object) -> str | None:

@@ -17,6 +17,10 @@ from callsheet_scheduler.use_cases.job_types import JobTypes
 #: Jobs of one submission.
 SUBMISSION_MAX: Final = 1000
 
+#: Bytes of submissions that may wait for the database at once, and what a job has beside its parameters.
+WAITING_BYTES_MAX: Final = 64 * 1024 * 1024
+ROW_BYTES: Final = 512
+
 PRIORITY_DEFAULT: Final = 5
 PRIORITY_MAX: Final = 10
 RETRIES_DEFAULT: Final = 3
@@ -62,6 +66,7 @@ class Jobs:
     def __init__(self, leadership: Leadership, types: JobTypes) -> None:
         self._leadership = leadership
         self._types = types
+        self._waiting_bytes = 0
 
     async def submit(self, submissions: Sequence[Submission]) -> list[Accepted]:
         """Accept all of *submissions* or none, and answer after the commit.
@@ -69,7 +74,7 @@ class Jobs:
         Raises:
             InvalidError: One is not acceptable; names its field.
             ConflictError: An id belongs to another job.
-            OverloadedError: The queue is full.
+            OverloadedError: The queue is full, or too much waits to be written.
         """
         if not 0 < len(submissions) <= SUBMISSION_MAX:
             message = f"{len(submissions)} jobs in one submission; 1 to {SUBMISSION_MAX} are allowed"
@@ -95,8 +100,18 @@ class Jobs:
         for answer in answers:
             if isinstance(answer, Accepted):
                 await term.commits.settled(answer.id)
-        done = await term.commits.submit(list(rows.values())) if rows else {}
+        done = await self._insert(term, list(rows.values())) if rows else {}
         return [_accepted(answer, done) for answer in answers]
+
+    async def _insert(self, term: Term, rows: list[NewRow]) -> dict[JobId, queue.DoneJob]:
+        size_bytes = sum(ROW_BYTES + len(row.params) for row in rows)
+        if self._waiting_bytes and self._waiting_bytes + size_bytes > WAITING_BYTES_MAX:
+            raise OverloadedError("too many submissions wait to be written; come back in a moment")
+        self._waiting_bytes += size_bytes
+        try:
+            return await term.commits.submit(rows)
+        finally:
+            self._waiting_bytes -= size_bytes
 
     def row_of(self, submission: Submission, term: Term, now: float, *, field: str) -> NewRow:
         """Return the checked job that *submission* asks for.
