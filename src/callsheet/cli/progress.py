@@ -12,7 +12,7 @@ from callsheet.cli.output import make_console
 from callsheet.cli.painters import Painter, painter_for
 from callsheet.cli.summary import LibrarySummary, print_summary, summarize
 from callsheet.client import Client
-from callsheet.client.client import FINAL
+from callsheet.client.steering import FINAL
 from callsheet.v1.job_pb2 import Job, JobState
 from callsheet.v1.job_service_pb2 import ListJobsRequest
 

@@ -2,5 +2,6 @@
 
 from callsheet.client.client import Client
 from callsheet.client.repeating import Patience
+from callsheet.client.steering import Limit
 
-__all__ = ["Client", "Patience"]
+__all__ = ["Client", "Limit", "Patience"]

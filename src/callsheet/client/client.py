@@ -1,22 +1,14 @@
-"""Speaks with a scheduler: jobs, the library, the fleet."""
+"""Speaks with a scheduler: submits and follows jobs, and reads the library."""
 
-import copy
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import replace
-from typing import Final, Self
+from typing import Final
 
-from callsheet.channel import open_channel
-from callsheet.client.repeating import Patience, Repeating
-from callsheet.errors import OverloadedError, UnavailableError
+from callsheet.client.steering import FINAL, Steering
+from callsheet.errors import InvalidError, OverloadedError, UnavailableError
 from callsheet.ids import new_job_id
-from callsheet.service.clock import Clock, SystemClock
-from callsheet.v1.fleet_service_pb2 import ListWorkersRequest, ListWorkersResponse
-from callsheet.v1.fleet_service_pb2_grpc import FleetServiceStub
-from callsheet.v1.job_pb2 import Job, JobState, NewJob
+from callsheet.v1.job_pb2 import Job, NewJob
 from callsheet.v1.job_service_pb2 import (
-    CancelJobRequest,
-    CancelJobResponse,
     GetJobRequest,
     GetStatsRequest,
     GetStatsResponse,
@@ -25,13 +17,10 @@ from callsheet.v1.job_service_pb2 import (
     ListJobsResponse,
     ListJobTypesRequest,
     ReadLogRequest,
-    RetryJobRequest,
-    RetryJobResponse,
     SubmitJobsRequest,
     SubmittedJob,
     WatchJobsRequest,
 )
-from callsheet.v1.job_service_pb2_grpc import JobServiceStub
 from callsheet.v1.library_service_pb2 import (
     GetCacheStatsRequest,
     GetCacheStatsResponse,
@@ -43,12 +32,6 @@ from callsheet.v1.library_service_pb2 import (
     UpsertItemsRequest,
     UpsertItemsResponse,
 )
-from callsheet.v1.library_service_pb2_grpc import LibraryServiceStub
-
-FINAL: Final = frozenset(
-    {JobState.JOB_STATE_COMPLETED, JobState.JOB_STATE_FAILED, JobState.JOB_STATE_CANCELLED}
-)
-"""The states in which nothing more happens by itself."""
 
 #: Jobs and bytes of one submission, which is one transaction and one message.
 SUBMISSION_MAX: Final = 1_000
@@ -62,7 +45,7 @@ ITEMS_PAGE: Final = 200
 WATCH_QUIET_S: Final = 15.0
 
 
-class Client:
+class Client(Steering):
     """A connection to a scheduler. Methods return the messages of the contract.
 
     Every method is safe to repeat and repeats itself while no scheduler answers, as long as *patience*
@@ -72,53 +55,22 @@ class Client:
     whether the call took effect is then unknown.
     """
 
-    def __init__(
-        self,
-        target: str,
-        *,
-        token: str | None = None,
-        patience: Patience | None = None,
-        clock: Clock | None = None,
-    ) -> None:
-        """Prepare a connection to *target*, host:port, several separated by commas; opened at first use."""
-        self._channel = open_channel(target, token=token)
-        self._repeating = Repeating(
-            target=target,
-            patience=patience or Patience(),
-            clock=clock or SystemClock(),
-        )
-        self._jobs = JobServiceStub(self._channel)
-        self._library = LibraryServiceStub(self._channel)
-        self._fleet = FleetServiceStub(self._channel)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        await self.close()
-
-    def with_patience(self, patience: Patience) -> "Client":
-        """Return a client on the same connection with other patience; closing either closes both."""
-        other = copy.copy(self)
-        vars(other)["_repeating"] = replace(self._repeating, patience=patience)
-        return other
-
-    async def close(self) -> None:
-        """End the connection and all calls on it."""
-        await self._channel.close()
-
     # Jobs
 
     async def submit(self, job: NewJob) -> SubmittedJob:
-        """Submit one job; an empty id is chosen here."""
-        [submitted] = await self.submit_many([job])
+        """Submit one job; an empty id is chosen here. An error names the field of the job."""
+        try:
+            [submitted] = await self.submit_many([job])
+        except InvalidError as error:
+            raise InvalidError(error.message, field=error.field.removeprefix("jobs[0].")) from None
         return submitted
 
     async def submit_many(self, jobs: Sequence[NewJob]) -> list[SubmittedJob]:
         """Submit *jobs* and return what became of each, in order.
 
         Up to 1,000 jobs and 3 MiB are one transaction, all or none; more are several, one after another.
-        ``existed`` is true for a job whose given id was accepted before.
+        ``existed`` is true for a job whose given id was accepted before. An error names the job by its place
+        in its submission.
         """
         submitted: list[SubmittedJob] = []
         for batch in _submissions(jobs):
@@ -151,26 +103,6 @@ class Client:
                 return
             request.skip = 0
             request.page_token = page.next_page_token
-
-    async def cancel(self, job_id: str, *, requested_by: str = "") -> Job:
-        """End a job and return it: CANCELLED, or with ``cancel_requested_at`` until its worker confirms."""
-
-        async def already() -> CancelJobResponse | None:
-            job = await self.job(job_id)
-            return CancelJobResponse(job=job) if job.state == JobState.JOB_STATE_CANCELLED else None
-
-        request = CancelJobRequest(id=job_id, requested_by=requested_by)
-        return (await self._repeating.call(self._jobs.CancelJob, request, when_repeated=already)).job
-
-    async def retry(self, job_id: str) -> Job:
-        """Put a failed or cancelled job back into the queue and return it."""
-
-        async def already() -> RetryJobResponse | None:
-            job = await self.job(job_id)
-            return None if job.state in FINAL else RetryJobResponse(job=job)
-
-        request = RetryJobRequest(id=job_id)
-        return (await self._repeating.call(self._jobs.RetryJob, request, when_repeated=already)).job
 
     async def watch(self, ids: Sequence[str] = (), *, initial: bool = False) -> AsyncGenerator[Job, None]:
         """Yield each change of the jobs with *ids*, of every job for none, until the caller stops.
@@ -279,12 +211,6 @@ class Client:
     async def cache_stats(self) -> GetCacheStatsResponse:
         """Return how much is cached, and the items by kind and state."""
         return await self._repeating.call(self._library.GetCacheStats, GetCacheStatsRequest())
-
-    # Fleet
-
-    async def fleet(self) -> ListWorkersResponse:
-        """Return the workers by identity, and the limits per host."""
-        return await self._repeating.call(self._fleet.ListWorkers, ListWorkersRequest())
 
 
 def _with_id(job: NewJob) -> NewJob:

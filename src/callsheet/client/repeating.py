@@ -82,12 +82,13 @@ class Repeating:
         request: RequestT,
         *,
         when_repeated: Callable[[], Awaitable[ResponseT | None]] | None = None,
+        after_repetition: Callable[[ResponseT], Awaitable[ResponseT]] | None = None,
     ) -> ResponseT:
         """Return the answer to *request*.
 
-        *when_repeated* is asked when a repetition, and only that, is refused for the present state:
-        perhaps an earlier try took effect and its answer was lost. What it returns is the answer then,
-        unless None.
+        Both callbacks are for repetitions only: an earlier try may have taken effect and its answer been
+        lost. *when_repeated* is asked when one is refused for the present state; what it returns is the
+        answer then, unless None. *after_repetition* is given the answer to one, and returns what to answer.
 
         Raises:
             CallsheetError: The scheduler refused; `UnavailableError` when patience has ended.
@@ -95,16 +96,19 @@ class Repeating:
         tries = self._tries()
         while True:
             try:
-                return await method(request, timeout=self.patience.try_s)
+                answer = await method(request, timeout=self.patience.try_s)
+                if tries.repeated and after_repetition is not None:
+                    answer = await after_repetition(answer)
+                return answer
             except grpc.aio.AioRpcError as error:
                 cause = self._cause(error)
             if isinstance(cause, UnavailableError):
                 await tries.pause(cause)
                 continue
             if tries.repeated and when_repeated is not None and isinstance(cause, StateError):
-                answer = await when_repeated()
-                if answer is not None:
-                    return answer
+                known = await when_repeated()
+                if known is not None:
+                    return known
             raise cause
 
     async def stream(

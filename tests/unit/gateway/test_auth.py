@@ -91,6 +91,6 @@ def test_only_probes_metrics_and_the_description_are_public() -> None:
 def test_methods_of_a_path_are_found_by_its_template() -> None:
     assert methods_at("/api/media/jobs") == {"GET", "POST"}
     assert methods_at("/api/media/jobs/abc/retry") == {"POST"}
-    assert methods_at("/api/media/jobs/abc") == {"GET"}
+    assert methods_at("/api/media/jobs/abc") == {"GET", "PATCH"}
     assert methods_at("/api/media/jobs/") == set()
     assert methods_at("/nothing") == set()

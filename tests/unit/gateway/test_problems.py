@@ -58,7 +58,7 @@ def test_fault_of_ours_tells_nothing_of_itself() -> None:
 
 
 def test_wrong_field_is_named_as_the_caller_wrote_it() -> None:
-    body = body_of(response_to(errors.InvalidError("must be from 0 to 20", field="jobs[0].max_retries")))
+    body = body_of(response_to(errors.InvalidError("must be from 0 to 20", field="max_retries")))
     assert body["errors"] == [{"field": "maxRetries", "message": "must be from 0 to 20"}]
     assert body["detail"] == "maxRetries: must be from 0 to 20"
 
@@ -66,9 +66,12 @@ def test_wrong_field_is_named_as_the_caller_wrote_it() -> None:
 @pytest.mark.parametrize(
     ("wire", "rest"),
     [
-        ("jobs[0].params.video_id", "params.video_id"),
-        ("jobs[0].params", "params"),
-        ("jobs[0].resource_category", "resourceCategory"),
+        ("params.run_at", "params.run_at"),
+        ("resource_category", "resourceCategory"),
+        ("jobs[0].params.video_id", "jobs[0].params.video_id"),
+        ("jobs[0].params", "jobs[0].params"),
+        ("jobs[12].resource_category", "jobs[12].resourceCategory"),
+        ("jobs", "jobs"),
         ("page_token", "cursor"),
         ("states[1]", "status[1]"),
         ("file_path", "file_path"),

@@ -11,12 +11,12 @@ from callsheet_gateway.schemas.jobs import (
     details,
     new_job_to_wire,
     state_of,
-    stats_view,
     status_of,
     summary,
 )
 from callsheet_gateway.schemas.library import item_view, metadata_view
 from callsheet_gateway.schemas.shared import instant, instant_or_none, pagination
+from callsheet_gateway.schemas.stats import stats_view
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st

@@ -10,11 +10,25 @@ from typing_extensions import override
 
 from callsheet_gateway.openapi import DESCRIPTION, document
 from callsheet_gateway.problems import add_handlers
-from callsheet_gateway.routes import cache, docs, health, items, jobs, metadata, thumbnail
+from callsheet_gateway.routes import (
+    actions,
+    cache,
+    docs,
+    health,
+    items,
+    jobs,
+    metadata,
+    queues,
+    thumbnail,
+    workers,
+)
 from callsheet_gateway.state import State
 
 ROUTERS: Final = (
+    actions.router,
     jobs.router,
+    queues.router,
+    workers.router,
     metadata.router,
     thumbnail.router,
     cache.router,

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from callsheet_gateway.auth import ROLES, Role
 from callsheet_gateway.problems import KINDS, PROBLEM_MEDIA_TYPE, Problem
+from callsheet_gateway.schemas.fleet import QUEUE_EXAMPLE, WORKER_EXAMPLE
 from callsheet_gateway.schemas.jobs import DETAILS_EXAMPLE, JOB_EXAMPLE
 from callsheet_gateway.schemas.library import ITEM_EXAMPLE, METADATA_EXAMPLE
 
@@ -14,6 +15,8 @@ Json = dict[str, Any]
 EXAMPLES: Final[Mapping[str, Json]] = {
     "JobSummary": JOB_EXAMPLE,
     "JobDetails": DETAILS_EXAMPLE,
+    "QueueView": QUEUE_EXAMPLE,
+    "WorkerView": WORKER_EXAMPLE,
     "ItemView": ITEM_EXAMPLE,
     "Metadata": METADATA_EXAMPLE,
 }

@@ -1,6 +1,7 @@
 """Errors as RFC 9457 problem documents; no other text of an error leaves the gateway."""
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -65,12 +66,19 @@ STATUSES: Final[Mapping[type[CallsheetError], int]] = {
     DeniedError: 403,
 }
 
+OF_A_BATCH: Final = re.compile(r"(jobs\[\d+\]\.)(.+)", re.DOTALL)
+"""A field of one of several jobs."""
+
 FIELD_NAMES: Final[Mapping[str, str]] = {
     "category": "resourceCategory",
     "categories": "resourceCategory",
+    "fleet_limit": "fleetLimit",
+    "grace": "graceS",
+    "host_limit": "hostLimit",
     "max_retries": "maxRetries",
     "page_size": "limit",
     "page_token": "cursor",
+    "parent_id": "parentId",
     "query": "q",
     "resource_category": "resourceCategory",
     "run_at": "runAt",
@@ -206,9 +214,11 @@ def response_to(error: CallsheetError) -> JSONResponse:
 
 def field_name(wire: str) -> str:
     """Return what REST calls a field of the scheduler's requests; what lies below it keeps its name."""
-    head, dot, rest = wire.removeprefix("jobs[0].").partition(".")
+    of_a_batch = OF_A_BATCH.match(wire)
+    job, own = of_a_batch.groups() if of_a_batch else ("", wire)
+    head, dot, rest = own.partition(".")
     bare, bracket, index = head.partition("[")
-    return FIELD_NAMES.get(bare, bare) + bracket + index + dot + rest
+    return job + FIELD_NAMES.get(bare, bare) + bracket + index + dot + rest
 
 
 def response_to_validation(error: RequestValidationError, content_type: str) -> JSONResponse:

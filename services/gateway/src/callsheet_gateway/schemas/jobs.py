@@ -12,7 +12,7 @@ from pydantic.alias_generators import to_camel
 from callsheet.errors import InvalidError
 from callsheet.v1 import job_pb2
 from callsheet.v1.job_pb2 import JobState, ResourceCategory
-from callsheet.v1.job_service_pb2 import GetStatsResponse
+from callsheet.v1.job_service_pb2 import ListJobsRequest, SubmittedJob
 from callsheet_gateway.schemas.shared import Camel, Instant, Pagination, Question, instant, instant_or_none
 
 ID: Final = "019aa1f7-6f00-7000-8000-000000000001"
@@ -34,6 +34,7 @@ JOB_EXAMPLE: Final[dict[str, JsonValue]] = {
     "retryAfter": None,
     "runAt": None,
     "cancelRequestedAt": None,
+    "pauseRequestedAt": None,
     "waitingReason": None,
     "queuePosition": None,
     "attempt": 1,
@@ -47,6 +48,7 @@ LOG_EXAMPLE: Final = "[2026-02-13 10:30:00] Scanning library/videos: 2,126 files
 DETAILS_EXAMPLE: Final[dict[str, JsonValue]] = JOB_EXAMPLE | {
     "log": LOG_EXAMPLE,
     "result": None,
+    "stopRung": None,
     "attempts": [],
 }
 
@@ -75,13 +77,19 @@ class Category(StrEnum):
     GPU_AI = "gpu_ai"
 
 
-class JobsQuestion(Question):
-    """Which jobs to list. All filters must pass; one that is repeated passes by any of its values."""
+class StopRung(StrEnum):
+    """What it took to end an attempt on request."""
 
-    page: Annotated[
-        int, Field(ge=1, description="Counted from 1; at most 10,000 jobs can be passed over.")
-    ] = 1
-    limit: Annotated[int, Field(ge=1, le=200, description="Jobs of a page.")] = 20
+    BEFORE_START = "before_start"
+    ASKED = "asked"
+    TERMINATED = "terminated"
+    KILLED = "killed"
+    LEASE_LOST = "lease_lost"
+
+
+class JobsFilter(Question):
+    """Which jobs. All that is given must pass; of several values any passes."""
+
     status: list[Status] = Field(default=[], max_length=7, description="Only these.")
     type: list[TypeName] = Field(default=[], max_length=50, description="Only these job types.")
     resource_category: list[Category] = Field(default=[], max_length=3, description="Only these.")
@@ -91,6 +99,16 @@ class JobsQuestion(Question):
         pattern=r"^[^\x00]*$",
         description="A part of the id, type, parameters or error, in any case.",
     )
+    parent_id: UUID | None = Field(default=None, description="Only jobs that this job caused.")
+
+
+class JobsQuestion(JobsFilter):
+    """Which jobs to list. All filters must pass; one that is repeated passes by any of its values."""
+
+    page: Annotated[
+        int, Field(ge=1, description="Counted from 1; at most 10,000 jobs can be passed over.")
+    ] = 1
+    limit: Annotated[int, Field(ge=1, le=200, description="Jobs of a page.")] = 20
     cursor: Annotated[
         str, Field(max_length=500, description="The nextCursor of the page before; for lists of any depth.")
     ] = ""
@@ -133,6 +151,32 @@ class CreatedJob(Camel):
     created_at: Instant
 
 
+class Batch(Camel):
+    """Jobs to be accepted together: all or none."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="forbid",
+        json_schema_extra={
+            "example": {
+                "jobs": [
+                    {"type": "scan", "params": {"path": "videos"}},
+                    {"type": "scan", "params": {"path": "photos"}, "priority": 8},
+                ]
+            }
+        },
+    )
+
+    jobs: Annotated[list[NewJob], Field(min_length=1, max_length=1000, description="1 to 1,000 jobs.")]
+
+
+class CreatedJobs(Camel):
+    """The accepted jobs."""
+
+    data: list[CreatedJob] = Field(description="In the order of the request.")
+
+
 class JobSummary(Camel):
     """A job in a list."""
 
@@ -152,6 +196,7 @@ class JobSummary(Camel):
     retry_after: Instant | None = Field(description="Not retried before.")
     run_at: Instant | None = Field(description="Not started before.")
     cancel_requested_at: Instant | None
+    pause_requested_at: Instant | None
     waiting_reason: str | None = Field(
         description="Why it cannot start now; null when nothing holds it back."
     )
@@ -171,7 +216,7 @@ class Attempt(Camel):
     started_at: Instant | None
     ended_at: Instant | None
     outcome: str | None = Field(
-        description="completed, failed, cancelled, returned or expired; null while it runs.",
+        description="completed, failed, cancelled, paused, returned or expired; null while it runs.",
         examples=["failed"],
     )
     error: str | None = Field(examples=["the disk is full"])
@@ -182,6 +227,7 @@ class JobDetails(JobSummary):
 
     log: str = Field(description="Head and tail of one longer than 10 KB; /log has all of it.")
     result: dict[str, JsonValue] | None = Field(description="What it reported on completion.")
+    stop_rung: StopRung | None = Field(description="For a cancelled job that ran: what it took to end it.")
     attempts: list[Attempt] = Field(description="Oldest first.")
 
 
@@ -192,56 +238,6 @@ class JobPage(Camel):
     pagination: Pagination
 
 
-class RetriedJob(Camel):
-    """A job that was put back."""
-
-    id: str = Field(examples=[ID])
-    status: Status
-    retry_count: int = Field(examples=[1])
-    retry_after: Instant | None = Field(description="null: a manual retry runs at once.", examples=[None])
-    log: str = Field(examples=[LOG_EXAMPLE + "--- RETRY ATTEMPT 1 ---\n"])
-
-
-class CancelledJob(Camel):
-    """A job whose end was asked for."""
-
-    id: str = Field(examples=[ID])
-    status: Status = Field(description="cancelled; or as it was, with 202, until its worker confirms.")
-    log: str = Field(examples=[LOG_EXAMPLE + "--- JOB CANCELLED BY ADMIN ---\n"])
-    cancel_requested_at: Instant | None
-
-
-class StatusCounts(Camel):
-    """Jobs by status, all kept history included."""
-
-    pending: int = 0
-    queued: int = 0
-    running: int = 0
-    completed: int = 0
-    failed: int = 0
-    cancelled: int = 0
-    paused: int = 0
-
-
-class Throughput(Camel):
-    """How much gets done."""
-
-    completed_last_hour: int
-
-
-class JobStats(StatusCounts):
-    """Counts of the whole queue."""
-
-    total_vram_used: int = Field(description="MB held by running jobs.")
-    total_vram_available: int = Field(description="MB of all cards together.")
-    average_processing_time: float = Field(
-        description="Seconds, of jobs completed in the last 24 h; 0 for none."
-    )
-    jobs_by_type: dict[str, int] = Field(description="Jobs created in the last 24 h.", examples=[{"scan": 8}])
-    per_category: dict[Category, StatusCounts]
-    throughput: Throughput
-
-
 def status_of(state: int) -> Status:
     """Return the status of a state on the wire."""
     return Status(JobState.Name(JobState.ValueType(state)).removeprefix("JOB_STATE_").lower())
@@ -250,6 +246,23 @@ def status_of(state: int) -> Status:
 def state_of(status: Status) -> JobState.ValueType:
     """Return the state on the wire."""
     return JobState.Value(f"JOB_STATE_{status.name}")
+
+
+def stop_rung_of(value: int) -> StopRung | None:
+    """Return the rung of a value on the wire."""
+    name = job_pb2.StopRung.Name(job_pb2.StopRung.ValueType(value)).removeprefix("STOP_RUNG_").lower()
+    return None if name == "unspecified" else StopRung(name)
+
+
+def filter_to_wire(asked: JobsFilter) -> ListJobsRequest:
+    """Return the filter on the wire, without a page."""
+    return ListJobsRequest(
+        states=[state_of(status) for status in asked.status],
+        types=asked.type,
+        categories=[category_to_wire(category) for category in asked.resource_category],
+        query=asked.q,
+        parent_id=str(asked.parent_id) if asked.parent_id else "",
+    )
 
 
 def category_of(value: int) -> Category:
@@ -289,6 +302,17 @@ def new_job_to_wire(new: NewJob) -> job_pb2.NewJob:
     )
 
 
+def created_view(submitted: SubmittedJob, job_type: str) -> CreatedJob:
+    """Return what became of a submission."""
+    return CreatedJob(
+        id=submitted.id,
+        type=job_type,
+        status=status_of(submitted.state),
+        progress=0,
+        created_at=instant(submitted.created_at),
+    )
+
+
 def summary(job: job_pb2.Job) -> JobSummary:
     """Return a job for a list."""
     return JobSummary(
@@ -308,6 +332,7 @@ def summary(job: job_pb2.Job) -> JobSummary:
         retry_after=instant_or_none(job.retry_after),
         run_at=instant_or_none(job.run_at),
         cancel_requested_at=instant_or_none(job.cancel_requested_at),
+        pause_requested_at=instant_or_none(job.pause_requested_at),
         waiting_reason=job.waiting_reason or None,
         queue_position=job.queue_position or None,
         attempt=job.attempt,
@@ -324,27 +349,8 @@ def details(job: job_pb2.Job, log: str) -> JobDetails:
         **dict(summary(job)),
         log=log,
         result=JSON_OBJECT.validate_json(job.result_json) if job.result_json else None,
+        stop_rung=stop_rung_of(job.stop_rung),
         attempts=[_attempt(attempt) for attempt in job.attempts],
-    )
-
-
-def stats_view(stats: GetStatsResponse) -> JobStats:
-    """Return the counts."""
-    totals: dict[str, int] = {}
-    by_category: dict[Category, dict[str, int]] = {category: {} for category in Category}
-    for entry in stats.states:
-        status = status_of(entry.state).value
-        of_category = by_category[category_of(entry.category)]
-        totals[status] = totals.get(status, 0) + entry.count
-        of_category[status] = of_category.get(status, 0) + entry.count
-    return JobStats(
-        **totals,
-        total_vram_used=stats.vram_allocated_mib,
-        total_vram_available=stats.vram_capacity_mib,
-        average_processing_time=round(stats.mean_run_s, 3),
-        jobs_by_type=dict(stats.created_by_type),
-        per_category={category: StatusCounts(**counts) for category, counts in by_category.items()},
-        throughput=Throughput(completed_last_hour=stats.completed_last_hour),
     )
 
 
