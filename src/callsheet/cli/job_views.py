@@ -11,12 +11,21 @@ from callsheet.cli.documents import embedded
 from callsheet.cli.humane import ago_text, duration_text
 from callsheet.cli.instants import instant, rfc3339, seconds_between
 from callsheet.cli.output import state_cell
-from callsheet.v1.job_pb2 import Job, JobAttempt, JobState
+from callsheet.v1.job_pb2 import Job, JobAttempt, JobState, StopRung
 
 COLUMNS: Final = ("ID", "TYPE", "STATE", "DONE>", "PRIORITY>", "CREATED", "RAN>", "NOTE")
 
 #: Characters of a reason in a table.
 NOTE_MAX: Final = 120
+
+#: What it took to end a cancelled job.
+_RUNGS: Final = {
+    StopRung.STOP_RUNG_BEFORE_START: "cancelling before it began",
+    StopRung.STOP_RUNG_ASKED: "asking",
+    StopRung.STOP_RUNG_TERMINATED: "SIGTERM",
+    StopRung.STOP_RUNG_KILLED: "SIGKILL",
+    StopRung.STOP_RUNG_LEASE_LOST: "the loss of its lease",
+}
 
 
 def job_row(job: Job, now: datetime) -> tuple[str | Text, ...]:
@@ -58,12 +67,14 @@ def job_facts(job: Job, now: datetime) -> list[tuple[str, str | Text]]:
         ("run at", job.run_at),
         ("retry after", job.retry_after),
         ("cancel requested", job.cancel_requested_at),
+        ("pause requested", job.pause_requested_at),
         ("started", job.started_at),
         ("finished", job.finished_at),
     ):
         at = instant(stamp)
         facts.append((name, f"{rfc3339(stamp)} ({ago_text(at, now)})" if at else ""))
     facts.append(("ran", _ran(job, now)))
+    facts.append(("ended by", _RUNGS.get(job.stop_rung, "")))
     facts += [(f"attempt {attempt.number}", _attempt_text(attempt)) for attempt in job.attempts]
     return [(name, value) for name, value in facts if value]
 
@@ -82,6 +93,8 @@ def _attempt_text(attempt: JobAttempt) -> str:
 def _note(job: Job) -> str:
     if job.HasField("cancel_requested_at") and not job.HasField("finished_at"):
         return "Asked to end"
+    if job.HasField("pause_requested_at"):
+        return "Asked to pause"
     return job.waiting_reason or job.error
 
 

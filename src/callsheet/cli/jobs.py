@@ -10,15 +10,23 @@ from typing import Annotated, Final, cast
 import typer
 from pydantic import JsonValue
 
-from callsheet.cli.choices import CategoryChoice, JobStateChoice, category_text
+from callsheet.cli.actions import add_actions
+from callsheet.cli.choices import category_text
 from callsheet.cli.commands import Reach, command
 from callsheet.cli.exits import ExitCode
+from callsheet.cli.filters import (
+    CategoryOption,
+    Filter,
+    ParentOption,
+    QueryOption,
+    StateOption,
+    TypeOption,
+)
 from callsheet.cli.job_views import COLUMNS, job_facts, job_row
 from callsheet.cli.progress import follow_job
 from callsheet.errors import InvalidError
 from callsheet.service.plain import plain
 from callsheet.v1.job_pb2 import Job, JobState, NewJob
-from callsheet.v1.job_service_pb2 import ListJobsRequest
 
 app = typer.Typer(help="See and steer jobs.", no_args_is_help=True)
 
@@ -32,26 +40,17 @@ JobIdArgument = Annotated[str, typer.Argument(metavar="ID", help="The job's id."
 async def list_jobs(
     reach: Reach,
     *,
-    state: Annotated[
-        list[JobStateChoice] | None, typer.Option(help="Only jobs in this state; repeatable.")
-    ] = None,
-    job_type: Annotated[
-        list[str] | None, typer.Option("--type", help="Only jobs of this type; repeatable.")
-    ] = None,
-    category: Annotated[
-        list[CategoryChoice] | None, typer.Option(help="Only jobs of this category; repeatable.")
-    ] = None,
-    query: Annotated[str, typer.Option(help="A part of the id, type, parameters or error.")] = "",
+    state: StateOption = None,
+    job_type: TypeOption = None,
+    category: CategoryOption = None,
+    query: QueryOption = "",
+    parent: ParentOption = "",
     limit: Annotated[int, typer.Option(min=0, help="How many at most; 0 for all.")] = 20,
 ) -> ExitCode:
     """List jobs, newest first."""
-    wanted = ListJobsRequest(
-        states=[one.value_on_wire for one in state or ()],
-        types=job_type or (),
-        categories=[one.value_on_wire for one in category or ()],
-        query=query,
-        page_size=min(limit, 200),
-    )
+    chosen = Filter(state=state, job_type=job_type, category=category, query=query, parent=parent)
+    wanted = chosen.on_wire()
+    wanted.page_size = min(limit, 200)
     shown: list[Job] = []
     count = 0
     async with aclosing(reach.client.jobs(wanted)) as jobs:
@@ -127,28 +126,7 @@ async def submit_job(  # noqa: PLR0913 - each option is one parameter
     return ExitCode.OK
 
 
-@command(app, "cancel")
-async def cancel_job(reach: Reach, job_id: JobIdArgument) -> ExitCode:
-    """End a job: at once where it waits, when its worker confirms where it runs."""
-    job = await reach.client.cancel(job_id, requested_by="callsheet jobs cancel")
-    if reach.output.as_json:
-        reach.output.document(job)
-    elif job.state == JobState.JOB_STATE_CANCELLED:
-        reach.output.say("Cancelled.")
-    else:
-        reach.output.say("Asked to end; it is cancelled when its worker confirms.")
-    return ExitCode.OK
-
-
-@command(app, "retry")
-async def retry_job(reach: Reach, job_id: JobIdArgument) -> ExitCode:
-    """Put a failed or cancelled job back into the queue."""
-    job = await reach.client.retry(job_id)
-    if reach.output.as_json:
-        reach.output.document(job)
-    else:
-        reach.output.say("Back in the queue.")
-    return ExitCode.OK
+add_actions(app)
 
 
 @command(app, "logs")
