@@ -140,7 +140,7 @@ async def test_a_submission_waits_out_a_short_absence_of_the_scheduler(
 
 
 async def test_workers_and_what_they_can_do_are_listed(callsheet: CommandLine) -> None:
-    [worker] = (await callsheet.run("workers", "list", "--json")).documents()
+    [worker] = (await callsheet.run("fleet", "list", "--json")).documents()
 
     assert (worker["host"], worker["connected"], worker["slots"]) == ("atlas", True, 3)
     assert worker["roots"] == ["made"]

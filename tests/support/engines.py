@@ -1,6 +1,6 @@
 """Drives the engine without a database: every effect is committed at once, in order."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -10,19 +10,27 @@ from callsheet_scheduler.domain.effects import (
     Message,
     NewRow,
     ReleaseLease,
+    Revocation,
     SendGrant,
+    SendRevoke,
     TurnEffect,
 )
 from callsheet_scheduler.domain.engine import Engine
 from callsheet_scheduler.domain.fleet import Capability
-from callsheet_scheduler.domain.job import JobId, LiveJob, Token, WorkerId
-from callsheet_scheduler.domain.outcome import Ending, Outcome
+from callsheet_scheduler.domain.job import LEASED, JobId, JobState, LiveJob, Token, WorkerId
+from callsheet_scheduler.domain.limits import ALL, SCOPE_OF, Limits, Pause, Scope
+from callsheet_scheduler.domain.outcome import Ending, Outcome, Rung
 from callsheet_scheduler.domain.rules import Rules
 
 from callsheet.catalog import Category
 from callsheet.ids import new_job_id
 
 START = 1_800_000_000.0
+
+#: The scopes that `new_job` lies in, the widest first.
+CPU = SCOPE_OF[Category.CPU]
+SCAN = Scope("scan")
+SCOPES = (ALL, CPU, SCAN)
 
 
 def new_job(engine: Engine, *, at: float = START, **changes: object) -> LiveJob:
@@ -89,10 +97,13 @@ class Drive:
         slots: int = 5,
         host: str = "atlas",
         types: Sequence[str] = ("scan",),
+        roots: Sequence[str] = (),
         held: Sequence[tuple[JobId, Token]] = (),
     ) -> list[tuple[JobId, Token]]:
         """Connect a worker."""
-        capability = Capability(id=WorkerId(worker), host=host, slots=slots, types=frozenset(types))
+        capability = Capability(
+            id=WorkerId(worker), host=host, slots=slots, types=frozenset(types), roots=frozenset(roots)
+        )
         stale = self.engine.hello(capability, session, slots - len(held), held, self.now)
         self.settle()
         return stale
@@ -117,14 +128,80 @@ class Drive:
         self.engine.credit(WorkerId(worker), 1, self.now)
         self.settle()
 
-    def fail(self, grant: SendGrant, ending: Ending, worker: str = "w1") -> None:
+    def fail(
+        self,
+        grant: SendGrant,
+        ending: Ending,
+        worker: str = "w1",
+        *,
+        rung: Rung = Rung.NONE,
+        checkpoint: str | None = None,
+    ) -> None:
         """Let the worker report that the attempt ended without success."""
         self.engine.ended(
             (WorkerId(worker), grant.session),
             (grant.job.id, grant.token),
-            Outcome(ending=ending, reason="it broke"),
+            Outcome(ending=ending, reason="it broke", rung=rung, checkpoint=checkpoint),
             span=(self.now, self.now),
             now=self.now,
         )
         self.engine.credit(WorkerId(worker), 1, self.now)
         self.settle()
+
+    def pause_scope(self, scope: Scope) -> None:
+        """Pause *scope*."""
+        self.engine.pause_scope(Pause(scope=scope, at=self.now, by="ann"))
+
+    def limit(
+        self, *, host: Mapping[Scope, int] | None = None, fleet: Mapping[Scope, int] | None = None
+    ) -> None:
+        """Let these be all limits that people decided on."""
+        self.engine.set_limits(Limits(host=host or {}, fleet=fleet or {}), self.now)
+        self.settle()
+
+    def drain(self, worker: str = "w1", *, draining: bool = True, grace_s: float | None = None) -> None:
+        """Drain a worker, or let it work again."""
+        self.engine.set_drain(WorkerId(worker), draining=draining, grace_s=grace_s, now=self.now)
+        self.settle()
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += seconds
+        self.engine.tick(self.now)
+        self.settle()
+
+
+def in_state(state: JobState) -> tuple[Drive, LiveJob]:
+    """Return a job in *state*; where it is leased, w1 holds it."""
+    drive = Drive()
+    job = new_job(drive.engine)
+    if state in LEASED:
+        drive.hello()
+    drive.submit(job)
+    if state is JobState.RUNNING:
+        drive.engine.started(WorkerId("w1"), job.id, job.token, START)
+    if state is JobState.PAUSED:
+        drive.engine.pause(job, START)
+        drive.settle()
+    assert job.state is state
+    return drive, job
+
+
+def revoked(drive: Drive) -> list[Revocation]:
+    return [message.what for message in drive.sent if isinstance(message, SendRevoke)]
+
+
+def grant_of(drive: Drive) -> SendGrant:
+    [grant] = drive.grants()
+    return grant
+
+
+def behind_a_full_worker(drive: Drive, *, jobs: int = 1) -> list[LiveJob]:
+    """Submit *jobs* that have to wait, behind a worker with one busy slot."""
+    drive.hello(slots=1)
+    drive.submit(new_job(drive.engine))
+    drive.grants()
+    waiting = [new_job(drive.engine) for _ in range(jobs)]
+    drive.submit(*waiting)
+    assert [job.state for job in waiting] == [JobState.PENDING] * jobs
+    return waiting

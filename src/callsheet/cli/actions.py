@@ -1,4 +1,4 @@
-"""``callsheet jobs cancel``, ``retry``, ``pause``, ``resume``, ``prioritize``: some jobs, or all that match."""
+"""What ``callsheet jobs`` does to some jobs or to all that match: cancel, retry, pause and the like."""
 
 import sys
 from collections.abc import Awaitable, Callable, Sequence

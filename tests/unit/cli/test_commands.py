@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from callsheet import errors
-from callsheet.v1.fleet_service_pb2 import ListWorkersResponse, Worker
+from callsheet.v1.fleet_service_pb2 import ListWorkersResponse
 from callsheet.v1.job_pb2 import Job, JobState, NewJob, ResourceCategory
 from callsheet.v1.job_service_pb2 import (
     CancelJobRequest,
@@ -329,29 +329,6 @@ async def test_items_are_listed_and_shown(script: Script, callsheet: CommandLine
     assert document.document()["id"] == ID
 
 
-async def test_workers_are_listed(script: Script, callsheet: CommandLine) -> None:
-    worker = Worker(
-        id="w1", host="atlas", connected=True, slots=4, leases=2, types=["scan"], roots=["library"]
-    )
-    script.will("ListWorkers", ListWorkersResponse(workers=[worker]))
-
-    table = await callsheet.run("workers", "list")
-    document = (await callsheet.run("workers", "list", "--json")).document()
-
-    assert table.out.splitlines()[1].split() == [
-        "w1",
-        "atlas",
-        "yes",
-        "2",
-        "of",
-        "4",
-        "0.00",
-        "library",
-        "scan",
-    ]
-    assert (document["id"], document["connected"], document["roots"]) == ("w1", True, ["library"])
-
-
 async def test_nothing_is_said_aside_of_a_list_without_entries(
     script: Script, callsheet: CommandLine
 ) -> None:
@@ -359,7 +336,7 @@ async def test_nothing_is_said_aside_of_a_list_without_entries(
     script.will("ListJobs", ListJobsResponse())
 
     documents = await callsheet.run("jobs", "list", "--json")
-    table = await callsheet.run("workers", "list")
+    table = await callsheet.run("fleet", "list")
 
     assert (documents.out, documents.err) == ("", "")
     assert (table.out, table.err) == ("", "No workers.\n")

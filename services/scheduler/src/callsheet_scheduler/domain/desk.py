@@ -191,6 +191,19 @@ class Desk:
         self.fleet.release(job)
         self.conclude(job, outcome, now, session=session)
 
+    def end_when_settled(self, job: LiveJob, outcome: Outcome, now: float) -> None:
+        """As ``end``, but after the statement about *job*, if one is under way."""
+        if not job.busy:
+            self.end(job, outcome, now)
+            return
+        holder, token = job.worker_id or WorkerId(""), job.token
+
+        def again(later: float) -> None:
+            if self.holds(holder, job.id, token):
+                self.end_when_settled(job, outcome, later)
+
+        job.deferred = [*(job.deferred or []), again]
+
     def conclude(self, job: LiveJob, outcome: Outcome, now: float, *, session: int | None) -> None:
         """Decide what becomes of *job* after an attempt without success, and have it written."""
         ending, reason = outcome.ending, outcome.reason

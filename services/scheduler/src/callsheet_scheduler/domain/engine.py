@@ -112,12 +112,11 @@ class Engine(Steering):
         ]
         for job_id in sorted(worker.leases):
             job = self.queue.jobs[job_id]
-            if job.busy:
-                continue
             if named.get(job_id) != job.token:
                 ending = Ending.LOST if job.state is JobState.RUNNING else Ending.RETURNED
-                self.end(job, Outcome(ending=ending, reason="The worker came back without this job"), now)
-            else:
+                outcome = Outcome(ending=ending, reason="The worker came back without this job")
+                self.end_when_settled(job, outcome, now)
+            elif not job.busy:
                 self.revoke(session, job)
         if worker.draining:
             grace_s = self.fleet.drained[worker.capability.id]
@@ -139,9 +138,8 @@ class Engine(Steering):
         if worker is None or worker.session != session:
             return
         for job_id in sorted(worker.leases):
-            job = self.queue.jobs[job_id]
-            if not job.busy:
-                self.end(job, Outcome(ending=Ending.RETURNED, reason="The worker left"), now)
+            outcome = Outcome(ending=Ending.RETURNED, reason="The worker left")
+            self.end_when_settled(self.queue.jobs[job_id], outcome, now)
         self._part(worker, session)
         self.plan(now)
 

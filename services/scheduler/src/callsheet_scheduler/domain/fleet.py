@@ -139,7 +139,8 @@ class Fleet:
     def book(self, worker: Worker, job: LiveJob) -> None:
         """Book a lease that *worker* holds already."""
         worker.leases.add(job.id)
-        self._count(worker.capability.host, job, 1)
+        if job.host is not None:
+            self._count(job.host, job, 1)
 
     def release(self, job: LiveJob) -> None:
         """Take the lease of *job* off its worker's account. The credit is the worker's to give."""
@@ -197,8 +198,9 @@ class Fleet:
         self._ready.pop(worker.capability.id, None)
 
     def update_ready(self, worker: Worker) -> None:
-        """Let *worker* be chosen, or not, by its stream and credit."""
-        if worker.session is not None and worker.credit > 0 and not worker.draining:
+        """Let *worker* be chosen, or not."""
+        stays = not worker.draining and not worker.leaving
+        if worker.session is not None and worker.credit > 0 and stays:
             self._ready.setdefault(worker.capability.id, worker)
         else:
             self._ready.pop(worker.capability.id, None)

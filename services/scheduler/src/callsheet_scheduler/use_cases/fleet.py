@@ -72,15 +72,13 @@ class Workers:
         fleet = term.engine.fleet
         worker_id = _known(fleet, name)
 
-        async def keep(connection: Own) -> Worker:
+        async def keep(connection: Own) -> None:
             await control.delete_drain(connection, worker_id)
-            before = _worker(fleet, worker_id)
             term.engine.set_drain(worker_id, draining=False, grace_s=None, now=term.commits.now())
             term.commits.flush()
-            return before
 
-        before = await term.write_control(keep)
-        return fleet.workers.get(worker_id, before)
+        await term.write_control(keep)
+        return fleet.workers.get(worker_id) or Worker.absent(worker_id)
 
 
 def _known(fleet: Fleet, name: str) -> WorkerId:
