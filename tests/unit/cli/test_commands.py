@@ -347,4 +347,4 @@ async def test_the_help_names_the_exit_codes(tmp_path: Path) -> None:
 
     assert ended.code == 0
     for text in ("0 done", "3 no scheduler answers", "130 interrupted"):
-        assert text in ended.out.replace("\n", " ")
+        assert text in " ".join(ended.out.split())
