@@ -61,13 +61,16 @@ def corners(image: Image.Image) -> str:
     return names
 
 
-def jpeg_with_orientation(path: Path, orientation: int) -> None:
-    """Write upright quadrants so that a reader must obey the EXIF orientation to see them upright."""
+def picture_with_orientation(path: Path, orientation: int) -> None:
+    """Write upright quadrants lying as an EXIF orientation says, so that a reader must turn them back.
+
+    A HEIC or AVIF says so by the properties of its format.
+    """
     turn = _TURN_TO_STORE[orientation]
     stored = quadrants() if turn is None else quadrants().transpose(turn)
     exif = Image.Exif()
     exif[0x0112] = orientation
-    stored.save(path, quality=95, exif=exif)
+    stored.save(path, quality=95, exif=exif.tobytes())
 
 
 def video(path: Path, *, seconds: float = 2, size: str = "320x180", codec: Sequence[str] = ()) -> None:

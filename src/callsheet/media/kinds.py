@@ -155,6 +155,18 @@ def container_name(family: Family, head: bytes) -> str:
     return family.value
 
 
+def transport_packet(head: bytes) -> int:
+    """Return how many bytes each packet of a transport stream has that begins with *head*; 0 if it is none.
+
+    188 by ISO/IEC 13818-1, 2.4.3.2; 192 where a time code stands before each, as on discs and in cameras.
+    """
+    for first, packet in ((0, 188), (4, 192)):
+        marks = head[first : first + packet * 5 : packet]
+        if len(marks) >= 3 and set(marks) == {0x47}:  # noqa: PLR2004 - fewer could be chance
+            return packet
+    return 0
+
+
 def _iso_family(head: bytes) -> Family:
     if head[4:8] != b"ftyp":
         return Family.ISO
@@ -167,10 +179,8 @@ def _iso_family(head: bytes) -> Family:
 
 def _by_rhythm(head: bytes) -> Family | None:
     """Tell formats without a signature by the distance at which their marks come again."""
-    for first, packet in ((0, 188), (4, 192)):
-        marks = head[first : first + packet * 5 : packet]
-        if len(marks) >= 3 and set(marks) == {0x47}:  # noqa: PLR2004 - fewer could be chance
-            return Family.MPEGTS
+    if transport_packet(head):
+        return Family.MPEGTS
     if _adts_frames(head):
         return Family.AAC
     return Family.MP3 if _mpeg_audio_frames(head) else None

@@ -1,10 +1,11 @@
 """Says from headers and endings alone whether a file is whole; decodes nothing."""
 
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from callsheet.media.faults import truncated
 from callsheet.media.iso import ReadAt, cut_box, has_index
-from callsheet.media.kinds import Family
+from callsheet.media.kinds import HEAD_BYTES, Family, transport_packet
 
 _TAIL_BYTES: Final = 64 * 1024
 _SEARCH_BYTES: Final = 1 << 20
@@ -13,6 +14,13 @@ _RIFF_UNKNOWN: Final = frozenset({0, 0xFFFFFFFF})
 _IN_BOXES: Final = frozenset({Family.ISO, Family.HEIF, Family.AVIF})
 _IN_RIFF: Final = frozenset({Family.AVI, Family.WAV, Family.WEBP})
 _SCAN_MARKER: Final = 0xDA
+_OGG_PAGE: Final = b"OggS\0"
+_OGG_HEADER: Final = 27
+_OGG_PAGE_MAX: Final = _OGG_HEADER + 255 + 255 * 255
+_OGG_LAST: Final = 0x04
+_ASF_FILE_PROPERTIES: Final = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_ASF_PROPERTIES_BYTES: Final = 104
+_ASF_BROADCAST: Final = 1
 
 
 def check_wholeness(family: Family, read: ReadAt, size_bytes: int) -> None:
@@ -27,10 +35,21 @@ def check_wholeness(family: Family, read: ReadAt, size_bytes: int) -> None:
         _check_riff(family, read, size_bytes)
     elif family is Family.MATROSKA:
         _check_matroska(read, size_bytes)
-    elif family is Family.JPEG:
-        _check_jpeg(read, size_bytes)
-    elif family is Family.PNG and b"IEND" not in read(max(0, size_bytes - _TAIL_BYTES), _TAIL_BYTES):
-        raise truncated("the picture's end mark (IEND) is missing")
+    elif family in _BY_THEIR_END:
+        _BY_THEIR_END[family](read, size_bytes)
+
+
+def doubts(family: Family | None, read: ReadAt, size_bytes: int) -> list[str]:
+    """Return what is odd about the end of a file that may be whole all the same.
+
+    A recording that was stopped and a copy that was cut between two pages look alike.
+    """
+    if family is not Family.OGG:
+        return []
+    at = _last_ogg_page(read, size_bytes)
+    if at is None or read(at, _OGG_HEADER)[5] & _OGG_LAST:
+        return []
+    return ["its last page is not marked as the last: the recording was stopped, or the copy is partial"]
 
 
 def _check_boxes(family: Family, read: ReadAt, size_bytes: int) -> None:
@@ -79,6 +98,49 @@ def _check_jpeg(read: ReadAt, size_bytes: int) -> None:
     raise truncated("the picture's end mark (EOI) is missing")
 
 
+def _check_png(read: ReadAt, size_bytes: int) -> None:
+    if b"IEND" not in read(max(0, size_bytes - _TAIL_BYTES), _TAIL_BYTES):
+        raise truncated("the picture's end mark (IEND) is missing")
+
+
+def _check_transport_stream(read: ReadAt, size_bytes: int) -> None:
+    """Look whether the last packet is whole; one that is cut between packets looks like a short one."""
+    packet = transport_packet(read(0, HEAD_BYTES))
+    over = size_bytes % packet if packet else 0
+    if over:
+        raise truncated(f"it ends inside a packet, after {over} of its {packet} bytes")
+
+
+def _check_ogg(read: ReadAt, size_bytes: int) -> None:
+    """Hold the length of the last page (RFC 3533, 6) against the end of the file."""
+    at = _last_ogg_page(read, size_bytes)
+    if at is None:
+        return
+    header = read(at, _OGG_HEADER + 255)
+    table = header[_OGG_HEADER : _OGG_HEADER + header[_OGG_HEADER - 1]] if len(header) >= _OGG_HEADER else b""
+    whole = len(header) >= _OGG_HEADER and len(table) == header[_OGG_HEADER - 1]
+    if not whole or at + _OGG_HEADER + len(table) + sum(table) > size_bytes:
+        raise truncated(f"it ends inside its last page, which begins at byte {at:,}")
+
+
+def _last_ogg_page(read: ReadAt, size_bytes: int) -> int | None:
+    """Return where the last page begins; None where the end of the file holds none."""
+    start = max(0, size_bytes - _OGG_PAGE_MAX - _OGG_HEADER)
+    at = read(start, size_bytes - start).rfind(_OGG_PAGE)
+    return None if at < 0 else start + at
+
+
+def _check_asf(read: ReadAt, size_bytes: int) -> None:
+    """Compare the size in the File Properties Object (ASF 01.20.05, 3.2), which a live stream has not."""
+    head = read(0, HEAD_BYTES)
+    at = head.find(_ASF_FILE_PROPERTIES)
+    if at < 0 or at + _ASF_PROPERTIES_BYTES > len(head):
+        return
+    promised, live = int.from_bytes(head[at + 40 : at + 48], "little"), head[at + 88] & _ASF_BROADCAST
+    if not live and promised > size_bytes:
+        raise truncated(f"its header promises {promised:,} bytes, the file has {size_bytes:,}")
+
+
 def _first_scan(read: ReadAt, size_bytes: int) -> int | None:
     """Return the offset behind the first start-of-scan segment (ISO/IEC 10918-1, B.1.1.4)."""
     at = 2
@@ -93,3 +155,12 @@ def _first_scan(read: ReadAt, size_bytes: int) -> int | None:
             if marker[1] == _SCAN_MARKER:
                 return at if at < size_bytes else None
     return None
+
+
+_BY_THEIR_END: Final[Mapping[Family, Callable[[ReadAt, int], None]]] = {
+    Family.JPEG: _check_jpeg,
+    Family.PNG: _check_png,
+    Family.MPEGTS: _check_transport_stream,
+    Family.OGG: _check_ogg,
+    Family.ASF: _check_asf,
+}

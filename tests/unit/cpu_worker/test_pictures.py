@@ -20,7 +20,7 @@ from callsheet.params import DerivativesGenerateParams, ScanParams, ThumbnailGen
 from callsheet.v1.library_service_pb2 import ItemState
 from callsheet.worker.decode.works import Picture, Rendered
 from tests.support.attempts import Desk, desk
-from tests.support.media import corners, first_part, jpeg_with_orientation, quadrants, video
+from tests.support.media import corners, first_part, picture_with_orientation, quadrants, video
 from tests.support.processes import until
 
 
@@ -28,7 +28,7 @@ from tests.support.processes import until
 async def at(tmp_path: Path) -> AsyncIterator[Desk]:
     folder = tmp_path / "library"
     folder.mkdir()
-    jpeg_with_orientation(folder / "photo.jpg", 8)
+    picture_with_orientation(folder / "photo.jpg", 8)
     video(folder / "film.mp4")
     (folder / "list.mp4").write_text("ffconcat version 1.0\nfile film.mp4\n")
     async with desk(tmp_path, folder) as one:

@@ -26,7 +26,7 @@ from callsheet.params import ScanParams
 from callsheet.v1.library_service_pb2 import Item, ItemFacts, ItemState, MediaKind
 from callsheet.worker.library import FoundFile
 from tests.support.attempts import Desk, Shelf, desk
-from tests.support.media import first_part, jpeg_with_orientation, png_bomb, quadrants, sound, video
+from tests.support.media import first_part, picture_with_orientation, png_bomb, quadrants, sound, video
 from tests.support.rights import without_overrides
 
 
@@ -34,7 +34,7 @@ from tests.support.rights import without_overrides
 def library(tmp_path: Path) -> Path:
     folder = tmp_path / "library"
     (folder / "films").mkdir(parents=True)
-    jpeg_with_orientation(folder / "photo.jpg", 6)
+    picture_with_orientation(folder / "photo.jpg", 6)
     video(folder / "films" / "film.mp4")
     sound(folder / "tone.mp3")
     first_part(folder / "films" / "film.mp4", folder / "films" / "half.mp4")

@@ -19,7 +19,7 @@ from tests.support.decoding import USUAL, facts, probed, rendered
 from tests.support.media import (
     corners,
     ffmpeg,
-    jpeg_with_orientation,
+    picture_with_orientation,
     quadrants,
     rotated_video,
     sound,
@@ -29,13 +29,37 @@ from tests.support.media import (
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_photograph_is_upright_whatever_its_orientation(tmp_path: Path, orientation: int) -> None:
-    jpeg_with_orientation(tmp_path / "a.jpg", orientation)
+    picture_with_orientation(tmp_path / "a.jpg", orientation)
     said = facts(tmp_path / "a.jpg")
     assert (said.width, said.height, said.format) == (240, 160, "JPEG")
     result, pictures = rendered(tmp_path / "a.jpg")
     assert result.fault is None
     assert [corners(picture) for picture in pictures] == ["RGBW", "RGBW"]
     assert not pictures[0].getexif()
+
+
+@pytest.mark.parametrize("suffix", ["heic", "avif"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_picture_that_its_format_turns_is_turned_once(tmp_path: Path, suffix: str, orientation: int) -> None:
+    """Both writers note the turn as a property of the picture, which rules; EXIF says it again."""
+    picture = tmp_path / f"a.{suffix}"
+    picture_with_orientation(picture, orientation)
+    assert (orientation in {5, 6, 7, 8}) <= (b"irot" in picture.read_bytes())
+    said = facts(picture)
+    assert (said.width, said.height) == (240, 160)
+    result, pictures = rendered(picture)
+    assert result.fault is None
+    assert [corners(one) for one in pictures] == ["RGBW", "RGBW"]
+
+
+def test_exif_alone_turns_no_heic(tmp_path: Path) -> None:
+    """A HEIC is turned by its properties, and EXIF is told for information (ISO/IEC 23000-22, 7.3.9)."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    quadrants().save(tmp_path / "a.heic", exif=exif)
+    assert b"irot" not in (tmp_path / "a.heic").read_bytes()
+    assert (facts(tmp_path / "a.heic").width, facts(tmp_path / "a.heic").height) == (240, 160)
+    assert corners(rendered(tmp_path / "a.heic")[1][0]) == "RGBW"
 
 
 @pytest.mark.parametrize("degrees", [90, 180, 270])

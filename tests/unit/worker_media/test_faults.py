@@ -67,6 +67,61 @@ def test_half_a_recording_is_told_as_truncated(tmp_path: Path, name: str) -> Non
     assert fault(tmp_path / name).kind is FaultKind.TRUNCATED
 
 
+TRANSPORT = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "cut"),
+    [
+        ("a.ts", TRANSPORT, 100),
+        ("a.m2ts", (*TRANSPORT, "-mpegts_m2ts_mode", "1"), 1),
+        ("a.ogv", ("-c:v", "libtheora"), 1),
+        ("a.wmv", ("-c:v", "wmv2"), 1),
+    ],
+)
+def test_copy_of_a_video_that_stopped_early_is_told_as_truncated(
+    tmp_path: Path, name: str, codec: tuple[str, ...], cut: int
+) -> None:
+    video(tmp_path / f"whole_{name}", codec=codec)
+    assert checked(tmp_path / f"whole_{name}", "decode").fault is None
+    content = (tmp_path / f"whole_{name}").read_bytes()
+    for end in (len(content) - cut, len(content) // 2 // 188 * 188 + 7):
+        (tmp_path / name).write_bytes(content[:end])
+        assert fault(tmp_path / name).kind is FaultKind.TRUNCATED
+        said = checked(tmp_path / name, "demux").fault
+        assert said is not None
+        assert said.kind is FaultKind.TRUNCATED
+        broken = rendered(tmp_path / name)[0].fault
+        assert broken is not None
+        assert "truncated" in broken.reason
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.ogg", "libvorbis"), ("a.opus", "libopus")])
+def test_half_an_ogg_recording_is_truncated_and_a_stopped_one_is_called_partial(
+    tmp_path: Path, name: str, codec: str
+) -> None:
+    sound(tmp_path / f"whole_{name}", seconds=6, codec=("-c:a", codec))
+    assert checked(tmp_path / f"whole_{name}", "demux").warnings == ()
+    content = (tmp_path / f"whole_{name}").read_bytes()
+    page = content.rindex(b"OggS")
+    for end in (len(content) - 1, page + 30, page + 20, page + 6):
+        (tmp_path / name).write_bytes(content[:end])
+        assert "inside its last page" in fault(tmp_path / name).reason
+    (tmp_path / name).write_bytes(content[:page])
+    partial = checked(tmp_path / name, "demux")
+    assert (partial.fault, len(partial.warnings)) == (None, 1)
+    assert "partial" in partial.warnings[0]
+
+
+def test_length_is_counted_from_where_each_stream_begins(tmp_path: Path) -> None:
+    """A Matroska file does not say where its streams begin."""
+    video(tmp_path / "a.mkv", seconds=6)
+    for depth in ("demux", "decode"):
+        verdict = checked(tmp_path / "a.mkv", depth)
+        assert (verdict.fault, verdict.warnings, verdict.packets) == (None, (), 150)
+        assert verdict.read_s == pytest.approx(6.0)
+
+
 def test_picture_with_a_hole_in_it_is_undecodable(tmp_path: Path) -> None:
     noise = np.random.default_rng(1).integers(0, 64, (300, 300, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "whole.png")
@@ -151,7 +206,9 @@ def test_damage_inside_is_found_by_decoding_every_frame(tmp_path: Path) -> None:
     assert said.kind is FaultKind.UNDECODABLE
 
 
-def test_transport_stream_that_ends_early_is_no_fault(tmp_path: Path) -> None:
+def test_transport_stream_that_ends_between_packets_is_a_shorter_one(tmp_path: Path) -> None:
+    """Nothing in it says how long it was to be."""
     video(tmp_path / "whole.ts", seconds=4)
-    first_part(tmp_path / "whole.ts", tmp_path / "a.ts")
+    content = (tmp_path / "whole.ts").read_bytes()
+    (tmp_path / "a.ts").write_bytes(content[: len(content) // 2 // 188 * 188])
     assert checked(tmp_path / "a.ts", "demux").fault is None

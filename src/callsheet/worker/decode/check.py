@@ -12,7 +12,9 @@ from callsheet.media import kinds
 from callsheet.media.facts import MediaFacts
 from callsheet.media.faults import MediaFaultError, truncated, undecodable
 from callsheet.media.kinds import Family
+from callsheet.media.wholeness import doubts
 from callsheet.worker.decode import container, document, still
+from callsheet.worker.decode.meter import Meter
 from callsheet.worker.decode.probe import facts_of
 from callsheet.worker.decode.source import Source
 from callsheet.worker.decode.works import CheckArguments, Checked
@@ -26,20 +28,26 @@ _PAGE_SIDE_PX: Final = 400
 class _Seen:
     """What has been read so far."""
 
+    meter: Meter
+    promised_s: float | None = None
     packets: int = 0
     frames: int = 0
     reached_s: float = 0.0
+    begins: dict[int, int] = field(default_factory=dict[int, int])
+    """Of each stream, where its time begins, by its index."""
     warnings: list[str] = field(default_factory=list[str])
 
 
 def check(arguments: CheckArguments, descriptors: Sequence[int]) -> Answer[Checked]:
-    """Check the file behind the first descriptor."""
+    """Check the file behind the first descriptor; say on the second, if there is one, how far it is."""
     source = Source(descriptors[0])
-    identity, family, seen = source.identity(), kinds.sniff(source.head), _Seen()
+    identity, family = source.identity(), kinds.sniff(source.head)
+    seen = _Seen(meter=Meter(descriptors[1] if len(descriptors) > 1 else None))
     facts = fault = None
     try:
         facts = facts_of(source, family, arguments.limits)
         if arguments.depth != "probe":
+            seen.warnings += doubts(family, source.read_at, source.size_bytes)
             _read(source, family, facts, seen, arguments)
     except MediaFaultError as error:
         fault = error.fault
@@ -68,6 +76,7 @@ def _read(
         _read_pages(source, seen, arguments)
     else:
         with container.opened(source, family, arguments.limits) as media:
+            seen.promised_s = facts.duration_s
             if arguments.depth == "decode":
                 _decode(media, seen)
             else:
@@ -77,7 +86,9 @@ def _read(
 
 def _read_pages(source: Source, seen: _Seen, arguments: CheckArguments) -> None:
     with document.opened_document(source, arguments.limits) as opened:
-        for number in range(min(len(opened), _PAGES_DRAWN)):
+        count = min(len(opened), _PAGES_DRAWN)
+        for number in range(count):
+            seen.meter.say(number, count)
             if arguments.depth == "decode":
                 document.render_page(opened, _PAGE_SIDE_PX, number)
             else:
@@ -118,9 +129,12 @@ def _decoded(stream: Stream, count: int) -> int:
 
 
 def _reach(seen: _Seen, stream: Stream, pts: int | None, duration: int | None) -> None:
-    if pts is not None and stream.time_base is not None and isinstance(stream, VideoStream | AudioStream):
-        start = stream.start_time or 0
-        seen.reached_s = max(seen.reached_s, float((pts - start + (duration or 0)) * stream.time_base))
+    if pts is None or stream.time_base is None or not isinstance(stream, VideoStream | AudioStream):
+        return
+    # Where the header does not say when a stream begins, the decoder makes something up on the way.
+    begin = seen.begins.setdefault(stream.index, pts if stream.start_time is None else stream.start_time)
+    seen.reached_s = max(seen.reached_s, float((pts - begin + (duration or 0)) * stream.time_base))
+    seen.meter.say(seen.reached_s, seen.promised_s)
 
 
 def _compare(promised_s: float | None, seen: _Seen) -> None:

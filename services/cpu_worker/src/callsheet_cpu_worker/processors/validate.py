@@ -8,13 +8,15 @@ from typing_extensions import override
 from callsheet.catalog import VALIDATE
 from callsheet.media.faults import FaultKind
 from callsheet.params import ValidateParams
+from callsheet.service.plain import plain_line
 from callsheet.v1.library_service_pb2 import Item, ItemFacts, ItemState
 from callsheet.worker.context import JobContext
 from callsheet.worker.decode.works import CHECK, CheckArguments, Checked
 from callsheet.worker.library import OpenedFile
 from callsheet.worker.processor import Outcome, Processor
 from callsheet.worker.threads import in_thread
-from callsheet_cpu_worker.item_facts import sound_item
+from callsheet_cpu_worker.item_facts import reason_text, sound_item
+from callsheet_cpu_worker.metering import metered
 from callsheet_cpu_worker.processors.thumbnail_generate import one_item
 
 _MARGIN_S: Final = 30
@@ -35,18 +37,21 @@ class Validate(Processor[ValidateParams]):
         """
         item = await one_item(context, str(params.video_id))
         root, path = item.facts.root, item.facts.path
-        context.report.log(f"Checking {root}/{path} ({params.depth}).")
-        with await in_thread(lambda: context.roots.open_file(root, path), OpenedFile.close) as file:
+        context.report.log(plain_line(f"Checking {root}/{path} ({params.depth})."))
+        with (
+            await in_thread(lambda: context.roots.open_file(root, path), OpenedFile.close) as file,
+            metered(context.report) as meter,
+        ):
             answer = await context.children.run(
                 CHECK,
                 CheckArguments(depth=params.depth),
-                descriptors=[file.fd],
+                descriptors=[file.fd, meter],
                 deadline_s=self.job_type.run_limit_s - _MARGIN_S,
                 cpu_s=self.job_type.run_limit_s,
             )
             row = refreshed(item, answer.value, size_bytes=file.size_bytes, mtime_ns=file.mtime_ns)
         said = verdict(answer.value)
-        context.report.log(f"{said}: {_reason(answer.value) or 'nothing is wrong with it'}")
+        context.report.log(plain_line(f"{said}: {_reason(answer.value) or 'nothing is wrong with it'}"))
         context.report.progress(100)
         return Outcome(result=_result(params.depth, said, answer.value), items=[row])
 
@@ -68,7 +73,7 @@ def refreshed(item: Item, checked: Checked, *, size_bytes: int, mtime_ns: int) -
     if checked.fault is None:
         row.state, row.reason = ItemState.ITEM_STATE_OK, ""
     else:
-        row.state, row.reason = ItemState.ITEM_STATE_BROKEN, checked.fault.reason
+        row.state, row.reason = ItemState.ITEM_STATE_BROKEN, reason_text(checked.fault.reason)
     row.root, row.path, row.public = item.facts.root, item.facts.path, item.facts.public
     row.size_bytes, row.mtime_ns, row.identity = size_bytes, mtime_ns, checked.identity
     return row
