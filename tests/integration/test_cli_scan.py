@@ -3,11 +3,14 @@
 import asyncio
 import json
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.support.command_line import CommandLine
 from tests.support.media import quadrants
@@ -86,7 +89,15 @@ async def test_a_folder_becomes_a_library(callsheet: CommandLine, media: Path) -
     assert "Pictures: 100 %, 2 of 2 items" in ended.err
 
     again = (await callsheet.run("scan", ".", "--wait", "--json")).document()
-    assert again["found"] == {"found": 3, "new": 0, "changed": 0, "unchanged": 3, "broken": 1, "missing": 0}
+    assert again["found"] == {
+        "found": 3,
+        "new": 0,
+        "changed": 0,
+        "unchanged": 3,
+        "broken": 1,
+        "missing": 0,
+        "passedOver": 0,
+    }
     assert again["pictures"] == {}
 
     good = (await callsheet.run("library", "list", str(media / "holidays"), "--json")).documents()
@@ -103,6 +114,88 @@ async def test_a_folder_becomes_a_library(callsheet: CommandLine, media: Path) -
     assert len(broken.documents()) == 1
 
 
+async def test_a_scan_of_what_is_not_there_fails_with_one_sentence(
+    callsheet: CommandLine, media: Path
+) -> None:
+    for place in (str(media / "nowhere"), "nowhere", "library:nowhere"):
+        ended = await callsheet.run("scan", place, "--wait")
+
+        assert ended.code == 1
+        (sentence,) = ended.out.splitlines()
+        assert sentence.startswith(
+            "scan failed: library/nowhere: there is no such folder or file; is the path right? (callsheet "
+        )
+
+
+async def test_pictures_are_made_while_the_scan_still_runs(callsheet: CommandLine, media: Path) -> None:
+    content = (media / "holidays" / "b.png").read_bytes()
+    for number in range(400):
+        (media / f"{number}.png").write_bytes(content)
+
+    assert (await callsheet.run("scan", ".", "--wait")).code == 0
+    (scan,) = (await callsheet.run("jobs", "list", "--type", "scan", "--json")).documents()
+    listed = await callsheet.run("jobs", "list", "--type", "derivatives_generate", "--limit", "0", "--json")
+
+    jobs = listed.documents()
+    assert {job["parent_id"] for job in jobs} == {scan["id"]}
+    named = [line.partition('"itemIds": [')[2].partition("]")[0] for line in listed.out.splitlines()]
+    assert sum(ids.count(",") + 1 for ids in named) == 402
+    assert min(str(job["started_at"]) for job in jobs) < str(scan["finished_at"])
+
+
+async def test_names_made_to_deceive_are_told_without_their_tricks(
+    callsheet: CommandLine, media: Path
+) -> None:
+    content = (media / "holidays" / "b.png").read_bytes()
+    (media / "x\n[2026-01-01 00:00:00] forged\x1b[2J.png").write_bytes(content[:80])
+    (media / "y\\..\\z.png").write_bytes(content)
+    (media / os.fsdecode(b"caf\xe9.png")).write_bytes(content)
+
+    ended = await callsheet.run("scan", ".", "--wait")
+
+    assert ended.code == 0
+    assert "Passed over 2 files; the log says why: callsheet jobs logs " in ended.out
+    assert "  x\\n[2026-01-01 00:00:00] forged\\x1b[2J.png: truncated" in ended.out
+    log = (
+        await callsheet.run("jobs", "logs", ended.out.rpartition("callsheet jobs logs ")[2].split()[0])
+    ).out
+    assert "caf?.png: passed over, its name is not UTF-8; rename it" in log
+    assert all(line.startswith("[20") and "\x1b" not in line for line in log.splitlines())
+
+
+async def test_thumbnail_of_a_broken_file_lists_it_with_the_reason(
+    callsheet: CommandLine, media: Path
+) -> None:
+    picture = media / "holidays" / "c.png"
+    noise = np.random.default_rng(1).integers(0, 256, (400, 600, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(picture)
+    assert (await callsheet.run("scan", str(picture), "--wait")).code == 0
+    listed = (await callsheet.run("library", "list", "--query", "c.png", "--json")).documents()
+    (item_id,) = (item["id"] for item in listed)
+    content = bytearray(picture.read_bytes())
+    content[300_000:400_000] = bytes(100_000)
+    picture.write_bytes(content)  # both its ends are as they were
+
+    asked = await callsheet.run(
+        "jobs",
+        "submit",
+        "thumbnail_generate",
+        "--param",
+        f"videoId={item_id}",
+        "--param",
+        "width=500",
+        "--wait",
+    )
+    broken = (await callsheet.run("library", "list", "--state", "broken", "--json")).documents()
+
+    assert asked.code == 1
+    assert "holidays/c.png: " in asked.out
+    (facts,) = (item["facts"] for item in broken)
+    assert isinstance(facts, dict)
+    assert facts["path"] == "holidays/c.png"
+    assert facts["reason"] in asked.out
+
+
 async def test_a_folder_outside_every_root_is_refused(callsheet: CommandLine, tmp_path: Path) -> None:
     ended = await callsheet.run("scan", str(tmp_path), "--wait")
 
@@ -110,11 +203,15 @@ async def test_a_folder_outside_every_root_is_refused(callsheet: CommandLine, tm
     assert ended.err.startswith(f"Error: DIR: {tmp_path} lies in none of the roots ")
 
 
-async def test_a_scan_of_a_root_that_no_worker_reaches_fails_with_the_reason(callsheet: CommandLine) -> None:
-    ended = await callsheet.run("scan", "attic:", "--wait")
+async def test_a_scan_of_a_root_that_no_worker_reaches_waits_and_says_why(callsheet: CommandLine) -> None:
+    waiting = await callsheet.start("scan", "attic:", "--wait")
+    assert waiting.stderr is not None
+    async with asyncio.timeout(60):
+        while b"No connected worker reaches root attic" not in await waiting.stderr.readline():
+            pass
+    waiting.send_signal(signal.SIGINT)
 
-    assert ended.code == 1
-    assert "attic" in ended.out
+    assert await waiting.wait() == 130
 
 
 async def test_without_the_token_nothing_is_told(callsheet: CommandLine, scheduler: RealScheduler) -> None:

@@ -14,7 +14,7 @@ from callsheet.channel import open_channel
 from callsheet.errors import LeaseLostError
 from callsheet.ids import new_job_id
 from callsheet.params import NoParams
-from callsheet.v1.job_pb2 import JobState
+from callsheet.v1.job_pb2 import JobState, NewJob
 from callsheet.v1.job_service_pb2_grpc import JobServiceStub
 from callsheet.v1.library_service_pb2 import ItemFacts, ItemState, MediaKind
 from callsheet.v1.library_service_pb2_grpc import LibraryServiceStub
@@ -22,7 +22,7 @@ from callsheet.worker.context import JobContext
 from callsheet.worker.lease import Lease
 from callsheet.worker.leftovers import LeaseQuestions, Standing
 from callsheet.worker.processor import Outcome, Processor
-from callsheet.worker.reports import RemoteLibrary
+from callsheet.worker.reports import RemoteLibrary, RemoteQueue
 from tests.support.plug_ins import STRIDE_BYTES, Digest, digest_of
 from tests.support.queue import Jobs
 from tests.support.real_scheduler import RealScheduler, real_scheduler
@@ -189,6 +189,61 @@ async def test_library_written_in_mid_job_outlives_a_restart_of_the_scheduler(
 
     assert (job.attempt, job.result_json) == (1, '{"items":2500}')
     assert shelve.read == [f"a/{number:04}.jpg" for number in range(1200, 2500)]
+
+
+class Beget(Processor[NoParams]):
+    """Submits jobs when the test lets it."""
+
+    job_type = JobType(name="beget", description="Submits jobs.", params=NoParams)
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.go_on = asyncio.Event()
+
+    @override
+    async def process(self, params: NoParams, context: JobContext) -> Outcome:
+        self.begun.set()
+        await self.go_on.wait()
+        await context.queue.submit([NewJob(type="noop")] * 1_500)
+        return Outcome()
+
+
+async def test_jobs_submitted_in_mid_job_outlive_a_restart_and_come_once(
+    scheduler: RealScheduler, jobs: Jobs, tmp_path: Path
+) -> None:
+    beget = Beget()
+    async with running_worker(scheduler.port, tmp_path, more=[beget]):
+        await jobs.known("beget", "noop")
+        (parent,) = await jobs.submitted("beget")
+        await beget.begun.wait()
+
+        await scheduler.kill()
+        beget.go_on.set()
+        await scheduler.start()
+        await jobs.reached([parent], JobState.JOB_STATE_COMPLETED)
+        children = await jobs.children(parent)
+
+    assert len(children) == len({job.id for job in children}) == 1_500
+    assert {job.type for job in children} == {"noop"}
+
+
+async def test_unfinished_jobs_of_a_type_are_told_whoever_caused_them(
+    scheduler: RealScheduler, jobs: Jobs, tmp_path: Path
+) -> None:
+    async with running_worker(scheduler.port, tmp_path), open_channel(scheduler.address) as channel:
+        await jobs.known("patient", "noop")
+        done = await jobs.submitted("noop")
+        waiting = await jobs.submitted(*["patient"] * 450)
+        await jobs.reached(done, JobState.JOB_STATE_COMPLETED)
+        queue = RemoteQueue(
+            JobServiceStub(channel), Lease(job_id=done[0], token=1, attempt=1), deadline_s=5.0
+        )
+
+        found = await queue.unfinished("patient")
+
+        assert {job.id for job in found} == set(waiting)
+        assert len(found) == 450
+        assert await queue.unfinished("noop") == []
 
 
 async def test_job_of_a_worker_that_fell_silent_is_given_to_another(

@@ -1,5 +1,6 @@
 """An attempt seen from a processor: real roots, real children, and a library that fits in a test."""
 
+import json
 import uuid
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -9,6 +10,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from callsheet.service.settings import RootSettings
+from callsheet.v1.job_pb2 import Job, NewJob
 from callsheet.v1.library_service_pb2 import Derivative, Item, ItemFacts, ItemState
 from callsheet.worker.children import AttemptChildren
 from callsheet.worker.context import JobContext
@@ -91,6 +93,29 @@ class Shelf:
 
 
 @dataclass(slots=True)
+class Tray:
+    """The protocol of the queue over a list; nobody runs what lies in it."""
+
+    submitted: list[NewJob] = field(default_factory=list[NewJob])
+    calls: list[int] = field(default_factory=list[int])
+
+    async def submit(self, jobs: Sequence[NewJob]) -> None:
+        self.calls.append(len(jobs))
+        self.submitted += jobs
+
+    async def unfinished(self, job_type: str) -> list[Job]:
+        return [
+            Job(type=job.type, params_json=job.params_json) for job in self.submitted if job.type == job_type
+        ]
+
+    def items(self) -> list[str]:
+        """Take everything out, and return the items that were named."""
+        ids = [one for job in self.submitted for one in json.loads(job.params_json)["itemIds"]]
+        self.submitted.clear()
+        return ids
+
+
+@dataclass(slots=True)
 class Desk:
     """A place to run attempts at."""
 
@@ -98,6 +123,7 @@ class Desk:
     children: ChildPool
     library: Shelf
     derivatives: Path
+    queue: Tray = field(default_factory=Tray)
     diary: Diary = field(default_factory=Diary)
     stop: Stop = field(default_factory=Stop)
     checkpoint: Mapping[str, JsonValue] | None = None
@@ -112,6 +138,7 @@ class Desk:
             lease=Lease(job_id="job-1", token=self.token, attempt=1),
             report=self.diary,
             library=self.library,
+            queue=self.queue,
             roots=self.roots,
             children=AttemptChildren(self.children, self.stop),
             stop=self.stop,

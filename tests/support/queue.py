@@ -13,6 +13,7 @@ from callsheet.v1.job_pb2 import Job, JobState, NewJob
 from callsheet.v1.job_service_pb2 import (
     CancelJobRequest,
     GetJobRequest,
+    ListJobsRequest,
     ListJobTypesRequest,
     PauseJobRequest,
     ReadLogRequest,
@@ -63,6 +64,17 @@ class Jobs:
         return [
             (await self._stub.GetJob(GetJobRequest(id=job_id), timeout=CALL_DEADLINE_S)).job for job_id in ids
         ]
+
+    async def children(self, parent_id: str) -> list[Job]:
+        """Return the jobs that a job caused."""
+        found: list[Job] = []
+        request = ListJobsRequest(parent_id=parent_id, page_size=200)
+        while True:
+            answer = await self._stub.ListJobs(request, timeout=CALL_DEADLINE_S)
+            found.extend(answer.jobs)
+            if not answer.next_page_token:
+                return found
+            request.page_token = answer.next_page_token
 
     async def cancel(self, job_id: str) -> None:
         """Ask for a job's end."""

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from callsheet.cli.documents import Document, document
-from callsheet.service.plain import plain
+from callsheet.service.plain import plain, plain_line
 
 #: Columns where standard output is no terminal, so that no cell is cut or broken.
 UNBOUNDED: Final = 100_000
@@ -69,7 +69,7 @@ class Output:
                 overflow="fold",
             )
         for row in rows:
-            table.add_row(*(Text(plain(cell)) if isinstance(cell, str) else cell for cell in row))
+            table.add_row(*(Text(plain_line(cell)) if isinstance(cell, str) else cell for cell in row))
         self._write(table)
 
     def facts(self, pairs: Sequence[tuple[str, str | Text]]) -> None:

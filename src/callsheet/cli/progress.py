@@ -1,6 +1,5 @@
 """Follows jobs until they are final: one, or a scan with everything that it set in motion."""
 
-from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final
 
@@ -75,7 +74,9 @@ async def _follow_pictures(client: Client, scan: Job, painter: Painter) -> list[
     """Follow the jobs that make pictures of what the scan found, and return them as they ended."""
     if scan.state != JobState.JOB_STATE_COMPLETED:
         return []
-    jobs = {job.id: job async for job in _children(client, scan)}
+    wanted = ListJobsRequest(types=[DERIVATIVES_GENERATE.name], parent_id=scan.id)
+    async with aclosing(client.jobs(wanted)) as children:
+        jobs = {job.id: job async for job in children}
     if not jobs:
         return []
     items = {job.id: item_count(job) for job in jobs.values()}
@@ -92,17 +93,6 @@ async def _follow_pictures(client: Client, scan: Job, painter: Painter) -> list[
                 if not batch:
                     break
     return list(jobs.values())
-
-
-async def _children(client: Client, scan: Job) -> AsyncGenerator[Job, None]:
-    """Yield the jobs that the scan caused: they are younger than it."""
-    wanted = ListJobsRequest(types=[DERIVATIVES_GENERATE.name])
-    async with aclosing(client.jobs(wanted)) as jobs:
-        async for job in jobs:
-            if job.id < scan.id:
-                return
-            if job.parent_id == scan.id:
-                yield job
 
 
 def item_count(job: Job) -> int:

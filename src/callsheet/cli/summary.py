@@ -16,6 +16,7 @@ from callsheet.cli.output import Output
 from callsheet.client import Client
 from callsheet.errors import NotFoundError
 from callsheet.params import ScanParams
+from callsheet.service.plain import plain_line
 from callsheet.v1.job_pb2 import Job, JobState
 from callsheet.v1.library_service_pb2 import Item, ItemState, ListItemsRequest, MediaKind
 
@@ -58,7 +59,7 @@ class LibrarySummary:
     place: str
     """What was scanned: ``ROOT`` or ``ROOT:path``."""
     found: Mapping[str, int]
-    """What the scan reported: found, new, changed, unchanged, broken, missing."""
+    """What the scan reported: found, new, changed, unchanged, broken, missing, passedOver."""
     made: Mapping[str, int]
     """What the other jobs reported together: made, skipped, broken, failed, missing."""
     items: Mapping[str, Count]
@@ -164,7 +165,7 @@ def write_summary(summary: LibrarySummary, output: Output) -> None:
     for sentence in _sentences(summary):
         output.say(sentence)
     for item in summary.broken_items:
-        output.say(f"  {item.facts.path}: {item.facts.reason}")
+        output.say(plain_line(f"  {item.facts.path}: {item.facts.reason}"))
     if summary.broken.count > len(summary.broken_items):
         output.say("  and more: callsheet library list --state broken --limit 0")
 
@@ -181,7 +182,10 @@ def _sentences(summary: LibrarySummary) -> Iterator[str]:
     if counts:
         yield f"Scanned {summary.place}{time}: {found.of('file')}; {', '.join(counts)}."
     if counts and not found.count and not summary.found.get("missing"):
-        yield f"There is nothing at {summary.place} that could be scanned: is the path right?"
+        yield f"There is nothing at {summary.place} that could be scanned."
+    if summary.found.get("passedOver"):
+        passed = Count(count=summary.found["passedOver"]).of("file")
+        yield f"Passed over {passed}; the log says why: callsheet jobs logs {summary.scan.id}"
     kinds = [count.of(_NAMES[kind]) for kind, count in summary.items.items() if count.count]
     if kinds:
         yield f"The library has {', '.join(kinds)} there."

@@ -16,7 +16,10 @@ WAITING_BYTES_MAX: Final = 1024 * 1024
 LOG_BYTES_MAX: Final = 16 * 1024 * 1024
 """Bytes of the whole log of an attempt; further lines are left out."""
 
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+#: Characters that steer a terminal, break lines, or turn the reading direction.
+_TRICKS: Final = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]"
+)
 
 
 class AttemptLog:
@@ -34,7 +37,7 @@ class AttemptLog:
         """Bytes that no chunk has taken yet."""
 
     def add(self, text: str, stamp: str) -> None:
-        """Add the lines of *text*, each after *stamp*; control characters become U+FFFD."""
+        """Add the lines of *text*, each after *stamp*; characters that play tricks become U+FFFD."""
         for line in text.split("\n"):
             full = self.waiting_bytes >= WAITING_BYTES_MAX
             if full or self._taken_bytes + self.waiting_bytes >= LOG_BYTES_MAX:
@@ -71,7 +74,7 @@ class AttemptLog:
             self._put(stamp, f"({count} lines left out here: the log was full)")
 
     def _put(self, stamp: str, line: str) -> None:
-        clean = _CONTROL.sub("\ufffd", line.rstrip("\r"))
+        clean = _TRICKS.sub("\ufffd", line.rstrip("\r"))
         encoded = f"{stamp}{clean}".encode("utf-8", "replace")[: LINE_BYTES_MAX - 1]
         self._lines.append((encoded.decode("utf-8", "ignore") + "\n", len(encoded) + 1))
         self.waiting_bytes += len(encoded) + 1

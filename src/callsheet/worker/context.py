@@ -8,6 +8,7 @@ from pydantic import JsonValue
 from pydantic_core import to_json
 
 from callsheet.errors import AttemptError
+from callsheet.v1.job_pb2 import Job, NewJob
 from callsheet.v1.lease_service_pb2 import LeaseRef, Output
 from callsheet.v1.library_service_pb2 import Item, ItemFacts
 from callsheet.worker.children import AttemptChildren
@@ -48,7 +49,24 @@ class LibraryAccess(Protocol):
 
         Raises:
             LeaseLostError: Another lease holds the job now; nothing was written.
+            InvalidError: One of the items cannot be kept, ``items[N]`` of its field; nothing was written.
         """
+        ...
+
+
+class QueueAccess(Protocol):
+    """The queue as a job may use it while it runs; the worker's runtime implements it over JobService."""
+
+    async def submit(self, jobs: Sequence[NewJob]) -> None:
+        """Submit jobs that this one causes, each once; waits while the queue is full.
+
+        They run whatever becomes of this attempt. What must not outlive a failure is for
+        `Outcome.follow_ups`.
+        """
+        ...
+
+    async def unfinished(self, job_type: str) -> list[Job]:
+        """Return the jobs of a type that are not final, whoever caused them."""
         ...
 
 
@@ -59,6 +77,7 @@ class JobContext:
     lease: Lease
     report: Reporter
     library: LibraryAccess
+    queue: QueueAccess
     roots: Roots
     """The named roots that this worker reaches."""
     children: AttemptChildren

@@ -18,10 +18,11 @@ from callsheet.errors import (
     TransientError,
     UnavailableError,
 )
+from callsheet.service.plain import plain_line
 from callsheet.v1.job_pb2 import FailureKind, StopRung
 from callsheet.v1.lease_service_pb2 import Completed, Failed, Output
 from callsheet.v1.library_service_pb2 import LibraryChanges
-from callsheet.worker.processor import Outcome
+from callsheet.worker.processor import BrokenMediaError, Outcome
 
 RESULT_BYTES_MAX: Final = 64 * 1024
 """Bytes of a job's result as JSON."""
@@ -68,10 +69,13 @@ def completed(outcome: Outcome, outputs: Sequence[Output] = ()) -> Completed:
 
 def failed(error: AttemptError) -> Failed:
     """Return a failure as a message."""
-    return Failed(
+    message = Failed(
         kind=FailureKind.Value(f"FAILURE_KIND_{error.kind}"),
-        reason=error.message.encode("utf-8", "replace").decode()[:REASON_CHARS_MAX],
+        reason=plain_line(error.message)[:REASON_CHARS_MAX],
     )
+    if isinstance(error, BrokenMediaError):
+        message.library.CopyFrom(LibraryChanges(broken=error.broken))
+    return message
 
 
 def cancelled(rung: StopRung.ValueType) -> Failed:
@@ -110,4 +114,4 @@ def last_words(error: AttemptError, cause: BaseException) -> str:
     trace = ""
     if type(error) is AttemptError:
         trace = "".join(traceback.format_exception(cause))[-TRACE_CHARS_MAX:]
-    return f"{trace}--- ERROR ---\n{error.message}"
+    return f"{trace}--- ERROR ---\n{plain_line(error.message)}"

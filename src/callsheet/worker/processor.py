@@ -8,6 +8,7 @@ from typing import ClassVar, Generic, TypeVar
 from pydantic import JsonValue
 
 from callsheet.catalog import JobType
+from callsheet.errors import BadInputError
 from callsheet.params import JobParams
 from callsheet.v1.job_pb2 import NewJob
 from callsheet.v1.library_service_pb2 import BrokenItem, DerivativeFacts, ItemFacts
@@ -30,6 +31,14 @@ class Outcome:
     """Items found to be undecodable."""
     follow_ups: Sequence[NewJob] = ()
     """Jobs to submit, at most 1,000."""
+
+
+class BrokenMediaError(BadInputError):
+    """The attempt failed because items cannot be used; they are marked so in the same transaction."""
+
+    def __init__(self, message: str, *, broken: Sequence[BrokenItem] = ()) -> None:
+        super().__init__(message)
+        self.broken = broken
 
 
 class Processor(ABC, Generic[ParamsT]):

@@ -1,4 +1,4 @@
-"""What an attempt may use of the scheduler: its log, its progress, and the library."""
+"""What an attempt may use of the scheduler: its log, its progress, the library and the queue."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -6,9 +6,13 @@ from random import SystemRandom
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import grpc
+from google.protobuf.message import Message
 
-from callsheet.errors import LeaseLostError, StateError, UnavailableError
+from callsheet.errors import LeaseLostError, OverloadedError, StateError, UnavailableError
+from callsheet.ids import new_job_id
 from callsheet.service.clock import Clock
+from callsheet.v1.job_pb2 import Job, JobState, NewJob
+from callsheet.v1.job_service_pb2 import ListJobsRequest, SubmitJobsRequest
 from callsheet.v1.library_service_pb2 import (
     GetItemsRequest,
     Item,
@@ -22,15 +26,26 @@ from callsheet.worker.lease import Lease
 from callsheet.worker.session import BACKOFF_S, Session
 
 if TYPE_CHECKING:  # the generated stubs have this name, the generated code has not
+    from callsheet.v1.job_service_pb2_grpc import JobServiceAsyncStub
     from callsheet.v1.library_service_pb2_grpc import LibraryServiceAsyncStub
 
-BATCH_ITEMS_MAX: Final = 1000
-"""Items, or ids, in one call to the library."""
+BATCH_MAX: Final = 1000
+"""Items, ids or jobs in one call."""
 BATCH_BYTES: Final = 1024 * 1024
-"""Bytes of items after which a call takes no more of them."""
+"""Bytes of items or jobs after which a call takes no more of them."""
+PAGE_JOBS: Final = 200
+"""Jobs of one page of a list."""
 
 RequestT = TypeVar("RequestT")
 AnswerT = TypeVar("AnswerT")
+MessageT = TypeVar("MessageT", bound=Message)
+
+_UNFINISHED: Final = (
+    JobState.JOB_STATE_PENDING,
+    JobState.JOB_STATE_QUEUED,
+    JobState.JOB_STATE_RUNNING,
+    JobState.JOB_STATE_PAUSED,
+)
 
 
 class SessionReporter:
@@ -78,18 +93,18 @@ class RemoteLibrary:
     async def items(self, ids: Sequence[str]) -> list[Item]:
         """Return those of the items that exist, in no particular order."""
         found: list[Item] = []
-        for start in range(0, len(ids), BATCH_ITEMS_MAX):
-            request = GetItemsRequest(ids=ids[start : start + BATCH_ITEMS_MAX])
-            answer = await self._ask(self._stub.GetItems, request)
+        for start in range(0, len(ids), BATCH_MAX):
+            request = GetItemsRequest(ids=ids[start : start + BATCH_MAX])
+            answer = await persistently(self._stub.GetItems, request, deadline_s=self._deadline_s)
             found.extend(answer.items)
         return found
 
     async def items_below(self, root: str, folder: str) -> list[Item]:
         """Return all items in *folder* of *root* and below; an empty folder means the whole root."""
         found: list[Item] = []
-        request = ListItemsRequest(root=root, folder=folder, page_size=BATCH_ITEMS_MAX)
+        request = ListItemsRequest(root=root, folder=folder, page_size=BATCH_MAX)
         while True:
-            answer = await self._ask(self._stub.ListItems, request)
+            answer = await persistently(self._stub.ListItems, request, deadline_s=self._deadline_s)
             found.extend(answer.items)
             if not answer.next_page_token:
                 return found
@@ -104,8 +119,8 @@ class RemoteLibrary:
         ids: list[str] = []
         for batch in _batches(items):
             ids += await self._upsert(batch, ())
-        for start in range(0, len(missing_ids), BATCH_ITEMS_MAX):
-            await self._upsert((), missing_ids[start : start + BATCH_ITEMS_MAX])
+        for start in range(0, len(missing_ids), BATCH_MAX):
+            await self._upsert((), missing_ids[start : start + BATCH_MAX])
         return ids
 
     async def _upsert(self, items: Iterable[ItemFacts], missing_ids: Iterable[str]) -> list[str]:
@@ -113,15 +128,51 @@ class RemoteLibrary:
             job_id=self._lease.job_id, token=self._lease.token, items=items, missing_ids=missing_ids
         )
         try:
-            answer = await self._ask(self._stub.UpsertItems, request)
+            answer = await persistently(self._stub.UpsertItems, request, deadline_s=self._deadline_s)
         except StateError as error:
             raise LeaseLostError(error.message) from error
         return list(answer.ids)
 
-    async def _ask(
-        self, method: grpc.aio.UnaryUnaryMultiCallable[RequestT, AnswerT], request: RequestT
-    ) -> AnswerT:
-        return await persistently(method, request, deadline_s=self._deadline_s)
+
+class RemoteQueue:
+    """The queue over JobService, for what one attempt causes. Calls are repeated as the library's are."""
+
+    __slots__ = ("_deadline_s", "_lease", "_stub")
+
+    def __init__(self, stub: "JobServiceAsyncStub", lease: Lease, *, deadline_s: float) -> None:
+        self._stub = stub
+        self._lease = lease
+        self._deadline_s = deadline_s
+
+    async def submit(self, jobs: Sequence[NewJob]) -> None:
+        """Submit jobs as caused by the attempt's own; an id chosen beforehand makes a repetition harmless."""
+        named = [NewJob() for _ in jobs]
+        for new, given in zip(named, jobs, strict=True):
+            new.CopyFrom(given)
+            new.id = given.id or new_job_id()
+            new.parent_id = self._lease.job_id
+        for batch in _batches(named):
+            await self._submit(SubmitJobsRequest(jobs=batch))
+
+    async def unfinished(self, job_type: str) -> list[Job]:
+        """Return the jobs of a type that are not final, whoever caused them."""
+        found: list[Job] = []
+        request = ListJobsRequest(types=[job_type], states=_UNFINISHED, page_size=PAGE_JOBS)
+        while True:
+            answer = await persistently(self._stub.ListJobs, request, deadline_s=self._deadline_s)
+            found.extend(answer.jobs)
+            if not answer.next_page_token:
+                return found
+            request.page_token = answer.next_page_token
+
+    async def _submit(self, request: SubmitJobsRequest) -> None:
+        while True:
+            try:
+                await persistently(self._stub.SubmitJobs, request, deadline_s=self._deadline_s)
+            except OverloadedError as error:
+                await asyncio.sleep(error.retry_after_s)
+            else:
+                return
 
 
 async def persistently(
@@ -145,14 +196,14 @@ async def persistently(
         wait_s = min(wait_s * 2, longest_s)
 
 
-def _batches(items: Sequence[ItemFacts]) -> Iterator[list[ItemFacts]]:
-    batch: list[ItemFacts] = []
+def _batches(messages: Sequence[MessageT]) -> Iterator[list[MessageT]]:
+    batch: list[MessageT] = []
     size_bytes = 0
-    for item in items:
-        size_bytes += item.ByteSize()
-        if batch and (len(batch) == BATCH_ITEMS_MAX or size_bytes > BATCH_BYTES):
+    for message in messages:
+        size_bytes += message.ByteSize()
+        if batch and (len(batch) == BATCH_MAX or size_bytes > BATCH_BYTES):
             yield batch
-            batch, size_bytes = [], item.ByteSize()
-        batch.append(item)
+            batch, size_bytes = [], message.ByteSize()
+        batch.append(message)
     if batch:
         yield batch

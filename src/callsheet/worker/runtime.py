@@ -40,7 +40,7 @@ from callsheet.worker.leftovers import LeaseQuestions, keep_clean
 from callsheet.worker.library import Roots
 from callsheet.worker.placing import Placer
 from callsheet.worker.processes import ChildPool
-from callsheet.worker.reports import RemoteLibrary, SessionReporter
+from callsheet.worker.reports import RemoteLibrary, RemoteQueue, SessionReporter
 from callsheet.worker.session import Phase, Session
 from callsheet.worker.spool import Spool
 
@@ -88,6 +88,7 @@ class Runtime:
         self._has = surroundings
         self._leases = LeaseServiceStub(surroundings.channel)
         self._library = LibraryServiceStub(surroundings.channel)
+        self._jobs = JobServiceStub(surroundings.channel)
         self._wake = asyncio.Event()
         self._left = asyncio.Event()
         self._attempts: dict[LeaseKey, Attempt] = {}
@@ -266,6 +267,7 @@ class Runtime:
             lease=lease,
             report=report,
             library=RemoteLibrary(self._library, lease, deadline_s=has.library_deadline_s),
+            queue=RemoteQueue(self._jobs, lease, deadline_s=has.library_deadline_s),
             roots=has.roots,
             children=AttemptChildren(has.children, attempt.stop),
             stop=attempt.stop,

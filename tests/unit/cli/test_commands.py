@@ -236,12 +236,10 @@ def library(script: Script) -> None:
 async def test_a_scan_is_followed_until_its_pictures_are_made(script: Script, callsheet: CommandLine) -> None:
     script.will("SubmitJobs", SubmitJobsResponse(jobs=[SubmittedJob(id=ID)]))
     script.will("GetJob", GetJobResponse(job=COMPLETED))
-    other = Job(id=CHILD.replace("8058", "8059"), type=MADE.type, parent_id=CHILD)
-    older = Job(id=ID.replace("8057", "8056"), type=MADE.type, parent_id=ID)
     pending = Job()
     pending.CopyFrom(MADE)
     pending.state = JobState.JOB_STATE_PENDING
-    script.will("ListJobs", ListJobsResponse(jobs=[other, pending, older]))
+    script.will("ListJobs", ListJobsResponse(jobs=[pending]))
     script.will("WatchJobs", [WatchJobsResponse(jobs=[pending]), WatchJobsResponse(jobs=[MADE])])
     library(script)
 
@@ -250,6 +248,9 @@ async def test_a_scan_is_followed_until_its_pictures_are_made(script: Script, ca
     [submission] = script.asked["SubmitJobs"]
     assert isinstance(submission, SubmitJobsRequest)
     assert submission.jobs[0].params_json == '{"root": "library", "path": "holidays", "skipExisting": false}'
+    assert script.asked["ListJobs"] == [
+        ListJobsRequest(types=["derivatives_generate"], parent_id=ID, page_size=200)
+    ]
     assert ended.code == 0
     assert ended.out.splitlines() == [
         "Scanned library:holidays: 2 files; 2 new, 0 changed, 0 unchanged, 0 missing.",

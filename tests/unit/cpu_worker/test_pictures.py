@@ -17,8 +17,11 @@ from PIL import Image
 
 from callsheet.errors import BadInputError, TransientError
 from callsheet.params import DerivativesGenerateParams, ScanParams, ThumbnailGenerateParams, ValidateParams
+from callsheet.v1.job_pb2 import FailureKind
 from callsheet.v1.library_service_pb2 import ItemState
 from callsheet.worker.decode.works import Picture, Rendered
+from callsheet.worker.endings import failed
+from callsheet.worker.processor import BrokenMediaError
 from tests.support.attempts import Desk, desk
 from tests.support.media import corners, first_part, picture_with_orientation, quadrants, video
 from tests.support.processes import until
@@ -76,10 +79,7 @@ async def test_what_is_there_is_not_made_again_unless_forced(at: Desk) -> None:
 
 
 async def test_broken_item_is_told_and_stops_no_other(at: Desk, tmp_path: Path) -> None:
-    noise = np.random.default_rng(1).integers(0, 256, (200, 300, 3), dtype=np.uint8)
-    Image.fromarray(noise).save(tmp_path / "whole.png")
-    content = (tmp_path / "whole.png").read_bytes()
-    (tmp_path / "library" / "photo.jpg").write_bytes(content[: len(content) // 2] + content[-12:])
+    damaged(tmp_path / "library" / "photo.jpg")
     at.library.take(await Scan().process(ScanParams(), at.context()))
     assert at.library.at("photo.jpg").facts.state == ItemState.ITEM_STATE_OK
     outcome = await DerivativesGenerate().process(everything(at), at.context())
@@ -171,6 +171,66 @@ async def test_thumbnail_that_cannot_be_made_says_why(at: Desk, tmp_path: Path) 
             ThumbnailGenerateParams(video_id=only(at, "film.mp4")), at.context()
         )
     assert at.files() == []
+
+
+def damaged(path: Path) -> None:
+    """Write a PNG whose header and end are well and whose middle is missing."""
+    noise = np.random.default_rng(1).integers(0, 256, (200, 300, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path, "PNG")
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2] + content[-12:])
+
+
+async def test_thumbnail_of_a_broken_file_marks_it_with_the_reason(at: Desk, tmp_path: Path) -> None:
+    damaged(tmp_path / "library" / "photo.jpg")
+    at.library.take(await Scan().process(ScanParams(), at.context()))
+    photo = at.library.at("photo.jpg")
+    with pytest.raises(BrokenMediaError, match=r"photo\.jpg: ") as caught:
+        await ThumbnailGenerate().process(
+            ThumbnailGenerateParams(video_id=only(at, "photo.jpg")), at.context()
+        )
+    (marked,) = failed(caught.value).library.broken
+    assert (marked.item_id, marked.source_identity) == (photo.id, photo.facts.identity)
+    assert marked.reason in caught.value.message
+    assert failed(caught.value).kind == FailureKind.FAILURE_KIND_BAD_INPUT
+
+
+async def test_thumbnail_of_a_file_that_was_replaced_by_a_broken_one_marks_nothing(
+    at: Desk, tmp_path: Path
+) -> None:
+    damaged(tmp_path / "library" / "photo.jpg")
+    with pytest.raises(BadInputError, match="changed since") as caught:
+        await ThumbnailGenerate().process(
+            ThumbnailGenerateParams(video_id=only(at, "photo.jpg")), at.context()
+        )
+    assert not failed(caught.value).HasField("library")
+
+
+async def test_instant_in_a_damaged_part_is_the_fault_of_the_instant(at: Desk, tmp_path: Path) -> None:
+    film = tmp_path / "library" / "film.mp4"
+    video(
+        film, seconds=10, codec=("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "25")
+    )
+    content = bytearray(film.read_bytes())
+    content[len(content) * 4 // 10 : len(content) * 6 // 10] = bytes(len(content) // 5)
+    film.write_bytes(content)
+    at.library.take(await Scan().process(ScanParams(), at.context()))
+    with pytest.raises(BadInputError, match="timestamp: there is no picture at 5 s") as caught:
+        await ThumbnailGenerate().process(
+            ThumbnailGenerateParams(video_id=only(at, "film.mp4"), timestamp=5.0), at.context()
+        )
+    assert not failed(caught.value).HasField("library")
+
+
+async def test_check_shows_how_far_it_is(at: Desk, tmp_path: Path) -> None:
+    video(tmp_path / "library" / "long.mp4", seconds=40, size="160x90")
+    at.library.take(await Scan().process(ScanParams(), at.context()))
+    params = ValidateParams(video_id=only(at, "long.mp4"), depth="decode")
+    await Validate().process(params, at.context())
+    shown = at.diary.percents
+    assert shown[-1] == 100
+    assert len([one for one in shown if one < 100]) >= 3
+    assert shown == sorted(shown)
 
 
 @pytest.mark.parametrize("depth", ["probe", "demux", "decode"])

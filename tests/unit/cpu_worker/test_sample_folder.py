@@ -62,9 +62,9 @@ BROKEN = {
 
 
 async def all_pictures(at: Desk) -> None:
-    """Scan, and do the follow-ups that the scan asks for."""
-    outcome = await Scan().process(ScanParams(), at.context())
-    for job in outcome.follow_ups:
+    """Scan, and do the jobs that the scan submits."""
+    await Scan().process(ScanParams(), at.context())
+    for job in at.queue.submitted:
         params = DerivativesGenerateParams.model_validate_json(job.params_json)
         done = await DerivativesGenerate().process(params, at.context())
         assert (done.result["broken"], done.result["failed"]) == (0, 0), at.diary.text

@@ -1,6 +1,5 @@
 """Scans over real folders and real decoders."""
 
-import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,15 +7,7 @@ from pathlib import Path
 
 import pytest
 from callsheet_cpu_worker.processors.scan import PublicScan, Scan
-from callsheet_cpu_worker.scan_plan import (
-    BATCH_LIMIT,
-    ID_LIMIT,
-    JOB_LIMIT,
-    ROW_BYTES,
-    batches,
-    one_write,
-    plan,
-)
+from callsheet_cpu_worker.scan_plan import ROW_BYTES, one_write, plan
 from hypothesis import given
 from hypothesis import strategies as st
 from typing_extensions import override
@@ -61,6 +52,7 @@ async def test_scan_lists_media_and_names_what_is_broken(tmp_path: Path, library
             "unchanged": 0,
             "broken": 3,
             "missing": 0,
+            "passedOver": 0,
         }
         assert at.library.paths == [
             "empty.png",
@@ -85,12 +77,11 @@ async def test_scan_lists_media_and_names_what_is_broken(tmp_path: Path, library
         assert len(set(reasons.values())) == 3
         assert all(reason in at.diary.text for reason in reasons.values())
         assert at.diary.percents[-1] == 100
-        (job,) = outcome.follow_ups
-        ids = json.loads(job.params_json)["itemIds"]
-        assert sorted(ids) == sorted(
+        (job,) = at.queue.submitted
+        assert job.type == "derivatives_generate"
+        assert sorted(at.queue.items()) == sorted(
             at.library.at(path).id for path in ("photo.jpg", "films/film.mp4", "tone.mp3")
         )
-        assert (job.type, job.parent_id) == ("derivatives_generate", "job-1")
 
 
 async def test_second_scan_looks_at_nothing_that_is_as_it_was(tmp_path: Path, library: Path) -> None:
@@ -100,7 +91,8 @@ async def test_second_scan_looks_at_nothing_that_is_as_it_was(tmp_path: Path, li
             (library / path).unlink()
         await at.children.__aexit__(None, None, None)  # whoever decodes now fails
         again = await scan(at)
-        assert again == {"found": 6, "new": 0, "changed": 0, "unchanged": 6, "broken": 3, "missing": 0}
+        assert (again["found"], again["unchanged"], again["broken"]) == (6, 6, 3)
+        assert (again["new"], again["changed"], again["missing"], again["passedOver"]) == (0, 0, 0, 0)
 
 
 async def test_scan_that_skips_nothing_looks_again(tmp_path: Path, library: Path) -> None:
@@ -115,6 +107,7 @@ async def test_scan_that_skips_nothing_looks_again(tmp_path: Path, library: Path
 async def test_changed_file_is_looked_at_and_gets_new_pictures(tmp_path: Path, library: Path) -> None:
     async with desk(tmp_path, library) as at:
         await scan(at)
+        at.queue.items()
         before = at.library.at("photo.jpg").facts.identity
         quadrants(400, 100).save(library / "photo.jpg")
         video(library / "films" / "half.mp4")
@@ -122,7 +115,7 @@ async def test_changed_file_is_looked_at_and_gets_new_pictures(tmp_path: Path, l
         assert (outcome.result["changed"], outcome.result["unchanged"]) == (2, 4)
         assert at.library.at("photo.jpg").facts.identity != before
         assert at.library.at("films/half.mp4").facts.state == ItemState.ITEM_STATE_OK
-        asked = {one for job in outcome.follow_ups for one in json.loads(job.params_json)["itemIds"]}
+        asked = set(at.queue.items())
         assert {at.library.at("photo.jpg").id, at.library.at("films/half.mp4").id} <= asked
 
 
@@ -178,6 +171,20 @@ async def test_single_file_can_be_scanned(tmp_path: Path, library: Path) -> None
         assert (await scan(at, path="films/film.mp4"))["unchanged"] == 1
         (library / "films" / "film.mp4").unlink()
         assert (await scan(at, path="films/film.mp4"))["missing"] == 1
+        with pytest.raises(BadInputError, match=r"library/films/film\.mp4: there is no such folder or file"):
+            await scan(at, path="films/film.mp4")
+
+
+async def test_scan_of_what_never_was_fails_with_one_sentence(tmp_path: Path, library: Path) -> None:
+    async with desk(tmp_path, library) as at:
+        with pytest.raises(BadInputError) as caught:
+            await scan(at, path="holidays/1999")
+        assert (
+            caught.value.message
+            == "library/holidays/1999: there is no such folder or file; is the path right?"
+        )
+        (library / "holidays").mkdir()
+        assert (await scan(at, path="holidays"))["found"] == 0
 
 
 async def test_directory_type_is_a_folder_below_library_or_the_root(tmp_path: Path, library: Path) -> None:
@@ -259,15 +266,6 @@ def test_nothing_is_said_of_what_lies_below_a_folder_that_could_not_be_entered()
     ]
     assert [one.id for one in plan([], items, ["a"], skip_existing=True).vanished] == ["ab/x", "b"]
     assert plan([], items, [""], skip_existing=True).vanished == []
-
-
-@given(st.integers(0, 40_000))
-def test_follow_ups_are_few_enough_and_lose_no_item(count: int) -> None:
-    ids = [str(number) for number in range(count)]
-    made = batches(ids)
-    assert len(made) <= JOB_LIMIT
-    assert all(0 < len(batch) <= BATCH_LIMIT for batch in made)
-    assert [one for batch in made for one in batch] == ids[:ID_LIMIT]
 
 
 def test_one_write_fits_one_message() -> None:

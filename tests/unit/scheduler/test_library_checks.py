@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from callsheet_scheduler.domain.library import (
-    PATH_BYTES_MAX,
     BrokenItem,
     DerivativeFacts,
     ItemFacts,
@@ -22,6 +21,7 @@ from hypothesis import strategies as st
 
 from callsheet.errors import InvalidError
 from callsheet.ids import new_job_id
+from callsheet.paths import PATH_BYTES_MAX
 
 ITEM = ItemFacts(root="library", path="a/b.jpg", kind=MediaKind.IMAGE)
 FILE = DerivativeFacts(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from callsheet.errors import AttemptError, TransientError
+from callsheet.errors import AttemptError, BadInputError, TransientError
 from callsheet.media.jpeg import jpeg_size
 from callsheet.media.recipes import (
     PREVIEW_BOX,
@@ -18,8 +18,10 @@ from callsheet.v1.library_service_pb2 import Derivative, DerivativeFacts, Item
 from callsheet.worker.context import JobContext
 from callsheet.worker.decode.works import RENDER, Picture, RenderArguments, Rendered
 from callsheet.worker.library import OpenedFile
+from callsheet.worker.processor import BrokenMediaError
 from callsheet.worker.staging import derivative_path, publish
 from callsheet.worker.threads import in_thread
+from callsheet_cpu_worker.item_facts import broken_mark
 
 ROOT: Final = "derivatives"
 """The root that derivatives lie in."""
@@ -75,7 +77,8 @@ async def render(
     """Have a child make pictures of an item.
 
     Raises:
-        BadInputError: The file is gone, or brought the decoder down.
+        BrokenMediaError: The file brought the decoder down.
+        BadInputError: The file is gone or cannot be opened.
         AttemptError: As the pool raises it.
     """
     arguments = RenderArguments(
@@ -84,7 +87,13 @@ async def render(
     with await in_thread(
         lambda: context.roots.open_file(item.facts.root, item.facts.path), OpenedFile.close
     ) as file:
-        answer = await context.children.run(RENDER, arguments, descriptors=[file.fd], deadline_s=DEADLINE_S)
+        try:
+            answer = await context.children.run(
+                RENDER, arguments, descriptors=[file.fd], deadline_s=DEADLINE_S
+            )
+        except BadInputError as error:
+            broken = [broken_mark(item, error.message)]
+            raise BrokenMediaError(f"{item.facts.path}: {error.message}", broken=broken) from error
     return Made(rendered=answer.value, blobs=answer.blobs)
 
 

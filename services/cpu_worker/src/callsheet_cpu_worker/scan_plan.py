@@ -5,18 +5,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from callsheet.media.recipes import THUMBNAIL_RECIPE
+from callsheet.paths import path_fault
 from callsheet.v1.library_service_pb2 import Item, ItemFacts, ItemState
-from callsheet.worker.library import FoundFile
+from callsheet.worker.library import FoundFile, PassedOver
 from callsheet_cpu_worker.pictures import has_current
-
-BATCH: Final = 25
-"""Items of one follow-up job, as long as that makes few enough jobs."""
-BATCH_LIMIT: Final = 200
-"""Items of one follow-up job at most."""
-JOB_LIMIT: Final = 1_000
-"""Follow-up jobs of one scan."""
-ID_LIMIT: Final = 16_000
-"""Items of all follow-ups of one scan: their ids have to fit the one message that ends it."""
 
 ROW_LIMIT: Final = 1_000
 """Rows of one write."""
@@ -53,10 +45,11 @@ def plan(
             unchanged.append(item)
         else:
             to_probe.append(file)
+    hidden = frozenset(unseen)
     vanished = [
         item
         for path, item in by_path.items()
-        if item.facts.state != ItemState.ITEM_STATE_MISSING and not _below_any(path, unseen)
+        if item.facts.state != ItemState.ITEM_STATE_MISSING and not _below_any(path, hidden)
     ]
     return ScanPlan(to_probe=to_probe, unchanged=unchanged, vanished=vanished)
 
@@ -78,11 +71,28 @@ def lacks_thumbnail(item: Item) -> bool:
     )
 
 
-def batches(ids: Sequence[str]) -> list[Sequence[str]]:
-    """Divide ids into the batches of follow-up jobs; those beyond `ID_LIMIT` are left to the next scan."""
-    taken = ids[:ID_LIMIT]
-    size = min(BATCH_LIMIT, max(BATCH, -(-len(taken) // JOB_LIMIT)))
-    return [taken[start : start + size] for start in range(0, len(taken), size)]
+def needs_pictures(row: ItemFacts, known: Item | None) -> bool:
+    """Say whether a row that was written needs pictures, where *known* is the item as it was before."""
+    if row.state != ItemState.ITEM_STATE_OK:
+        return False
+    return known is None or is_changed(row, known) or lacks_thumbnail(known)
+
+
+def is_changed(row: ItemFacts, known: Item) -> bool:
+    """Say whether a file has another content than the item has, or its state is another one."""
+    return known.facts.identity != row.identity or known.facts.state != row.state
+
+
+def sorted_out(found: Iterable[FoundFile]) -> tuple[list[FoundFile], list[PassedOver]]:
+    """Part the files that the library can name from those that it cannot."""
+    good: list[FoundFile] = []
+    bad: list[PassedOver] = []
+    for file in found:
+        if fault := path_fault(file.path):
+            bad.append(PassedOver(path=file.path, reason=f"its path {fault}; rename it"))
+        else:
+            good.append(file)
+    return good, bad
 
 
 def _is_same(file: FoundFile, item: Item) -> bool:
@@ -93,5 +103,7 @@ def _is_same(file: FoundFile, item: Item) -> bool:
     )
 
 
-def _below_any(path: str, folders: Sequence[str]) -> bool:
-    return any(folder in {"", path} or path.startswith(f"{folder}/") for folder in folders)
+def _below_any(path: str, folders: frozenset[str]) -> bool:
+    """Say whether *path* is one of the folders or lies below one."""
+    parts = path.split("/")
+    return "" in folders or any("/".join(parts[:count]) in folders for count in range(1, len(parts) + 1))

@@ -9,12 +9,14 @@ from typing_extensions import override
 from callsheet.catalog import DERIVATIVES_GENERATE
 from callsheet.errors import AttemptError, BadInputError, CapacityError
 from callsheet.params import DerivativesGenerateParams
+from callsheet.service.plain import plain_line
 from callsheet.v1.library_service_pb2 import BrokenItem, DerivativeFacts, Item, ItemState
 from callsheet.worker.context import JobContext
 from callsheet.worker.library import VanishedError
 from callsheet.worker.processes import ChildFaultError
 from callsheet.worker.processor import Outcome, Processor
 from callsheet_cpu_worker import pictures
+from callsheet_cpu_worker.item_facts import broken_mark
 
 
 @dataclass(slots=True)
@@ -90,12 +92,12 @@ async def _one(context: JobContext, item: Item, tally: _Tally, *, force: bool) -
         raise
     except VanishedError as error:
         tally.skipped += 1
-        context.report.log(f"{path}: skipped, {error.message}")
+        _say(context, f"{path}: skipped, {error.message}")
     except BadInputError as error:
         _mark_broken(context, item, error.message, tally)
     except (AttemptError, ChildFaultError) as error:
         tally.failed.append(f"{path}: {error.message}")
-        context.report.log(f"{path}: failed, {error.message}")
+        _say(context, f"{path}: failed, {error.message}")
     else:
         await _keep(context, item, made, tally)
 
@@ -103,9 +105,7 @@ async def _one(context: JobContext, item: Item, tally: _Tally, *, force: bool) -
 async def _keep(context: JobContext, item: Item, made: pictures.Made, tally: _Tally) -> None:
     if made.rendered.identity != item.facts.identity:
         tally.skipped += 1
-        context.report.log(
-            f"{item.facts.path}: skipped, it changed since it was scanned; scan its folder again."
-        )
+        _say(context, f"{item.facts.path}: skipped, it changed since it was scanned; scan its folder again.")
     elif made.rendered.fault is not None:
         _mark_broken(context, item, made.rendered.fault.reason, tally)
     else:
@@ -116,12 +116,16 @@ async def _keep(context: JobContext, item: Item, made: pictures.Made, tally: _Ta
 
 
 def _mark_broken(context: JobContext, item: Item, reason: str, tally: _Tally) -> None:
-    context.report.log(f"{item.facts.path}: broken, {reason}")
-    tally.broken.append(BrokenItem(item_id=item.id, source_identity=item.facts.identity, reason=reason))
+    _say(context, f"{item.facts.path}: broken, {reason}")
+    tally.broken.append(broken_mark(item, reason))
 
 
 def _is_complete(item: Item) -> bool:
     return all(pictures.has_current(item, one.kind, one.recipe) for one in pictures.USUAL)
+
+
+def _say(context: JobContext, text: str) -> None:
+    context.report.log(plain_line(text))
 
 
 def _outcome(context: JobContext, tally: _Tally, *, missing: int) -> Outcome:

@@ -1,6 +1,7 @@
 """Makes one still picture of an item, at an instant and of a width where they are given."""
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, Never
 
 from pydantic import JsonValue
 from typing_extensions import override
@@ -9,11 +10,13 @@ from callsheet.catalog import THUMBNAIL_GENERATE
 from callsheet.errors import BadInputError
 from callsheet.media.recipes import THUMBNAIL_BOX, still_recipe
 from callsheet.params import ThumbnailGenerateParams
+from callsheet.service.plain import plain_line
 from callsheet.v1.library_service_pb2 import DerivativeFacts, Item, ItemState, MediaKind
 from callsheet.worker.context import JobContext
 from callsheet.worker.decode.works import Picture
-from callsheet.worker.processor import Outcome, Processor
+from callsheet.worker.processor import BrokenMediaError, Outcome, Processor
 from callsheet_cpu_worker import pictures
+from callsheet_cpu_worker.item_facts import broken_mark
 
 _KIND: Final = "thumbnail"
 _PAST_END_S: Final = 0.5
@@ -29,8 +32,9 @@ class ThumbnailGenerate(Processor[ThumbnailGenerateParams]):
         """Run one attempt.
 
         Raises:
-            BadInputError: There is no such item, its file is gone or broken, or the instant lies
-                outside of it.
+            BrokenMediaError: The file cannot be decoded; the item is marked with the reason.
+            BadInputError: There is no such item, its file is gone or changed, or there is no picture
+                at that instant.
         """
         item = await one_item(context, str(params.video_id))
         _check_instant(item, params.timestamp)
@@ -61,20 +65,38 @@ async def one_item(context: JobContext, item_id: str) -> Item:
 async def _make(context: JobContext, item: Item, params: ThumbnailGenerateParams, recipe: str) -> Outcome:
     picture = Picture(width=params.width) if params.width else Picture(box=THUMBNAIL_BOX)
     wanted = [pictures.Wanted(kind=_KIND, folder="thumbnails", recipe=recipe, picture=picture)]
-    context.report.log(f"Making a picture of {item.facts.root}/{item.facts.path} ({recipe}).")
+    where = plain_line(f"{item.facts.root}/{item.facts.path}")
+    context.report.log(f"Making a picture of {where} ({recipe}).")
     made = await pictures.render(context, item, wanted, timestamp_s=params.timestamp)
-    if made.rendered.fault is not None:
-        raise BadInputError(f"{item.facts.path}: {made.rendered.fault.reason}")
     if made.rendered.identity != item.facts.identity:
         raise BadInputError(
             f"{item.facts.path}: the file changed since it was scanned; scan its folder again"
         )
+    if made.rendered.fault is not None:
+        await _refuse(context, item, wanted, made.rendered.fault.reason, params.timestamp)
     rows = await pictures.publish_pictures(context, item, wanted, made)
     context.report.log(
         f"{rows[0].width}x{rows[0].height} pixels, {rows[0].size_bytes:,} bytes: {rows[0].path}"
     )
     context.report.progress(100)
     return Outcome(result=_result(rows[0], cached=False), derivatives=rows)
+
+
+async def _refuse(
+    context: JobContext, item: Item, wanted: Sequence[pictures.Wanted], reason: str, timestamp_s: float | None
+) -> Never:
+    """Fail: because of the instant where the file has a picture elsewhere, else because of the file.
+
+    Raises:
+        BadInputError: Always.
+    """
+    path = item.facts.path
+    if timestamp_s is not None:
+        elsewhere = await pictures.render(context, item, wanted)
+        if elsewhere.rendered.fault is None:
+            raise BadInputError(f"timestamp: there is no picture at {timestamp_s:g} s of {path}: {reason}")
+        reason = elsewhere.rendered.fault.reason
+    raise BrokenMediaError(f"{path}: {reason}", broken=[broken_mark(item, reason)])
 
 
 def _check_instant(item: Item, timestamp_s: float | None) -> None:
