@@ -14,7 +14,7 @@ from callsheet.channel import open_channel
 from callsheet.errors import LeaseLostError
 from callsheet.ids import new_job_id
 from callsheet.params import NoParams
-from callsheet.v1.job_pb2 import JobState, NewJob
+from callsheet.v1.job_pb2 import JobState, NewJob, StopRung
 from callsheet.v1.job_service_pb2_grpc import JobServiceStub
 from callsheet.v1.library_service_pb2 import ItemFacts, ItemState, MediaKind
 from callsheet.v1.library_service_pb2_grpc import LibraryServiceStub
@@ -149,9 +149,11 @@ async def test_running_job_can_be_cancelled(scheduler: RealScheduler, jobs: Jobs
         await jobs.reached(ids, JobState.JOB_STATE_RUNNING)
 
         await jobs.cancel(ids[0])
-        await jobs.reached(ids, JobState.JOB_STATE_CANCELLED)
+        (job,) = await jobs.reached(ids, JobState.JOB_STATE_CANCELLED)
 
         assert worker.patient.cancelled == 1
+        assert job.stop_rung == StopRung.STOP_RUNG_ASKED
+        assert "--- CANCELLED ---" in await jobs.log_of(ids[0])
 
 
 async def test_drained_worker_hands_its_job_to_another(

@@ -15,6 +15,7 @@ from callsheet.worker.endings import (
     as_attempt_error,
     bad_params,
     cancelled,
+    checkpoint_of,
     completed,
     failed,
     last_words,
@@ -53,6 +54,7 @@ class Attempt:
     async def _press(self, ask_grace_s: float) -> None:
         await self.stop.childless(ask_grace_s)
         if self.runner is not None and not self.over:
+            self.stop.pressed = True
             self.runner.cancel()
 
 
@@ -95,6 +97,7 @@ class Attempts:
         processor = self._processors.get(grant.type)
         if processor is None:
             raise TransientError(f"this worker has no processor for {grant.type}")
+        context.checkpoint = checkpoint_of(grant)
         try:
             params = processor.job_type.params.model_validate_json(grant.params_json or "{}")
         except ValidationError as error:

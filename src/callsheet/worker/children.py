@@ -39,7 +39,7 @@ class AttemptChildren:
         cpu_s: int | None = None,
     ) -> Answer[ResultT]:
         """Have a decode child do *work*; arguments and errors are those of `ChildPool.run`."""
-        with self._stop.child():
+        async with self._stop.child():
             return await self._pool.run(
                 work,
                 arguments,
@@ -60,7 +60,7 @@ class AttemptChildren:
         on_progress: OnProgress | None = None,
     ) -> FfmpegRun:
         """Run FFmpeg; arguments and errors are those of `run_ffmpeg`."""
-        with self._stop.child():
+        async with self._stop.child():
             return await run_ffmpeg(
                 ffmpeg_path(os.environ),
                 arguments,

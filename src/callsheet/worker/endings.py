@@ -1,4 +1,4 @@
-"""What is reported of an attempt's end: pure, from what a processor returned or raised."""
+"""What goes into an attempt and what is reported of its end, as messages have it: pure."""
 
 import asyncio
 import errno
@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Final
 
-from pydantic import ValidationError
+from pydantic import JsonValue, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from callsheet.errors import (
@@ -20,7 +20,7 @@ from callsheet.errors import (
 )
 from callsheet.service.plain import plain_line
 from callsheet.v1.job_pb2 import FailureKind, StopRung
-from callsheet.v1.lease_service_pb2 import Completed, Failed, Output
+from callsheet.v1.lease_service_pb2 import Completed, Failed, Grant, Output
 from callsheet.v1.library_service_pb2 import LibraryChanges
 from callsheet.worker.processor import BrokenMediaError, Outcome
 
@@ -39,6 +39,7 @@ TRACE_CHARS_MAX: Final = 4000
 
 _OUT_OF_ROOM: Final = {errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 _NOTHING: Final = Outcome()
+_OBJECT: Final = TypeAdapter(dict[str, JsonValue])
 
 
 def completed(outcome: Outcome, outputs: Sequence[Output] = ()) -> Completed:
@@ -100,6 +101,20 @@ def as_attempt_error(error: BaseException) -> AttemptError:
             return CapacityError(f"{error.strerror}; make room on the worker's host")
         case _:
             return AttemptError(f"{type(error).__name__}: {error}")
+
+
+def checkpoint_of(grant: Grant) -> dict[str, JsonValue] | None:
+    """Return what an earlier, paused attempt kept; None where there was none.
+
+    Raises:
+        AttemptError: It is no JSON object.
+    """
+    if not grant.checkpoint_json:
+        return None
+    try:
+        return _OBJECT.validate_json(grant.checkpoint_json)
+    except ValidationError as error:
+        raise AttemptError("the checkpoint is no JSON object") from error
 
 
 def bad_params(error: ValidationError) -> BadInputError:

@@ -1,7 +1,6 @@
 """Drives a session over gRPC: streams, attempts, the spool, the clock, and the drain."""
 
 import asyncio
-import json
 import logging
 import os
 from collections.abc import Callable, Coroutine, Iterable
@@ -271,7 +270,6 @@ class Runtime:
             roots=has.roots,
             children=AttemptChildren(has.children, attempt.stop),
             stop=attempt.stop,
-            checkpoint=json.loads(grant.checkpoint_json) if grant.checkpoint_json else None,
         )
 
     def _placed(self, placed: Placed) -> None:

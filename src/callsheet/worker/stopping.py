@@ -1,8 +1,8 @@
 """How an attempt is brought to its end: it is asked, then its processes get SIGTERM, then SIGKILL."""
 
 import asyncio
-from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -41,12 +41,14 @@ class PausedHereError(CallsheetError):
 class Stop:
     """What one attempt knows of its end."""
 
-    __slots__ = ("_childless", "_children", "reason", "rung")
+    __slots__ = ("_childless", "_children", "pressed", "reason", "rung")
 
     def __init__(self) -> None:
         self.reason: StopReason | None = None
         self.rung: StopRung.ValueType = STOP_RUNG_UNSPECIFIED
         """The highest rung that was needed."""
+        self.pressed = False
+        """The processor has been cancelled."""
         self._children = 0
         self._childless = asyncio.Event()
         self._childless.set()
@@ -83,13 +85,17 @@ class Stop:
         if self.ending:
             self.rung = max(self.rung, rung)
 
-    @contextmanager
-    def child(self) -> Generator[None]:
-        """Count a child process that works for the attempt.
+    @asynccontextmanager
+    async def child(self) -> AsyncGenerator[None]:
+        """Count a child process that works for the attempt; one that is to end gets no more of them.
+
+        It waits here to be cancelled. An exception of another kind might be taken for a fault of the media.
 
         Raises:
-            AttemptCancelledError: The attempt is to end and gets no more of them.
+            AttemptCancelledError: It was cancelled and goes on all the same.
         """
+        if self.ending and not self.pressed:
+            await asyncio.get_running_loop().create_future()
         self.check()
         self._children += 1
         self._childless.clear()

@@ -3,7 +3,7 @@
 import errno
 
 import pytest
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from callsheet.errors import (
     AttemptError,
@@ -15,8 +15,16 @@ from callsheet.errors import (
 )
 from callsheet.params import ThumbnailGenerateParams
 from callsheet.v1.job_pb2 import FailureKind, NewJob
+from callsheet.v1.lease_service_pb2 import Grant, Output
 from callsheet.v1.library_service_pb2 import ItemFacts
-from callsheet.worker.endings import as_attempt_error, bad_params, completed, failed, last_words
+from callsheet.worker.endings import (
+    as_attempt_error,
+    bad_params,
+    checkpoint_of,
+    completed,
+    failed,
+    last_words,
+)
 from callsheet.worker.processor import Outcome
 
 
@@ -83,3 +91,22 @@ def test_only_a_fault_of_the_code_leaves_its_trace() -> None:
 
     assert last_words(AttemptError("odd"), cause).endswith("ValueError: odd\n--- ERROR ---\nodd")
     assert last_words(BadInputError("bad"), cause) == "--- ERROR ---\nbad"
+
+
+@pytest.mark.parametrize(("text", "kept"), [("", None), ("{}", {}), ('{"a": [1, null]}', {"a": [1, None]})])
+def test_checkpoint_is_what_was_kept(text: str, kept: dict[str, JsonValue] | None) -> None:
+    assert checkpoint_of(Grant(checkpoint_json=text)) == kept
+
+
+@pytest.mark.parametrize("text", ["[]", "7", "{", "\ufffd"])
+def test_checkpoint_that_is_no_object_is_a_fault(text: str) -> None:
+    with pytest.raises(AttemptError, match="the checkpoint is no JSON object"):
+        checkpoint_of(Grant(checkpoint_json=text))
+
+
+def test_more_outputs_than_can_be_reported_are_a_fault() -> None:
+    outputs = [Output(path=str(number)) for number in range(101)]
+
+    assert len(completed(Outcome(), outputs[:100]).outputs) == 100
+    with pytest.raises(AttemptError, match="101 outputs asked for by path; the limit is 100"):
+        completed(Outcome(), outputs)
