@@ -70,7 +70,7 @@ proto: $(VENV)/dev.stamp ## Write the stubs of the protos, src/callsheet/v1.
 
 .PHONY: docs
 docs: $(VENV)/dev.stamp ## Write docs/reference from the code.
-	@$(BIN)/python docs/generate.py
+	@$(BIN)/python -m docs.generate
 
 .PHONY: verify
 verify: $(VENV)/dev.stamp ## See that what is generated is what would be generated.
@@ -78,7 +78,7 @@ verify: $(VENV)/dev.stamp ## See that what is generated is what would be generat
 	for made in "$$folder"/callsheet/v1/*; do \
 		cmp "$$made" "src/callsheet/v1/$${made##*/}" || { echo 'Stubs and protos differ: run `make proto`.'; exit 1; }; \
 	done
-	@$(BIN)/python docs/generate.py --check
+	@$(BIN)/python -m docs.generate --check
 
 .PHONY: lock
 lock: $(VENV)/uv.stamp ## Choose the newest versions again, requirements/*.txt.

@@ -1,9 +1,11 @@
 """Writes docs/reference from the code: what it documents can then not differ from what runs.
 
-``python docs/generate.py`` writes; with ``--check`` it changes nothing and fails where a page is stale.
+``python -m docs.generate`` writes; with ``--check`` it changes nothing and fails where a page is stale.
 """
 
 import ast
+import inspect
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -11,11 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from callsheet_gateway.app import described_app
 from callsheet_scheduler.domain.job import FINAL, TRANSITIONS
 from pydantic import JsonValue
+from pydantic.alias_generators import to_camel
 
 from callsheet.catalog import CATALOG, JobType
+from callsheet.params import JobParams
 from callsheet.verify.judge import LAWS
+from docs.commands import commands
+from docs.endpoints import endpoints
 
 ROOT: Final = Path(__file__).parents[1]
 REFERENCE: Final = ROOT / "docs/reference"
@@ -78,8 +85,9 @@ def job_type(kind: JobType) -> str:
     required = schema.get("required")
     needed = set(map(str, required)) if isinstance(required, list) else set[str]()
     properties = schema.get("properties")
+    texts = meanings(kind.params)
     rows = (
-        (f"`{name}`", "yes" if name in needed else "", constraint(value))
+        (f"`{name}`", "yes" if name in needed else "", constraint(value), texts.get(name, ""))
         for name, value in (properties.items() if isinstance(properties, dict) else ())
     )
     facts = (
@@ -87,8 +95,15 @@ def job_type(kind: JobType) -> str:
         f" run limit {kind.run_limit_s} s.\n"
     )
     return f"## `{kind.name}`\n\n{kind.description} {facts}\n" + table(
-        ("parameter", "required", "value"), rows
+        ("parameter", "required", "value", "meaning"), rows
     )
+
+
+def meanings(params: type[JobParams]) -> dict[str, str]:
+    """Return what is said of each parameter, by its name on the wire."""
+    (node,) = ast.parse(inspect.getsource(params)).body
+    fields = settings_of(node) if isinstance(node, ast.ClassDef) else ()
+    return {to_camel(field.name): field.text.replace("``", "`") for field in fields}
 
 
 def constraint(value: JsonValue) -> str:
@@ -100,8 +115,13 @@ def constraint(value: JsonValue) -> str:
         return " or ".join(constraint(choice) for choice in choices)
     items = value.get("items")
     facts = {key: fact for key, fact in value.items() if key not in {"title", "items"}}
-    words = [f"{key} `{fact}`" if key != "type" else str(fact) for key, fact in facts.items()]
+    words = [f"{key} `{shown(fact)}`" if key != "type" else str(fact) for key, fact in facts.items()]
     return ", ".join([*words, f"of {constraint(items)}"] if items is not None else words)
+
+
+def shown(fact: JsonValue) -> str:
+    """Return a fact as JSON has it, text as it is."""
+    return fact if isinstance(fact, str) else json.dumps(fact)
 
 
 def job_types() -> str:
@@ -278,11 +298,13 @@ def history() -> str:
 def documents() -> dict[str, str]:
     """Return every page by file name, as it has to be."""
     return {
+        "cli.md": page("The command line", *commands()),
         "grpc.md": services(),
         "history.md": history(),
         "job-types.md": job_types(),
         "life-cycle.md": life_cycle(),
         "metrics.md": metrics(),
+        "rest.md": page("REST", *endpoints(described_app().openapi())),
         "settings.md": settings(),
     }
 

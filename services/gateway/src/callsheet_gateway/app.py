@@ -58,6 +58,13 @@ class Application(FastAPI):
 
 def make_app(state: State) -> Application:
     """Return the application."""
+    app = described_app()
+    app.state.callsheet = state
+    return app
+
+
+def described_app() -> Application:
+    """Return the application without what it works with: good for its description alone."""
     app = Application(
         title="Callsheet",
         description=DESCRIPTION,
@@ -69,7 +76,6 @@ def make_app(state: State) -> Application:
         redirect_slashes=False,
         generate_unique_id_function=_operation_id,
     )
-    app.state.callsheet = state
     add_handlers(app)
     for router in ROUTERS:
         app.include_router(router)
