@@ -84,24 +84,36 @@ class Jobs:
         if len(engine.queue.jobs) + len(submissions) > engine.rules.live_jobs_max:
             message = f"the queue holds its maximum of {engine.rules.live_jobs_max} jobs"
             raise OverloadedError(message, retry_after_s=5.0)
+        while True:
+            rows, answers = self._sorted_out(submissions, term)
+            known = (engine.queue.jobs.get(answer.id) for answer in answers)
+            busy = [job.id for job in known if job is not None and job.busy]
+            if not busy:
+                break
+            for job_id in busy:
+                await term.commits.settled(job_id)
+        # Nothing comes between the look at what lives and the insertion.
+        done = await self._insert(term, list(rows.values())) if rows else {}
+        return [_accepted(answer, done) for answer in answers]
+
+    def _sorted_out(
+        self, submissions: Sequence[Submission], term: Term
+    ) -> tuple[dict[JobId, NewRow], list[Accepted | LiveJob]]:
+        """Return the jobs that are new, and for each submission its new job or the one that lives."""
         now = term.commits.now()
         rows: dict[JobId, NewRow] = {}
         answers: list[Accepted | LiveJob] = []
         for index, submission in enumerate(submissions):
             row = self.row_of(submission, term, now, field=f"jobs[{index}]")
-            known = engine.queue.jobs.get(row.job.id) or (
-                rows[row.job.id].job if row.job.id in rows else None
-            )
+            known = term.engine.queue.jobs.get(row.job.id)
+            if known is None and (twin := rows.get(row.job.id)) is not None:
+                known = twin.job
             if known is None:
                 rows[row.job.id] = row
                 answers.append(row.job)
             else:
                 answers.append(_same(known, row.job))
-        for answer in answers:
-            if isinstance(answer, Accepted):
-                await term.commits.settled(answer.id)
-        done = await self._insert(term, list(rows.values())) if rows else {}
-        return [_accepted(answer, done) for answer in answers]
+        return rows, answers
 
     async def _insert(self, term: Term, rows: list[NewRow]) -> dict[JobId, queue.DoneJob]:
         size_bytes = sum(ROW_BYTES + len(row.params) for row in rows)
