@@ -270,8 +270,8 @@ async def test_repeated_request_with_an_id_is_the_same_job(rest: httpx.AsyncClie
     [
         ({"type": "nope"}, "type"),
         ({"type": "scan", "params": {"root": 3}}, "params.root"),
-        ({"type": "scan", "params": {"unknown": 3}}, "params"),
-        ({"type": "thumbnail_generate", "params": {}}, "params"),
+        ({"type": "scan", "params": {"unknown": 3}}, "params.unknown"),
+        ({"type": "thumbnail_generate", "params": {}}, "params.videoId"),
         ({"type": "scan", "params": []}, "params"),
         ({"type": "scan", "params": {"path": "a\x00"}}, "params"),
         ({"type": "scan", "priority": 11}, "priority"),
