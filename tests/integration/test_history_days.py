@@ -90,6 +90,17 @@ async def test_new_day_has_the_indexes_of_the_whole_table(db_writer: asyncpg.Con
     assert attached >= 3
 
 
+async def test_columns_of_a_day_lose_no_byte_to_alignment(db_writer: asyncpg.Connection) -> None:
+    lengths = await db_writer.fetch(
+        "SELECT t.typlen FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid WHERE attnum > 0 AND"
+        " attrelid = (SELECT max(inhrelid) FROM pg_inherits WHERE inhparent = 'job_done'::regclass)"
+        " ORDER BY attnum"
+    )
+    found: list[int] = [max(length, 0) for (length,) in lengths]
+    assert found == sorted(found, reverse=True)
+    assert len(found) > 25
+
+
 async def test_scheduler_that_leads_for_weeks_finishes_the_jobs_of_every_day(
     queue: Leader, keeper: Partitions, db_writer: asyncpg.Connection
 ) -> None:

@@ -131,7 +131,7 @@ async def description(dsn: str) -> list[tuple[str, ...]]:
     connection = await asyncpg.connect(dsn, ssl=False)
     rows = await connection.fetch(
         """
-        SELECT 'column', attrelid::regclass::text, attnum::text, attname, format_type(atttypid, atttypmod),
+        SELECT 'column', attrelid::regclass::text, CASE WHEN NOT relispartition THEN attnum END::text, attname, format_type(atttypid, atttypmod),
             attnotnull::text, pg_get_expr(adbin, adrelid), attcollation::regcollation::text
         FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
         LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum

@@ -75,6 +75,7 @@ class Leader:
     ) -> None:
         types = JobTypes()
         self.leadership = leadership
+        self.types = types
         self.jobs = Jobs(leadership, types)
         self.actions = Actions(leadership, types, readers)
         self.views = views
@@ -103,36 +104,67 @@ class Leader:
 
     async def granted(self, *ids: JobId) -> list[SendGrant]:
         """Give a worker slots for these jobs and wait until it holds them all."""
-        if self.session is not None:
-            self.grants.close(self.session, for_good=True)
-        self.hands = Hands()
-        capability = Capability(
-            id=WorkerId("w"),
-            host="h",
-            slots=1000,
-            types=frozenset({"public_scan"}),
-            roots=frozenset({"library"}),
-        )
-        self.session, _ = await self.grants.open(capability, [], 1000, [], self.hands)
+        await self.open(slots=1000, credit=1000)
         await self.told(lambda: {grant.job.id for grant in self.hands.grants} >= set(ids))
         return [grant for grant in self.hands.grants if grant.job.id in ids]
 
     async def finish(self, *ids: JobId, ending: Ending | None = None, output: str | None = None) -> None:
         """Let a worker complete these jobs, or end them otherwise, and wait for the commits."""
         for grant in await self.granted(*ids):
-            assert self.session is not None
-            now = self.term.commits.now()
-            attempt = Attempt(job_id=grant.job.id, token=grant.token, started_at=now, ended_at=now)
-            if ending is not None:
-                self.grants.ended(self.session, attempt, Outcome(ending=ending, reason="it broke"))
-                continue
-            outputs = [
-                Output(job_id=attempt.job_id, token=attempt.token, root="made", path=path, staged_path=path)
-                for path in ([] if output is None else [output])
-            ]
-            self.grants.completed(self.session, attempt, "{}", None, [], outputs)
+            self.end(grant, ending=ending, output=output)
         self.term.commits.flush()
         await self.told(lambda: {ack.job_id for ack in self.hands.acks} >= set(ids))
+
+    async def work_off(self, count: int, *, slots: int = 500, returned: int = 0) -> None:
+        """Let a worker do *count* jobs as they come, and hand each back *returned* times before."""
+        await self.open(slots=slots, credit=slots)
+        total = count * (1 + returned)
+        while len(self.hands.acks) < total:
+            await self.told(lambda: bool(self.hands.grants) or len(self.hands.acks) >= total)
+            grants, self.hands.grants = self.hands.grants, []
+            for grant in grants:
+                self.end(grant, ending=Ending.RETURNED if grant.attempt <= returned else None)
+            self.give_credit(len(grants))
+        self.leave()
+
+    async def open(self, *, slots: int, credit: int) -> None:
+        """Let a worker come, as a new one."""
+        self.leave()
+        self.hands = Hands()
+        capability = Capability(
+            id=WorkerId("w"),
+            host="h",
+            slots=slots,
+            types=frozenset({"public_scan"}),
+            roots=frozenset({"library"}),
+        )
+        self.session, _ = await self.grants.open(capability, [], credit, [], self.hands)
+
+    def leave(self) -> None:
+        """Let the worker go, if there is one."""
+        if self.session is not None:
+            self.grants.close(self.session, for_good=True)
+            self.session = None
+
+    def give_credit(self, credit: int) -> None:
+        """Let the worker take more jobs."""
+        self.term.engine.credit(WorkerId("w"), credit, self.term.commits.now())
+        self.term.engine.plan(self.term.commits.now())
+        self.term.commits.flush()
+
+    def end(self, grant: SendGrant, *, ending: Ending | None = None, output: str | None = None) -> None:
+        """Complete an attempt, or end it otherwise."""
+        assert self.session is not None
+        now = self.term.commits.now()
+        attempt = Attempt(job_id=grant.job.id, token=grant.token, started_at=now, ended_at=now)
+        if ending is not None:
+            self.grants.ended(self.session, attempt, Outcome(ending=ending, reason="it broke"))
+            return
+        outputs = [
+            Output(job_id=attempt.job_id, token=attempt.token, root="made", path=path, staged_path=path)
+            for path in ([] if output is None else [output])
+        ]
+        self.grants.completed(self.session, attempt, "{}", None, [], outputs)
 
     async def told(self, enough: Callable[[], bool]) -> None:
         """Wait until the worker was told enough."""

@@ -83,7 +83,7 @@ async def read_tables(connection: Own) -> list[DailyTable]:
 async def make_partitions(connection: Own, *, now: datetime, days_ahead: int = DAYS_AHEAD) -> int:
     """Make what is missing for the days around *now* and return how many tables that were.
 
-    A new table is attached under a lock that stops neither reads nor writes.
+    A new table is attached under a lock that stops neither reads nor writes, and gets its indexes then.
     """
     today = now.astimezone(UTC).date()
     there = {table.name for table in await read_tables(connection)}
@@ -95,8 +95,9 @@ async def make_partitions(connection: Own, *, now: datetime, days_ahead: int = D
             name = name_of(table, day)
             if name in there:
                 continue
+            columns: str = await connection.fetchval(statement("day_columns"), table)
             async with connection.transaction():
-                await connection.execute(f"CREATE TABLE {name} (LIKE {table} INCLUDING ALL)")
+                await connection.execute(f"CREATE TABLE {name} ({columns})")
                 await connection.execute(
                     f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ('{low}') TO ('{high}')",
                 )
