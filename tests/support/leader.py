@@ -18,6 +18,7 @@ from callsheet_scheduler.store.history import HistoryStore
 from callsheet_scheduler.store.pool import open_lists, open_readers
 from callsheet_scheduler.use_cases.actions import Actions
 from callsheet_scheduler.use_cases.grants import Attempt, Grants, Session
+from callsheet_scheduler.use_cases.job_logs import JobLogs
 from callsheet_scheduler.use_cases.job_types import JobTypes
 from callsheet_scheduler.use_cases.jobs import Jobs, Submission
 from callsheet_scheduler.use_cases.views import Views
@@ -71,14 +72,15 @@ class Leader:
     """Submits jobs and does them."""
 
     def __init__(
-        self, leadership: Leadership, readers: asyncpg.Pool, views: Views, clock: MovedClock
+        self, leadership: Leadership, readers: asyncpg.Pool, history: HistoryStore, clock: MovedClock
     ) -> None:
         types = JobTypes()
         self.leadership = leadership
         self.types = types
         self.jobs = Jobs(leadership, types)
         self.actions = Actions(leadership, types, readers)
-        self.views = views
+        self.views = Views(leadership, history)
+        self.logs = JobLogs(leadership, history)
         self.clock = clock
         self.grants = Grants(leadership, types, self.jobs)
         self.hands = Hands()
@@ -152,6 +154,12 @@ class Leader:
         self.term.engine.plan(self.term.commits.now())
         self.term.commits.flush()
 
+    def say(self, grant: SendGrant, *texts: str, first: int = 1) -> None:
+        """Let an attempt add to its log, in pieces numbered from *first* on."""
+        assert self.session is not None
+        chunks = [(grant.job.id, grant.token, number, text) for number, text in enumerate(texts, first)]
+        self.grants.add_logs(self.session, chunks)
+
     def end(self, grant: SendGrant, *, ending: Ending | None = None, output: str | None = None) -> None:
         """Complete an attempt, or end it otherwise."""
         assert self.session is not None
@@ -185,7 +193,7 @@ async def leader(dsn: str) -> AsyncGenerator[Leader]:
     try:
         async with asyncio.timeout(PATIENCE_S):
             await leadership.leading()
-        yield Leader(leadership, readers, Views(leadership, HistoryStore(lists, readers)), clock)
+        yield Leader(leadership, readers, HistoryStore(lists, readers), clock)
     finally:
         leading.cancel()
         with suppress(asyncio.CancelledError):

@@ -30,6 +30,7 @@ from callsheet_scheduler.domain.effects import (
 )
 from callsheet_scheduler.domain.engine import Engine
 from callsheet_scheduler.domain.job import JobId
+from callsheet_scheduler.log_lane import Followers, LogLedge
 from callsheet_scheduler.store.errors import DisagreementError, OutcomeUnknownError, StoreError
 from callsheet_scheduler.store.queue import DoneJob, LogRow
 
@@ -90,10 +91,11 @@ class Commits:
         self.lost = asyncio.Event()
         """Set when this leadership is over."""
         self.reason = ""
+        self.followers = Followers()
         self._tables = tables
         self._intake = CommitLane(_Intake(self, tables))
         self._turn = CommitLane(_Turn(self, tables))
-        self._logs = CommitLane(_Logs(tables))
+        self._logs = CommitLane(LogLedge(tables.logs, self.followers))
         self._submissions: dict[int, _Submission] = {}
         self._waiting: dict[JobId, list[asyncio.Future[None]]] = {}
         self._lookups: set[asyncio.Task[None]] = set()
@@ -125,6 +127,7 @@ class Commits:
                 _fail(settled, error)
         for lane in (self._intake, self._turn, self._logs):
             lane.give_up(error)
+        self.followers.tell_all()
 
     # ---- what the use cases call ----
 
@@ -166,6 +169,11 @@ class Commits:
         self._must_lead()
         await self._intake.quiet()
         await self._turn.quiet()
+
+    async def logs_written(self) -> None:
+        """Wait until the log text that was added so far is written."""
+        self._must_lead()
+        await self._logs.quiet()
 
     def add_logs(self, rows: Sequence[LogRow]) -> None:
         """Write log text soon.
@@ -224,9 +232,10 @@ class Commits:
             submission.known |= {row.job.id: done[row.job.id] for row in known}
 
     def resolve(self, ids: Iterable[JobId]) -> None:
-        """Wake who waits for the end of a statement about one of *ids*."""
-        if self._waiting:
+        """Wake who waits for the end of a statement about one of *ids*, or follows it."""
+        if self._waiting or self.followers:
             for job_id in ids:
+                self.followers.tell(job_id)
                 for future in self._waiting.pop(job_id, ()):
                     if not future.done():
                         future.set_result(None)
@@ -356,33 +365,6 @@ class _Turn(Ledge[TurnEffect]):
     @override
     def exhausted(self, item: TurnEffect, reason: str) -> bool:
         self._commits.halt(halted=True, reason=reason)
-        return True
-
-
-class _Logs(Ledge[LogRow]):
-    """Log text. What is refused is lost; there is no better place for it."""
-
-    def __init__(self, tables: Tables) -> None:
-        self._tables = tables
-
-    @override
-    def weigh(self, item: LogRow) -> tuple[int, int]:
-        return 1, len(item[3])
-
-    @override
-    async def write(self, batch: Sequence[LogRow]) -> None:
-        await self._tables.logs(batch)
-
-    @override
-    def committed(self, batch: Sequence[LogRow]) -> None:
-        pass
-
-    @override
-    def refused(self, item: LogRow, reason: str) -> None:
-        log.warning("log text was refused", extra={"job": item[0], "reason": reason})
-
-    @override
-    def exhausted(self, item: LogRow, reason: str) -> bool:
         return True
 
 

@@ -39,6 +39,7 @@ from callsheet_scheduler.store.repeatable import meaning_of
 from callsheet_scheduler.use_cases.actions import Actions
 from callsheet_scheduler.use_cases.fleet import Workers
 from callsheet_scheduler.use_cases.grants import Grants
+from callsheet_scheduler.use_cases.job_logs import JobLogs
 from callsheet_scheduler.use_cases.job_types import JobTypes
 from callsheet_scheduler.use_cases.jobs import Jobs
 from callsheet_scheduler.use_cases.library import Library
@@ -87,8 +88,9 @@ async def _main(settings: SchedulerSettings, stop: asyncio.Event) -> int:
     partitions = Partitions(leadership, dsn, history_days=settings.history_days)
     house = House(refusal=leadership.refusal, known=meaning_of)
     server = make_server(token=read_token(settings), house=house)
-    views = Views(leadership, HistoryStore(lists, readers))
-    add_JobServiceServicer_to_server(JobService(jobs, actions, views, watching, types), server)
+    history = HistoryStore(lists, readers)
+    views, job_logs = Views(leadership, history), JobLogs(leadership, history)
+    add_JobServiceServicer_to_server(JobService(jobs, actions, views, job_logs, watching, types), server)
     add_LibraryServiceServicer_to_server(
         LibraryService(Library(leadership, LibraryStore(lists, readers))), server
     )

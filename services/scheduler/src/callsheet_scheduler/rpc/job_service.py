@@ -1,7 +1,7 @@
 """JobService: translate in, call, translate out."""
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from typing import Final
 
 import grpc
@@ -42,7 +42,7 @@ from callsheet.v1.job_service_pb2 import (
     WatchJobsResponse,
 )
 from callsheet.v1.job_service_pb2_grpc import JobServiceServicer
-from callsheet_scheduler.domain.job import FINAL, JobId
+from callsheet_scheduler.domain.job import JobId
 from callsheet_scheduler.rpc.convert import (
     instant_to_wire,
     job_id_from_wire,
@@ -58,6 +58,7 @@ from callsheet_scheduler.rpc.filters import (
 )
 from callsheet_scheduler.store.paging import fitting
 from callsheet_scheduler.use_cases.actions import BULK_MAX, Actions
+from callsheet_scheduler.use_cases.job_logs import JobLogs
 from callsheet_scheduler.use_cases.job_types import JobTypes
 from callsheet_scheduler.use_cases.jobs import Jobs
 from callsheet_scheduler.use_cases.views import Views
@@ -76,19 +77,23 @@ WATCHED_AT_ONCE: Final = 100
 #: Characters of a name that is kept of who asked.
 NAME_MAX: Final = 64
 
-#: Seconds between two looks at a log that grows.
-LOG_PAUSE_S: Final = 0.25
-
 
 class JobService(JobServiceServicer):
     """The queue as its clients see it."""
 
     def __init__(
-        self, jobs: Jobs, actions: Actions, views: Views, watching: Watching, types: JobTypes
+        self,
+        jobs: Jobs,
+        actions: Actions,
+        views: Views,
+        logs: JobLogs,
+        watching: Watching,
+        types: JobTypes,
     ) -> None:
         self._jobs = jobs
         self._actions = actions
         self._views = views
+        self._logs = logs
         self._watching = watching
         self._types = types
 
@@ -217,16 +222,10 @@ class JobService(JobServiceServicer):
 
     @override
     async def ReadLog(self, request: ReadLogRequest, context: Context) -> AsyncIterator[ReadLogResponse]:
-        job_id = job_id_from_wire(request.id)
-        after = (0, 0)
-        while True:
-            final = (await self._views.job(job_id)).state in FINAL
-            while pieces := await self._views.log_pieces(job_id, after):
-                after = pieces[-1][:2]
-                yield ReadLogResponse(text="".join(piece[2] for piece in pieces))
-            if final or not request.follow:
-                return
-            await asyncio.sleep(LOG_PAUSE_S)
+        pieces = self._logs.read(job_id_from_wire(request.id), follow=request.follow)
+        async with aclosing(pieces):
+            async for text in pieces:
+                yield ReadLogResponse(text=text)
 
     @override
     async def GetStats(self, request: GetStatsRequest, context: Context) -> GetStatsResponse:

@@ -22,6 +22,9 @@ COUNT_MAX: Final = 10_000
 
 HOUR_S: Final = 3600.0
 
+LogPiece = tuple[int, int, str]
+"""Attempt, sequence, text."""
+
 LiveCounts = Mapping[tuple[JobState, str, Category], int]
 """How many jobs are not final, by state, type and category."""
 
@@ -148,8 +151,8 @@ class HistoryStore:
                 count = (await connection.execute(count_statement(wanted))).scalar_one()
         return min(count, COUNT_MAX), count <= COUNT_MAX
 
-    async def log_pieces(self, job_id: JobId, after: tuple[int, int]) -> list[tuple[int, int, str]]:
-        """Return up to 100 pieces of a log behind *after*: attempt, sequence, text."""
+    async def log_pieces(self, job_id: JobId, after: tuple[int, int]) -> list[LogPiece]:
+        """Return up to 100 pieces of a log behind an attempt and a sequence."""
         rows = await self._fetch(statement("read_log"), job_id, *after)
         return [(row["attempt"], row["sequence"], row["body"]) for row in rows]
 

@@ -107,10 +107,6 @@ class Views:
         )
         return FoundIds(ids=[JobId(row.id) for row in rows], next_token=next_token)
 
-    async def log_pieces(self, job_id: JobId, after: tuple[int, int]) -> list[tuple[int, int, str]]:
-        """Return the next pieces of a job's log: attempt, sequence, text."""
-        return await self._history.log_pieces(job_id, after)
-
     async def stats(self) -> Stats:
         """Return counts of the whole queue."""
         engine, now = self._engine()
