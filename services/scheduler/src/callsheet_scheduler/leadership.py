@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import TypeVar
@@ -20,6 +20,7 @@ from callsheet_scheduler.commits import Commits
 from callsheet_scheduler.domain.days import Days
 from callsheet_scheduler.domain.engine import Engine
 from callsheet_scheduler.domain.instants import Instants
+from callsheet_scheduler.domain.job_type import KnownType
 from callsheet_scheduler.domain.limits import Limits
 from callsheet_scheduler.domain.rules import Rules
 from callsheet_scheduler.store import control, leader, queue
@@ -71,6 +72,8 @@ class Term:
     commits: Commits
     library: Shared[Own]
     days: Days
+    saved_types: dict[str, KnownType] = field(default_factory=dict[str, KnownType])
+    """The job types of workers that it has written, by name."""
 
     @property
     def engine(self) -> Engine:

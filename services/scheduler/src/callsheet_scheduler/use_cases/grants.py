@@ -81,9 +81,7 @@ class Grants:
     ) -> tuple[Session, list[tuple[JobId, Token]]]:
         """Open a session; return it and the leases named that are no longer the worker's."""
         term = self._leadership.current()
-        learned = [offer for offer in offers if offer.name not in CATALOG and self._types.learn(offer)]
-        if learned:
-            await term.write_library(lambda connection: save_job_types(connection, learned))
+        await self._keep(term, offers)
         self._number += 1
         session = Session(number=self._number, worker_id=capability.id, term=term)
         term.commits.outboxes[session.number] = outbox
@@ -92,6 +90,16 @@ class Grants:
         term.commits.flush()
         log.info("a worker came", extra={"worker": capability.id, "slots": capability.slots})
         return session, stale
+
+    async def _keep(self, term: Term, offers: Sequence[KnownType]) -> None:
+        """Learn the types that a worker brings, and write those that this leadership has not written yet."""
+        brought = {offer.name: offer for offer in offers if offer.name not in CATALOG}
+        for offer in brought.values():
+            self._types.learn(offer)
+        unsaved = [offer for name, offer in brought.items() if term.saved_types.get(name) != offer]
+        if unsaved:
+            await term.write_library(lambda connection: save_job_types(connection, unsaved))
+            term.saved_types.update({offer.name: offer for offer in unsaved})
 
     def close(self, session: Session, *, for_good: bool) -> None:
         """End a session; *for_good* when the worker said goodbye."""
