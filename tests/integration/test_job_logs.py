@@ -159,7 +159,7 @@ async def test_follower_is_told_when_the_leadership_ends(
     [grant] = await queue.granted(job_id)
     queue.say(grant, "one\n")
     await reader.heard("one\n")
-    await keys.take_over(db_writer)
+    await keys.take_over(db_writer, "other:7420")
     async with asyncio.timeout(PATIENCE_S):
         with pytest.raises(UnavailableError, match="read the log again"):
             await reader.reading

@@ -66,7 +66,7 @@ async def test_scheduler_that_was_deposed_cannot_write_over_its_successor(
     queue: Leader, db_writer: asyncpg.Connection
 ) -> None:
     old = queue.term
-    await keys.take_over(db_writer)
+    await keys.take_over(db_writer, "other:7420")
     await save_job_types(db_writer, [SHEET])
     with pytest.raises(UnavailableError):
         await old.write_library(lambda lent: save_job_types(lent, [replace(SHEET, run_limit_s=1)]))

@@ -85,7 +85,6 @@ async def _main(settings: SchedulerSettings, stop: asyncio.Event) -> int:
     jobs = Jobs(leadership, types)
     actions = Actions(leadership, types, readers)
     watching = Watching(leadership)
-    partitions = Partitions(leadership, dsn, history_days=settings.history_days)
     house = House(refusal=leadership.refusal, known=meaning_of)
     server = make_server(token=read_token(settings), house=house)
     history = HistoryStore(lists, readers)
@@ -112,7 +111,7 @@ async def _main(settings: SchedulerSettings, stop: asyncio.Event) -> int:
         running += [
             asyncio.create_task(leadership.run(settings.advertised(port))),
             asyncio.create_task(watching.run()),
-            asyncio.create_task(partitions.run()),
+            asyncio.create_task(Partitions(leadership, dsn, history_days=settings.history_days).run()),
             asyncio.create_task(_tell_health(checks, leadership)),
         ]
         if settings.port_file is not None:
