@@ -50,8 +50,7 @@ class Stop:
         self.pressed = False
         """The processor has been cancelled."""
         self._children = 0
-        self._childless = asyncio.Event()
-        self._childless.set()
+        self._childless: asyncio.Event | None = None
 
     @property
     def pausing(self) -> bool:
@@ -98,16 +97,18 @@ class Stop:
             await asyncio.get_running_loop().create_future()
         self.check()
         self._children += 1
-        self._childless.clear()
         try:
             yield
         finally:
             self._children -= 1
-            if not self._children:
+            if not self._children and self._childless is not None:
                 self._childless.set()
 
     async def childless(self, limit_s: float) -> None:
         """Wait until no child process works for the attempt, at most *limit_s*."""
+        if not self._children:
+            return
+        self._childless = asyncio.Event()
         with suppress(TimeoutError):
             async with asyncio.timeout(limit_s):
                 await self._childless.wait()
