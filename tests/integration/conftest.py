@@ -2,6 +2,7 @@
 
 from tests.support.filled_database import filled_dsn, reading, writing
 from tests.support.fresh_database import database_server, db_lists, db_readers, db_writer, fresh_dsn
+from tests.support.steered import steered, steered_worker, steps
 
 __all__ = [
     "database_server",
@@ -11,5 +12,8 @@ __all__ = [
     "filled_dsn",
     "fresh_dsn",
     "reading",
+    "steered",
+    "steered_worker",
+    "steps",
     "writing",
 ]
