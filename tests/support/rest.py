@@ -51,7 +51,7 @@ class Rest:
         """Return what lies at *path* when it is as wanted; a scheduler that is away is waited for."""
         while True:
             answer = await self.client.get(path)
-            if answer.status_code == httpx.codes.OK:
+            if answer.is_success:
                 found = OBJECT.validate_python(answer.json())
                 if holds(found):
                     return found
@@ -60,7 +60,7 @@ class Rest:
     async def count(self, **asked: str | list[str]) -> int:
         """Return how many jobs pass."""
         answer = await self.client.get(JOBS, params={"limit": 1, **asked})
-        assert answer.status_code == httpx.codes.OK, answer.text
+        assert answer.is_success, answer.text
         return int(str(answer.json()["pagination"]["total"]))
 
     async def queue(self, scope: str) -> Json:
