@@ -1,7 +1,8 @@
 """History lies in days: they are there in time, and go when nobody needs them."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
@@ -9,12 +10,14 @@ from callsheet_scheduler.domain.effects import Output
 from callsheet_scheduler.domain.job import JobState, Token
 from callsheet_scheduler.domain.outcome import Ending
 from callsheet_scheduler.maintenance.partitions import Partitions
+from callsheet_scheduler.metrics import HISTORY_FAILURES
 from callsheet_scheduler.store import leader as keys
 from callsheet_scheduler.store.partitions import Place, first_id_of, ids_of, make_partitions, read_tables
 from callsheet_scheduler.use_cases.views import Stats
 
 from callsheet.errors import InvalidError, NotFoundError, UnavailableError
-from tests.support.leader import DAY, Leader, id_at, leader
+from tests.support.days import days, pass_days
+from tests.support.leader import DAY, PATIENCE_S, Leader, id_at, leader
 
 HISTORY_DAYS = 5
 
@@ -28,17 +31,6 @@ async def queue(fresh_dsn: str) -> AsyncIterator[Leader]:
 @pytest.fixture
 def keeper(queue: Leader, fresh_dsn: str) -> Partitions:
     return Partitions(queue.leadership, fresh_dsn, history_days=HISTORY_DAYS)
-
-
-async def days(connection: asyncpg.Connection, table: str = "job_done") -> list[date]:
-    return [one.day for one in await read_tables(connection) if one.table == table]
-
-
-async def pass_days(queue: Leader, keeper: Partitions, count: int) -> None:
-    """Let days go by, with a round in each."""
-    for _ in range(count):
-        queue.clock.ahead += DAY
-        await keeper.round(queue.term)
 
 
 async def finished(queue: Leader) -> dict[JobState, int]:
@@ -352,3 +344,19 @@ async def test_counters_of_hours_past_retention_are_forgotten(
     await pass_days(queue, keeper, HISTORY_DAYS + 1)
     assert await db_writer.fetchval("SELECT count(*) FROM job_counter WHERE hour > '-infinity'") == 0
     assert await finished(queue) == {JobState.COMPLETED: 1, JobState.PENDING: 1}
+
+
+async def test_loop_tells_of_a_failure_and_leaves_the_leader_alone(
+    queue: Leader, keeper: Partitions, db_writer: asyncpg.Connection
+) -> None:
+    queue.clock.ahead += 10 * DAY
+    before = HISTORY_FAILURES.collect()
+    keeping = asyncio.create_task(keeper.run())
+    async with db_writer.transaction():
+        await db_writer.execute("LOCK TABLE job_log IN ACCESS EXCLUSIVE MODE")
+        async with asyncio.timeout(PATIENCE_S):
+            while HISTORY_FAILURES.collect() == before:  # noqa: ASYNC110 -- a metric wakes nobody
+                await asyncio.sleep(0.05)
+    assert not keeping.done()
+    assert queue.term.number == 1
+    keeping.cancel()
