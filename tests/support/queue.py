@@ -76,6 +76,14 @@ class Jobs:
                 return found
             request.page_token = answer.next_page_token
 
+    async def first_children(self, parent_id: str) -> list[Job]:
+        """Wait until a job has caused others, and return those that there are then."""
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                if found := await self.children(parent_id):
+                    return found
+                await asyncio.sleep(0.02)
+
     async def cancel(self, job_id: str) -> None:
         """Ask for a job's end."""
         await self._stub.CancelJob(CancelJobRequest(id=job_id), timeout=CALL_DEADLINE_S)
