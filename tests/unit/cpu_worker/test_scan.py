@@ -195,7 +195,16 @@ async def test_directory_type_is_a_folder_below_library_or_the_root(tmp_path: Pa
         assert (await scan(at, directoryType="stories"))["found"] == 9
 
 
-@pytest.mark.parametrize("path", ["../derivatives", "films/../..", "link"])
+async def test_path_is_the_same_however_it_is_written(tmp_path: Path, library: Path) -> None:
+    async with desk(tmp_path, library) as at:
+        assert (await scan(at, path="films"))["new"] == 3
+        for path in ("./films", "films/", "films/."):
+            assert (await scan(at, path=path))["unchanged"] == 3
+        assert (await scan(at))["new"] == 3
+        assert (await scan(at, path="."))["unchanged"] == 6
+
+
+@pytest.mark.parametrize("path", ["../derivatives", "films/../..", "link", "a\\..\\b", "x/" * 1_500])
 async def test_scan_stays_in_its_root(tmp_path: Path, library: Path, path: str) -> None:
     (library / "link").symlink_to(tmp_path)
     async with desk(tmp_path, library) as at:

@@ -9,6 +9,7 @@ from typing_extensions import override
 from callsheet.catalog import PUBLIC_SCAN, SCAN
 from callsheet.errors import AttemptError, BadInputError
 from callsheet.params import ScanParams
+from callsheet.paths import path_fault
 from callsheet.v1.library_service_pb2 import Item, ItemFacts, ItemState
 from callsheet.worker.context import JobContext
 from callsheet.worker.library import FoundFile, PassedOver, VanishedError
@@ -80,13 +81,25 @@ class PublicScan(Scan):
 
 
 def _target(context: JobContext, params: ScanParams) -> str:
-    """Return the folder or file to scan, relative to the root; empty for the whole root."""
+    """Return the folder or file to scan, relative to the root; empty for the whole root.
+
+    Raises:
+        BadInputError: No item can lie there.
+    """
     if params.path is not None:
-        return params.path.strip("/")
+        return _plain_path(params.path, field="path")
     if params.directory_type is None:
         return ""
-    folder = f"library/{params.directory_type.strip('/')}"
+    folder = _plain_path(f"library/{params.directory_type}", field="directoryType")
     return folder if context.roots.is_folder(params.root, folder) else ""
+
+
+def _plain_path(path: str, *, field: str) -> str:
+    """Return a path without superfluous parts, as items have it."""
+    plain = "/".join(part for part in path.split("/") if part not in {"", "."})
+    if plain and (fault := path_fault(plain)):
+        raise BadInputError(f"{field}: {fault}; it has to be the path of a folder or file in the root")
+    return plain
 
 
 def _found(
