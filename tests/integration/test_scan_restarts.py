@@ -10,7 +10,7 @@ from tests.support.queue import Jobs
 from tests.support.real_scheduler import real_scheduler
 from tests.support.worker_processes import WorkerProcess
 
-FILES = 600
+FILES = 3_000
 
 
 def library(tmp_path: Path) -> dict[str, str]:

@@ -26,6 +26,8 @@ WHOLE = {
     "read_partitions": "reads the catalogue",
     "read_term": "reads the one row",
     "bump_term": "writes the one row",
+    "renew_term": "writes the one row",
+    "try_candidate": "reads the one row",
     "end_other_leaders": "reads the sessions",
     "sum_day": "counts a day that is being dropped",
 }

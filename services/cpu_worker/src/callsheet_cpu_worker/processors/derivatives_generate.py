@@ -68,7 +68,7 @@ async def _all(context: JobContext, items: list[Item], tally: _Tally, *, force: 
         async with asyncio.TaskGroup() as group:
             for _ in range(context.children.size + 1):
                 group.create_task(_some(context, remaining, len(items), tally, force=force))
-    except* AttemptError as several:
+    except ExceptionGroup as several:  # not except*: before 3.11.4 it wraps what is raised in it
         raise several.exceptions[0] from None
 
 
