@@ -265,6 +265,18 @@ async def test_round_that_was_broken_off_is_brought_to_its_end(
     assert await finished(queue) == {}
 
 
+async def test_table_of_somebody_else_is_left_alone_whatever_its_name(
+    queue: Leader, keeper: Partitions, db_writer: asyncpg.Connection
+) -> None:
+    copy, no_day = f"job_done_{queue.now() - 90 * DAY:%Y%m%d}", "job_log_20269999"
+    for name in (copy, no_day):
+        await db_writer.execute(f"CREATE TABLE {name} AS SELECT 1 AS state, 'scan' AS type, 1 AS category")
+    await keeper.round(queue.term)
+    for name in (copy, no_day):
+        assert await db_writer.fetchval("SELECT to_regclass($1) IS NOT NULL", name)
+    assert await finished(queue) == {}
+
+
 async def left_detaching(dsn: str, name: str) -> None:
     """Break a detachment off while it waits for a reader."""
     reader = await asyncpg.connect(dsn, ssl=False)

@@ -170,6 +170,7 @@ async def test_database_of_an_earlier_release_keeps_its_data_and_goes_on(
     assert await empty_tables(connection) == []
     names = [name for later, name, _ in migrations() if later > number]
     assert await migrate(empty_dsn) == names
+    assert await migrate(empty_dsn) == []
     async with leader(empty_dsn) as queue:
         assert queue.term.number == 4
         page = await queue.views.page(JobFilter(), size=10, after="", skip=0)

@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 PARTITIONED: Final = ("job_done", "job_attempt", "job_log")
 """The tables that are partitioned by the instant in a UUIDv7."""
 
+COMMENT: Final = "A day of the history that Callsheet keeps and drops."
+"""By which a daily table is known when it is detached."""
+
 #: Days before the present one that have to be there: an id may be a day old.
 DAYS_BEHIND: Final = 2
 
@@ -76,7 +79,7 @@ async def read_tables(connection: Own) -> list[DailyTable]:
             day=datetime.strptime(row["day"], "%Y%m%d").replace(tzinfo=UTC).date(),
             place=Place(row["place"]),
         )
-        for row in await connection.fetch(statement("read_partitions"), PARTITIONED)
+        for row in await connection.fetch(statement("read_partitions"), PARTITIONED, COMMENT)
     ]
 
 
@@ -98,6 +101,7 @@ async def make_partitions(connection: Own, *, now: datetime, days_ahead: int = D
             columns: str = await connection.fetchval(statement("day_columns"), table)
             async with connection.transaction():
                 await connection.execute(f"CREATE TABLE {name} ({columns})")
+                await connection.execute(f"COMMENT ON TABLE {name} IS '{COMMENT}'")
                 await connection.execute(
                     f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ('{low}') TO ('{high}')",
                 )
