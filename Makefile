@@ -49,6 +49,10 @@ test: $(VENV)/dev.stamp ## Run all tests in parallel: make test [TESTS=tests/uni
 nemesis: $(VENV)/dev.stamp ## Strike real processes and judge what they did: make nemesis [ROUNDS=20] [SEED=n].
 	@$(BIN)/python -m tests.nemesis --rounds "$(ROUNDS)" $(if $(SEED),--seed "$(SEED)")
 
+.PHONY: test/simulation
+test/simulation: $(VENV)/dev.stamp ## Break the simulated system: make test/simulation [SEEDS=0:4000].
+	@SIMULATION_SEEDS="$(or $(SEEDS),0:4000)" $(BIN)/pytest -q -n $(WORKERS) --dist worksteal tests/simulation
+
 .PHONY: check
 check: $(VENV)/dev.stamp ## Format, lint, types, import contracts, protos, SQL, generated files.
 	@$(MAKE) --no-print-directory --keep-going --output-sync=target -j2 $(GATES)

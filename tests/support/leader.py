@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from secrets import token_hex
 
 import asyncpg
@@ -16,6 +17,7 @@ from callsheet_scheduler.domain.rules import Rules
 from callsheet_scheduler.leadership import Leadership, Term
 from callsheet_scheduler.store.history import HistoryStore
 from callsheet_scheduler.store.pool import open_lists, open_readers
+from callsheet_scheduler.store.queue import read_done
 from callsheet_scheduler.use_cases.actions import Actions
 from callsheet_scheduler.use_cases.grants import Attempt, Grants, Session
 from callsheet_scheduler.use_cases.job_logs import JobLogs
@@ -78,7 +80,7 @@ class Leader:
         self.leadership = leadership
         self.types = types
         self.jobs = Jobs(leadership, types)
-        self.actions = Actions(leadership, types, readers)
+        self.actions = Actions(leadership, types, partial(read_done, readers))
         self.views = Views(leadership, history)
         self.logs = JobLogs(leadership, history)
         self.clock = clock

@@ -39,7 +39,9 @@ class _ResultFateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ResultFate
     RESULT_FATE_STALE: _ResultFate.ValueType  # 3
     """Another lease holds or held the job: remove what this one made."""
     RESULT_FATE_REFUSED: _ResultFate.ValueType  # 4
-    """The content was refused: the attempt counts as failed."""
+    """It does not count: its content was refused and the attempt failed, or somebody had cancelled the
+    job before it came. Remove what this lease made.
+    """
 
 class ResultFate(_ResultFate, metaclass=_ResultFateEnumTypeWrapper):
     """What became of a result."""
@@ -53,7 +55,9 @@ RESULT_FATE_DUPLICATE: ResultFate.ValueType  # 2
 RESULT_FATE_STALE: ResultFate.ValueType  # 3
 """Another lease holds or held the job: remove what this one made."""
 RESULT_FATE_REFUSED: ResultFate.ValueType  # 4
-"""The content was refused: the attempt counts as failed."""
+"""It does not count: its content was refused and the attempt failed, or somebody had cancelled the
+job before it came. Remove what this lease made.
+"""
 Global___ResultFate: _TypeAlias = ResultFate  # noqa: Y015
 
 @_typing.final
@@ -143,8 +147,11 @@ class WorkResponse(_message.Message):
     HEARTBEAT_ACK_FIELD_NUMBER: _builtins.int
     DRAIN_FIELD_NUMBER: _builtins.int
     PLACE_FIELD_NUMBER: _builtins.int
+    LOGS_KEPT_FIELD_NUMBER: _builtins.int
     heartbeat_ack: _builtins.int
     """Answers the heartbeat of this sequence; 0 for none."""
+    logs_kept: _builtins.int
+    """All log text that came before the heartbeat of this sequence is kept; 0 for nothing new."""
     @_builtins.property
     def welcome(self) -> Global___Welcome:
         """Only in the first message."""
@@ -179,10 +186,11 @@ class WorkResponse(_message.Message):
         heartbeat_ack: _builtins.int = ...,
         drain: Global___Drain | None = ...,
         place: _abc.Iterable[Global___Output] | None = ...,
+        logs_kept: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["drain", b"drain", "welcome", b"welcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["drain", b"drain", "grants", b"grants", "heartbeat_ack", b"heartbeat_ack", "place", b"place", "result_acks", b"result_acks", "revokes", b"revokes", "welcome", b"welcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["drain", b"drain", "grants", b"grants", "heartbeat_ack", b"heartbeat_ack", "logs_kept", b"logs_kept", "place", b"place", "result_acks", b"result_acks", "revokes", b"revokes", "welcome", b"welcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -83,7 +83,7 @@ class AttemptLog:
 class LogOutbox:
     """The log text of all attempts on its way to the scheduler, each attempt's in order.
 
-    A chunk is kept until a heartbeat sent after it is acknowledged; a new stream brings it again.
+    A chunk stays here until the scheduler says that it is kept; a new stream brings it again.
     """
 
     def __init__(self) -> None:
@@ -134,12 +134,12 @@ class LogOutbox:
             room_bytes -= chunk.ByteSize()
         return taken
 
-    def arrived(self, heartbeat: int) -> None:
-        """Everything sent before that heartbeat has arrived."""
+    def kept(self, heartbeat: int) -> None:
+        """Everything sent before that heartbeat is kept."""
         while self._sent and self._sent[0][0] <= heartbeat:
             self._sent.popleft()
 
     def again(self) -> None:
-        """A new stream: what may not have arrived goes first."""
+        """A new stream: what may not be kept goes first."""
         self._again.extendleft(chunk for _, chunk in reversed(self._sent))
         self._sent.clear()

@@ -159,7 +159,8 @@ class Session:
         self._heard_at = now
         if response.heartbeat_ack and self.pulse.answered(response.heartbeat_ack):
             self._failures = 0
-            self._logs.arrived(response.heartbeat_ack)
+        if response.logs_kept:
+            self._logs.kept(response.logs_kept)
         if response.result_acks:
             stand, fall = self._results.settle(response.result_acks)
             _forget(stand, commands, remove_outputs=False)

@@ -3,7 +3,9 @@
 import pytest
 from callsheet_scheduler.domain.effects import (
     ChangeJob,
+    Fate,
     Revocation,
+    SendAck,
 )
 from callsheet_scheduler.domain.job import LEASED, JobState, WorkerId
 from callsheet_scheduler.domain.outcome import Ending, Rung
@@ -76,12 +78,29 @@ def test_cancelled_job_whose_worker_never_had_it_ends_before_its_start() -> None
     assert (drive.finished[-1].state, drive.finished[-1].rung) == (JobState.CANCELLED, Rung.BEFORE_START)
 
 
-def test_completion_that_comes_before_the_worker_hears_of_the_cancellation_counts() -> None:
+def test_completion_that_comes_after_the_cancellation_does_not_count() -> None:
     drive, job = in_state(RUNNING)
     grant = grant_of(drive)
     drive.engine.cancel(job, by="", now=START)
     drive.settle()
     drive.complete(grant)
+    assert drive.finished[-1].state is JobState.CANCELLED
+    assert [one.fate for one in drive.sent if isinstance(one, SendAck)] == [Fate.REFUSED]
+
+
+def test_completion_that_was_being_written_when_somebody_cancelled_counts() -> None:
+    drive, job = in_state(RUNNING)
+    grant = grant_of(drive)
+    drive.engine.completed(
+        (WorkerId("w1"), grant.session),
+        (job.id, grant.token),
+        result="{}",
+        library=None,
+        follow_ups=[],
+        span=(START, START),
+    )
+    assert job.busy
+    drive.settle()
     assert drive.finished[-1].state is JobState.COMPLETED
 
 

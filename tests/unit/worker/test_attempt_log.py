@@ -83,7 +83,7 @@ def test_chunks_are_kept_until_a_later_heartbeat_is_answered() -> None:
         outbox.due()
         taken += outbox.take(1000, heartbeat)
 
-    outbox.arrived(1)
+    outbox.kept(1)
     outbox.again()
 
     assert outbox.take(1000, 3) == taken[1:]

@@ -18,7 +18,6 @@ from callsheet_scheduler.store.errors import (
 )
 
 ItemT = TypeVar("ItemT")
-ItemT_contra = TypeVar("ItemT_contra", contravariant=True)
 
 #: Jobs in one transaction; a client's own batch may be larger.
 BATCH_JOBS_MAX: Final = 500
@@ -34,26 +33,26 @@ CONTENDED_PAUSE_S: Final = 0.05
 EXHAUSTED_PAUSE_S: Final = 1.0
 
 
-class Ledge(Protocol[ItemT_contra]):
+class Ledge(Protocol[ItemT]):
     """What a lane asks of the one it writes for."""
 
-    async def write(self, batch: Sequence[ItemT_contra]) -> None:
+    async def write(self, batch: Sequence[ItemT]) -> None:
         """Write *batch* in one transaction. Raises the errors of ``store.errors``, or InvalidError."""
         ...
 
-    def committed(self, batch: Sequence[ItemT_contra]) -> None:
+    def committed(self, batch: Sequence[ItemT]) -> None:
         """*batch* is durable."""
         ...
 
-    def refused(self, item: ItemT_contra, reason: str) -> None:
-        """*item* can never be written, and was not."""
+    def refused(self, item: ItemT, reason: str) -> ItemT | None:
+        """*item* can never be written, and was not. Return what to write in its place, if anything."""
         ...
 
-    def exhausted(self, item: ItemT_contra, reason: str) -> bool:
+    def exhausted(self, item: ItemT, reason: str) -> bool:
         """The database takes nothing more; *item* was not written. False to give it up."""
         ...
 
-    def weigh(self, item: ItemT_contra) -> tuple[int, int]:
+    def weigh(self, item: ItemT) -> tuple[int, int]:
         """Return the jobs and the bytes of *item*."""
         ...
 
@@ -67,7 +66,8 @@ class CommitLane(Generic[ItemT]):
         self._wake = asyncio.Event()
         self._added = 0
         self._done = 0
-        self._quiet: list[tuple[int, asyncio.Future[None]]] = []
+        self._quiet: list[tuple[int, Callable[[], None]]] = []
+        self._ended: Exception | None = None
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -78,18 +78,31 @@ class CommitLane(Generic[ItemT]):
         self._added += len(items)
         self._wake.set()
 
-    async def quiet(self) -> None:
-        """Wait until everything that was added so far is settled."""
-        if self._done < self._added:
-            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._quiet.append((self._added, future))
-            await future
+    def when_settled(self, then: Callable[[], None]) -> None:
+        """Call *then* as soon as everything that was added so far is settled; never where it is not."""
+        if self._done == self._added:
+            then()
+        else:
+            self._quiet.append((self._added, then))
+
+    async def settled(self) -> None:
+        """Wait until everything that was added so far is settled.
+
+        Raises:
+            Exception: What ``give_up`` was given.
+        """
+        event = asyncio.Event()
+        self.when_settled(event.set)
+        await event.wait()
+        if self._ended is not None:
+            raise self._ended
 
     def give_up(self, error: Exception) -> None:
-        """Let everybody who waits for quiet fail with *error*."""
-        for _, future in self._quiet:
-            if not future.done():
-                future.set_exception(error)
+        """Let everybody who waits for what was added fail with *error*."""
+        self._ended = error
+        waiting, self._quiet = self._quiet, []
+        for _, then in waiting:
+            then()
 
     async def run(self) -> None:
         """Write until cancelled.
@@ -124,7 +137,9 @@ class CommitLane(Generic[ItemT]):
             await self._ledge.write(batch)
         except (RefusedError, InvalidError) as error:
             if len(batch) == 1:
-                self._ledge.refused(batch[0], str(error))
+                instead = self._ledge.refused(batch[0], str(error))
+                if instead is not None:
+                    await self._settle([instead])
                 return
         except ContendedError as error:
             if contended >= CONTENDED_MAX:
@@ -149,6 +164,4 @@ class CommitLane(Generic[ItemT]):
 
     def _tell_quiet(self) -> None:
         while self._quiet and self._quiet[0][0] <= self._done:
-            future = self._quiet.pop(0)[1]
-            if not future.done():
-                future.set_result(None)
+            self._quiet.pop(0)[1]()

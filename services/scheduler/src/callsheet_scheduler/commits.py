@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 from typing_extensions import override
 
@@ -24,13 +24,13 @@ from callsheet_scheduler.domain.effects import (
     NewRow,
     ReleaseLease,
     SendAck,
-    SessionMessage,
     SettleOutput,
     TurnEffect,
 )
 from callsheet_scheduler.domain.engine import Engine
-from callsheet_scheduler.domain.job import JobId
+from callsheet_scheduler.domain.job import JobId, JobState
 from callsheet_scheduler.log_lane import Followers, LogLedge
+from callsheet_scheduler.outlets import Outbox, Tables
 from callsheet_scheduler.store.errors import DisagreementError, OutcomeUnknownError, StoreError
 from callsheet_scheduler.store.queue import DoneJob, LogRow
 
@@ -43,34 +43,6 @@ LOGS_WAITING_MAX: Final = 20_000
 ROW_BYTES: Final = 512
 
 ValueT = TypeVar("ValueT")
-
-
-class Outbox(Protocol):
-    """Where messages for one session go; sending is the session's own affair."""
-
-    def add(self, message: SessionMessage) -> None:
-        """Say this to the worker soon."""
-        ...
-
-
-class Tables(Protocol):
-    """Where batches are written. Every method raises the errors of ``store.errors``."""
-
-    async def insert(self, rows: Sequence[NewRow]) -> dict[JobId, DoneJob]:
-        """Insert jobs, unless some are in history: then return these and write nothing."""
-        ...
-
-    async def turn(self, batch: Sequence[TurnEffect], *, now: float) -> None:
-        """Write one turn."""
-        ...
-
-    async def logs(self, rows: Sequence[LogRow]) -> None:
-        """Append log text."""
-        ...
-
-    async def look_up(self, job_id: JobId) -> DoneJob | None:
-        """Return a job of history."""
-        ...
 
 
 @dataclass(slots=True, eq=False)
@@ -167,13 +139,13 @@ class Commits:
     async def quiet(self) -> None:
         """Wait until every decision made so far is written."""
         self._must_lead()
-        await self._intake.quiet()
-        await self._turn.quiet()
+        await self._intake.settled()
+        await self._turn.settled()
 
     async def logs_written(self) -> None:
         """Wait until the log text that was added so far is written."""
         self._must_lead()
-        await self._logs.quiet()
+        await self._logs.settled()
 
     def add_logs(self, rows: Sequence[LogRow]) -> None:
         """Write log text soon.
@@ -185,6 +157,10 @@ class Commits:
             message = "too much log text waits to be written"
             raise OverloadedError(message)
         self._logs.add(rows)
+
+    def when_logs_kept(self, then: Callable[[], None]) -> None:
+        """Call *then* once all log text that was added so far is durable."""
+        self._logs.when_settled(lambda: None if self.lost.is_set() else then())
 
     def flush(self) -> None:
         """Take what the engine wants written or sent. To be called after every event."""
@@ -272,7 +248,10 @@ class Commits:
         """Answer a result for a job that is not live; one that cannot be answered is sent again."""
         with suppress(StoreError):
             done = await self._tables.look_up(message.job_id)
-            fate = Fate.DUPLICATE if done is not None and done.token == message.token else Fate.STALE
+            fate = Fate.STALE
+            if done is not None and done.token == message.token:
+                finished_so = message.completed == (done.state is JobState.COMPLETED)
+                fate = Fate.DUPLICATE if finished_so else Fate.STALE
             self._send(
                 SendAck(session=message.session, job_id=message.job_id, token=message.token, fate=fate)
             )
@@ -356,11 +335,12 @@ class _Turn(Ledge[TurnEffect]):
         commits.flush()
 
     @override
-    def refused(self, item: TurnEffect, reason: str) -> None:
-        if not isinstance(item, FinishJob | ReleaseLease) or item.session is None:
+    def refused(self, item: TurnEffect, reason: str) -> TurnEffect:
+        if not isinstance(item, FinishJob | ReleaseLease) or not item.brings:
             raise DisagreementError(reason)
-        self._commits.engine.finish_refused(item, reason, self._commits.now())
+        instead = self._commits.engine.finish_refused(item, reason, self._commits.now())
         self._commits.flush()
+        return instead
 
     @override
     def exhausted(self, item: TurnEffect, reason: str) -> bool:

@@ -85,7 +85,7 @@ class Term:
         return await self.library.use(work)
 
     async def write_control(self, work: Callable[[Own], Awaitable[ValueT]]) -> ValueT:
-        """Do the one statement that keeps what an administrator decided, and what follows from it.
+        """Do the one statement that keeps what was decided or declared, and what follows from it.
 
         Raises:
             UnavailableError: It was not written, or that is not known; repeating is safe.

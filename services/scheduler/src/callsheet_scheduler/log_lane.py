@@ -56,7 +56,7 @@ class LogLedge(Ledge[LogRow]):
 
     @override
     def weigh(self, item: LogRow) -> tuple[int, int]:
-        return 1, len(item[3])
+        return 1, len(item.text)
 
     @override
     async def write(self, batch: Sequence[LogRow]) -> None:
@@ -65,11 +65,11 @@ class LogLedge(Ledge[LogRow]):
     @override
     def committed(self, batch: Sequence[LogRow]) -> None:
         for row in batch:
-            self._followers.tell(row[0])
+            self._followers.tell(row.job_id)
 
     @override
     def refused(self, item: LogRow, reason: str) -> None:
-        log.warning("log text was refused", extra={"job": item[0], "reason": reason})
+        log.warning("log text was refused", extra={"job": item.job_id, "reason": reason})
 
     @override
     def exhausted(self, item: LogRow, reason: str) -> bool:

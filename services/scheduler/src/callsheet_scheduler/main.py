@@ -35,6 +35,7 @@ from callsheet_scheduler.store.job_types import load_job_types
 from callsheet_scheduler.store.library_reads import LibraryStore
 from callsheet_scheduler.store.migrate import migrate
 from callsheet_scheduler.store.pool import check_direct, open_lists, open_readers
+from callsheet_scheduler.store.queue import read_done
 from callsheet_scheduler.store.repeatable import meaning_of
 from callsheet_scheduler.use_cases.actions import Actions
 from callsheet_scheduler.use_cases.fleet import Workers
@@ -83,7 +84,7 @@ async def _main(settings: SchedulerSettings, stop: asyncio.Event) -> int:
         prepare=partial(_learn, types),
     )
     jobs = Jobs(leadership, types)
-    actions = Actions(leadership, types, readers)
+    actions = Actions(leadership, types, partial(read_done, readers))
     watching = Watching(leadership)
     house = House(refusal=leadership.refusal, known=meaning_of)
     server = make_server(token=read_token(settings), house=house)

@@ -106,12 +106,14 @@ class Desk:
         worker: tuple[WorkerId, int],
         lease: tuple[JobId, Token],
         again: Callable[[float], None],
+        *,
+        completed: bool,
     ) -> LiveJob | None:
         """Return the job that a result speaks of, or answer it, or let it wait, and return None."""
         job_id, token = lease
         job = self.queue.jobs.get(job_id)
         if job is None:
-            self.messages.append(LookUp(session=worker[1], job_id=job_id, token=token))
+            self.messages.append(LookUp(session=worker[1], job_id=job_id, token=token, completed=completed))
             return None
         if job.busy and job.token == token:
             job.deferred = [*(job.deferred or []), again]
@@ -154,11 +156,13 @@ class Desk:
                 return True
         return False
 
-    def grantee(self, category: Category, job_type: str, root: str | None) -> Worker | None:
+    def grantee(
+        self, category: Category, job_type: str, root: str | None, *, at_once: bool = False
+    ) -> Worker | None:
         """Return the worker that would get such a job; None where it has to wait."""
         if self.halted or self.pauses.holding(category, job_type) is not None:
             return None
-        return self.fleet.worker_for(category, job_type, root)
+        return self.fleet.worker_for(category, job_type, root, at_once=at_once)
 
     def granted(self, job: LiveJob, session: int, params: tuple[str, str], now: float) -> None:
         """The lease is durable: tell its worker, or take it back where the worker is gone.
@@ -185,11 +189,19 @@ class Desk:
         )
         self.note(job)
 
-    def end(self, job: LiveJob, outcome: Outcome, now: float, *, session: int | None = None) -> None:
+    def end(
+        self,
+        job: LiveJob,
+        outcome: Outcome,
+        now: float,
+        *,
+        session: int | None = None,
+        fate: Fate = Fate.COMMITTED,
+    ) -> None:
         """The attempt of *job* is over without success: free its slot and decide what comes next."""
         job.busy = True
-        self.fleet.release(job)
-        self.conclude(job, outcome, now, session=session)
+        self.fleet.end(job)
+        self.conclude(job, outcome, now, session=session, fate=fate)
 
     def end_when_settled(self, job: LiveJob, outcome: Outcome, now: float) -> None:
         """As ``end``, but after the statement about *job*, if one is under way."""
@@ -204,8 +216,19 @@ class Desk:
 
         job.deferred = [*(job.deferred or []), again]
 
-    def conclude(self, job: LiveJob, outcome: Outcome, now: float, *, session: int | None) -> None:
-        """Decide what becomes of *job* after an attempt without success, and have it written."""
+    def conclude(
+        self,
+        job: LiveJob,
+        outcome: Outcome,
+        now: float,
+        *,
+        session: int | None = None,
+        fate: Fate = Fate.COMMITTED,
+    ) -> None:
+        """Decide what becomes of *job* after an attempt without success, and have it written.
+
+        *fate* is what *session* is then told of the result.
+        """
         ending, reason = outcome.ending, outcome.reason
         verdict = judge(job, ending, reason, self.rules.retry, now)
         mark = f"--- LEASE LOST --- {reason}" if ending is Ending.LOST else None
@@ -237,6 +260,7 @@ class Desk:
                 library=outcome.library,
                 mark=cancel_mark("") if verdict.cancelled else mark,
                 session=session,
+                fate=fate,
                 lost_count=verdict.lost_count,
                 rung=rung if verdict.cancelled else Rung.NONE,
             ),

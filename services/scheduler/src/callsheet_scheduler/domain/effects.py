@@ -85,8 +85,15 @@ class FinishJob:
     """A line for the log."""
     session: int | None = None
     """Who waits for the acknowledgement of a result."""
+    fate: Fate = Fate.COMMITTED
+    """What is then said of it."""
     lost_count: int = 0
     rung: Rung = Rung.NONE
+
+    @property
+    def brings(self) -> bool:
+        """Whether it writes what a worker gave, which the tables may refuse."""
+        return bool(self.result is not None or self.library or self.follow_ups or self.outputs)
 
     @property
     def run_ms(self) -> int:
@@ -111,6 +118,11 @@ class ReleaseLease:
     library: LibraryChanges | None = None
     mark: str | None = None
     session: int | None = None
+
+    @property
+    def brings(self) -> bool:
+        """Whether it writes what a worker gave, which the tables may refuse."""
+        return bool(self.library or self.checkpoint)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -205,6 +217,8 @@ class LookUp:
     session: int
     job_id: JobId
     token: Token
+    completed: bool
+    """Whether the result says that the job is done."""
 
 
 SessionMessage = SendGrant | SendAck | SendRevoke | SendDrain | SendPlace

@@ -32,6 +32,8 @@ from callsheet_scheduler.domain.limits import Limits, Pause
 from callsheet_scheduler.domain.outcome import Ending, Outcome
 from callsheet_scheduler.domain.steering import Steering
 
+_TOO_LATE = Outcome(ending=Ending.CANCELLED, reason="It was done, but somebody had cancelled it before")
+
 
 class Engine(Steering):
     """Decides everything, from memory."""
@@ -57,7 +59,7 @@ class Engine(Steering):
         """Return the worker that a new job can be inserted leased to; None where others come first."""
         if not self.fleet.any_ready() or job.ready_at > now or self.queue.arriving[job.category]:
             return None
-        return self.grantee(job.category, job.type, job.root)
+        return self.grantee(job.category, job.type, job.root, at_once=True)
 
     def inserted(self, effects: Iterable[InsertJobs], now: float) -> None:
         """The rows are durable."""
@@ -251,12 +253,15 @@ class Engine(Steering):
                 outputs=outputs,
             )
 
-        job = self.job_of_result(worker, lease, again)
+        job = self.job_of_result(worker, lease, again, completed=True)
         if job is None:
             return
         job.started_at = span[0] if span[0] is not None else job.started_at
+        if job.cancel_requested_at is not None:
+            self.end(job, _TOO_LATE, span[1], session=worker[1], fate=Fate.REFUSED)
+            return
         job.busy = True
-        self.fleet.release(job)
+        self.fleet.end(job)
         for row in follow_ups:
             row.job.busy = True
             self.queue.add(row.job)
@@ -289,19 +294,22 @@ class Engine(Steering):
         def again(later: float) -> None:
             self.ended(worker, lease, outcome, span=span, now=later)
 
-        job = self.job_of_result(worker, lease, again)
+        job = self.job_of_result(worker, lease, again, completed=False)
         if job is not None:
             job.started_at = span[0] if span[0] is not None else job.started_at
             self.end(job, outcome, now, session=worker[1])
 
-    def finish_refused(self, effect: FinishJob | ReleaseLease, reason: str, now: float) -> None:
-        """What a result wanted written is not acceptable: the attempt counts as failed."""
+    def finish_refused(self, effect: FinishJob | ReleaseLease, reason: str, now: float) -> TurnEffect:
+        """What a result wanted written is not acceptable: the attempt counts as failed.
+
+        Returns:
+            What has to be written instead, before anything that was decided later.
+        """
         for row in effect.follow_ups if isinstance(effect, FinishJob) else []:
             self.queue.remove(row.job)
         outcome = Outcome(ending=Ending.BAD_INPUT, reason=f"The result was refused: {reason}")
-        self.conclude(effect.job, outcome, now, session=None)
-        if effect.session is not None:
-            self.acknowledge(effect.session, effect.job.id, effect.token, Fate.REFUSED)
+        self.conclude(effect.job, outcome, now, session=effect.session, fate=Fate.REFUSED)
+        return self.turn.pop()
 
     # ---- what became of the writing ----
 
@@ -354,10 +362,12 @@ class Engine(Steering):
 
     def _finished(self, effect: FinishJob, now: float) -> None:
         job = effect.job
+        if effect.was in LEASED:
+            self.fleet.ended(job)
         self.queue.move(job, effect.state)
         self.queue.remove(job)
         if effect.session is not None:
-            self.acknowledge(effect.session, job.id, effect.token, Fate.COMMITTED)
+            self.acknowledge(effect.session, job.id, effect.token, effect.fate)
         for output in effect.outputs:
             self.outputs.add(output)
         if effect.outputs:
@@ -370,6 +380,7 @@ class Engine(Steering):
 
     def _released(self, effect: ReleaseLease, now: float) -> None:
         job, verdict = effect.job, effect.verdict
+        self.fleet.ended(job)
         self.queue.move(job, JobState.PAUSED if verdict.paused else JobState.PENDING)
         job.pause_requested_at = None
         job.retry_after = verdict.retry_after

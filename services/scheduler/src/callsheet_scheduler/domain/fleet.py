@@ -60,40 +60,54 @@ class Fleet:
         """Drained workers, connected or not, and the grace in seconds that their attempts have."""
         self._on_host: Counter[tuple[str, Scope]] = Counter()
         self._running: Counter[Scope] = Counter()
+        self._ending_on_host: Counter[tuple[str, Scope]] = Counter()
+        self._ending: Counter[Scope] = Counter()
+        """Released leases whose end is being written."""
         self._ready: dict[WorkerId, Worker] = {}
 
-    def worker_for(self, category: Category, job_type: str, root: str | None) -> Worker | None:
-        """Return a worker that can take such a job now, or None. The one chosen last comes last."""
+    def worker_for(
+        self, category: Category, job_type: str, root: str | None, *, at_once: bool = False
+    ) -> Worker | None:
+        """Return a worker that can take such a job now, or None. The one chosen last comes last.
+
+        A lease that is written *at_once*, before the ends that are being written, cannot have the place of
+        one of these.
+        """
         scopes = scopes_of(category, job_type)
-        if self.full_scope(scopes) is not None:
+        if self.full_scope(scopes, at_once=at_once) is not None:
             return None
         for worker in self._ready.values():
             capability = worker.capability
             if (
                 job_type in capability.types
                 and (root is None or root in capability.roots)
-                and self.full_scope_on(capability.host, scopes) is None
+                and self.full_scope_on(capability.host, scopes, at_once=at_once) is None
             ):
                 return worker
         return None
 
-    def full_scope(self, scopes: Iterable[Scope]) -> Scope | None:
+    def full_scope(self, scopes: Iterable[Scope], *, at_once: bool = False) -> Scope | None:
         """Return the first of *scopes* of which no more jobs may run anywhere."""
         limits = self.limits.fleet
         if limits:
             for scope in scopes:
                 limit = limits.get(scope)
-                if limit is not None and self._running.get(scope, 0) >= limit:
-                    return scope
+                if limit is not None:
+                    ending = self._ending[scope] if at_once else 0
+                    if self._running[scope] + ending >= limit:
+                        return scope
         return None
 
-    def full_scope_on(self, host: str, scopes: Iterable[Scope]) -> Scope | None:
+    def full_scope_on(self, host: str, scopes: Iterable[Scope], *, at_once: bool = False) -> Scope | None:
         """Return the first of *scopes* of which no more jobs may run on *host*."""
         limits = self.limits.host
         for scope in scopes:
             limit = limits.get(scope)
-            if limit is not None and self._on_host.get((host, scope), 0) >= limit:
-                return scope
+            if limit is not None:
+                key = (host, scope)
+                ending = self._ending_on_host[key] if at_once else 0
+                if self._on_host[key] + ending >= limit:
+                    return scope
         return None
 
     def running_on(self, host: str, scope: Scope) -> int:
@@ -152,6 +166,15 @@ class Fleet:
             worker.leases.discard(job.id)
             self.forget_if_gone(worker)
 
+    def end(self, job: LiveJob) -> None:
+        """Release the lease of *job*, whose end is about to be written."""
+        self._count_ending(job, 1)
+        self.release(job)
+
+    def ended(self, job: LiveJob) -> None:
+        """The end of the lease of *job* is written."""
+        self._count_ending(job, -1)
+
     def add_credit(self, worker: Worker, credit: int) -> None:
         """Let *worker* take *credit* more leases, never more than it has slots."""
         worker.credit = min(worker.credit + credit, worker.capability.slots)
@@ -209,6 +232,16 @@ class Fleet:
         """Drop a worker that has neither a stream nor a lease."""
         if worker.session is None and not worker.leases:
             self.workers.pop(worker.capability.id, None)
+
+    def _count_ending(self, job: LiveJob, leases: int) -> None:
+        if job.worker_id is None or job.host is None:
+            return
+        for scope in scopes_of(job.category, job.type):
+            self._ending[scope] += leases
+            key = (job.host, scope)
+            self._ending_on_host[key] += leases
+            if not self._ending_on_host[key]:
+                del self._ending_on_host[key]
 
     def _count(self, host: str, job: LiveJob, leases: int) -> None:
         for scope in scopes_of(job.category, job.type):

@@ -86,6 +86,11 @@ class SessionOutbox:
         self._response.heartbeat_ack = sequence
         self._wake.set()
 
+    def logs_kept(self, heartbeat: int) -> None:
+        """Say that all log text before that heartbeat is kept."""
+        self._response.logs_kept = heartbeat
+        self._wake.set()
+
     def end(self, error: Exception | None) -> None:
         """Let ``next`` raise *error*, or end the stream cleanly with ``EndedError`` for None."""
         self._error = error or EndedError()
@@ -212,7 +217,9 @@ class LeaseService(LeaseServiceServicer):
             self._take_result(result, session)
         if request.HasField("heartbeat"):
             term.engine.heard(worker_id, load=request.heartbeat.load, now=now)
-            outbox.heartbeat(request.heartbeat.sequence)
+            sequence = request.heartbeat.sequence
+            outbox.heartbeat(sequence)
+            term.commits.when_logs_kept(lambda: outbox.logs_kept(sequence))
         if request.credit or request.results:
             term.engine.credit(worker_id, request.credit, now)
             term.engine.plan(now)

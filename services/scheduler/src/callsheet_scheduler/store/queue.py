@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import asyncpg
 
@@ -17,7 +18,7 @@ from callsheet_scheduler.domain.effects import (
     ReviveJob,
 )
 from callsheet_scheduler.domain.job import JobId, JobState, LiveJob, Token, WorkerId
-from callsheet_scheduler.store.connection import Connection
+from callsheet_scheduler.store.connection import Connection, Pool
 from callsheet_scheduler.store.errors import DisagreementError
 from callsheet_scheduler.store.statements import statement
 
@@ -35,8 +36,16 @@ class DoneJob:
     created_at: float
 
 
-LogRow = tuple[JobId, int, int, str]
-"""Job, attempt, sequence, text."""
+class LogRow(NamedTuple):
+    """A piece of a job's log."""
+
+    job_id: JobId
+    attempt: int
+    """0 to find it by the token: the attempt has ended."""
+    sequence: int
+    text: str
+    token: int = 0
+
 
 CounterKey = tuple[float | None, int, str, int]
 """Hour in seconds since 1970 (None: all history), state, type, category."""
@@ -212,14 +221,19 @@ async def revive_jobs(connection: Connection, revivals: Sequence[ReviveJob]) -> 
 
 
 async def write_logs(connection: Connection, rows: Sequence[LogRow]) -> None:
-    """Append log text: job, attempt, sequence, text."""
-    await connection.execute(
-        statement("write_logs"),
-        [row[0] for row in rows],
-        [row[1] for row in rows],
-        [row[2] for row in rows],
-        [row[3] for row in rows],
-    )
+    """Append log text. What belongs to no attempt is left out."""
+    if known := [row for row in rows if row.attempt]:
+        await connection.execute(
+            statement("write_logs"), *_log_columns(known), [row.attempt for row in known]
+        )
+    if late := [row for row in rows if not row.attempt]:
+        await connection.execute(
+            statement("write_late_logs"), *_log_columns(late), [row.token for row in late]
+        )
+
+
+def _log_columns(rows: Sequence[LogRow]) -> tuple[list[JobId], list[int], list[str]]:
+    return [row.job_id for row in rows], [row.sequence for row in rows], [row.text for row in rows]
 
 
 async def count_jobs(
@@ -246,9 +260,9 @@ async def load_live(connection: Connection) -> list[LiveJob]:
         return [_live(row) async for row in connection.cursor(statement("load_live"), prefetch=5000)]
 
 
-async def read_done(connection: Connection, job_id: JobId) -> tuple[LiveJob, JobState] | None:
+async def read_done(readers: Pool, job_id: JobId) -> tuple[LiveJob, JobState] | None:
     """Return a job of history as a pending record, and the state it is in; None if it is not there."""
-    row = await connection.fetchrow(statement("read_done"), job_id)
+    row = await readers.fetchrow(statement("read_done"), job_id)
     if row is None:
         return None
     job = LiveJob(

@@ -84,7 +84,7 @@ def _of(batch: Sequence[TurnEffect], kind: type[EffectT]) -> list[EffectT]:
 
 def _marks(effects: Sequence[FinishJob | ReleaseLease | ReviveJob]) -> list[LogRow]:
     return [
-        (
+        LogRow(
             effect.job.id,
             effect.job.attempt,
             MARK_SEQUENCE + effect.job.retry_count * 2 + isinstance(effect, ReviveJob),
@@ -97,9 +97,9 @@ def _marks(effects: Sequence[FinishJob | ReleaseLease | ReviveJob]) -> list[LogR
 
 def _problems(settled: Sequence[SettleOutput]) -> list[LogRow]:
     return [
-        (
+        LogRow(
             effect.output.job_id,
-            0,
+            1,
             MARK_SEQUENCE + crc32(f"{effect.output.root}/{effect.output.path}".encode()),
             f"--- OUTPUT NOT PLACED --- {effect.output.path}: {effect.problem}\n",
         )

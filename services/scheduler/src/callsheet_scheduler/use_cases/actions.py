@@ -9,13 +9,15 @@ from typing import Final
 from callsheet.errors import CallsheetError, ConflictError, InvalidError, NotFoundError, StateError
 from callsheet_scheduler.domain.job import LEASED, JobId, JobState, LiveJob
 from callsheet_scheduler.leadership import Leadership, Term
-from callsheet_scheduler.store import queue
-from callsheet_scheduler.store.connection import Pool
 from callsheet_scheduler.use_cases.job_types import JobTypes
 from callsheet_scheduler.use_cases.jobs import PRIORITY_MAX
 
 #: Jobs of one bulk action.
 BULK_MAX: Final = 1000
+
+
+ReadDone = Callable[[JobId], Awaitable[tuple[LiveJob, JobState] | None]]
+"""Reads a job of history as a pending record, and the state it is in."""
 
 
 class Action(IntEnum):
@@ -44,10 +46,10 @@ class Actions:
     allow what is asked.
     """
 
-    def __init__(self, leadership: Leadership, types: JobTypes, readers: Pool) -> None:
+    def __init__(self, leadership: Leadership, types: JobTypes, read_done: ReadDone) -> None:
         self._leadership = leadership
         self._types = types
-        self._readers = readers
+        self._read_done = read_done
 
     async def cancel(self, job_id: JobId, *, by: str) -> None:
         """End a job: at once where it waits, else when its worker confirms."""
@@ -148,8 +150,7 @@ class Actions:
         return job
 
     async def _done(self, job_id: JobId) -> tuple[LiveJob, JobState]:
-        async with self._readers.acquire() as connection:
-            found = await queue.read_done(connection, job_id)
+        found = await self._read_done(job_id)
         if found is None:
             message = f"there is no job {job_id}"
             raise NotFoundError(message)

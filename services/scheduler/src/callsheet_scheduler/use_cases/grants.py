@@ -8,7 +8,6 @@ from typing import Final
 
 from callsheet.catalog import CATALOG
 from callsheet.errors import InvalidError
-from callsheet_scheduler.commits import Outbox
 from callsheet_scheduler.domain.effects import NewRow, Output
 from callsheet_scheduler.domain.fleet import Capability
 from callsheet_scheduler.domain.job import JobId, Token, WorkerId
@@ -16,6 +15,7 @@ from callsheet_scheduler.domain.job_type import KnownType
 from callsheet_scheduler.domain.library import LibraryChanges, check_path, check_root
 from callsheet_scheduler.domain.outcome import Ending, Outcome
 from callsheet_scheduler.leadership import Leadership, Term
+from callsheet_scheduler.outlets import Outbox
 from callsheet_scheduler.store.job_types import save_job_types
 from callsheet_scheduler.store.queue import LogRow
 from callsheet_scheduler.use_cases.job_types import JobTypes
@@ -98,7 +98,7 @@ class Grants:
             self._types.learn(offer)
         unsaved = [offer for name, offer in brought.items() if term.saved_types.get(name) != offer]
         if unsaved:
-            await term.write_library(lambda connection: save_job_types(connection, unsaved))
+            await term.write_control(lambda connection: save_job_types(connection, unsaved))
             term.saved_types.update({offer.name: offer for offer in unsaved})
 
     def close(self, session: Session, *, for_good: bool) -> None:
@@ -112,14 +112,20 @@ class Grants:
         log.info("a worker went", extra={"worker": session.worker_id, "for_good": for_good})
 
     def add_logs(self, session: Session, chunks: Sequence[tuple[JobId, Token, int, str]]) -> None:
-        """Keep log text of attempts whose leases the worker holds."""
+        """Keep log text of attempts; those whose leases have ended are found by their tokens."""
         engine = session.term.engine
-        rows: list[LogRow] = []
-        for job_id, token, sequence, text in chunks:
-            attempt = engine.attempt_of(session.worker_id, job_id, token)
-            if attempt is not None:
-                rows.append((job_id, attempt, sequence, text.replace("\x00", "\ufffd")))
-        session.term.commits.add_logs(rows)
+        session.term.commits.add_logs(
+            [
+                LogRow(
+                    job_id,
+                    engine.attempt_of(session.worker_id, job_id, token) or 0,
+                    sequence,
+                    text.replace("\x00", "\ufffd"),
+                    token,
+                )
+                for job_id, token, sequence, text in chunks
+            ]
+        )
 
     def completed(
         self,

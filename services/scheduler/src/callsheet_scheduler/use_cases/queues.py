@@ -88,7 +88,7 @@ class Queues:
         return _queue(term.engine, scope)
 
     async def limit(self, name: str, new: NewLimits) -> Queue:
-        """Change the limits of a scope.
+        """Change the limits of a scope; return when no lease above them is on its way any more.
 
         Raises:
             InvalidError: A limit is out of its range, or is set and lifted at once.
@@ -106,6 +106,7 @@ class Queues:
             term.commits.flush()
 
         await term.write_control(keep)
+        await term.commits.quiet()
         return _queue(term.engine, scope)
 
     def _scopes(self) -> list[Scope]:

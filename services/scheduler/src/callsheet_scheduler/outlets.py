@@ -1,0 +1,36 @@
+"""Where the decisions of the engine go: the tables, and the workers' streams."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from callsheet_scheduler.domain.effects import NewRow, SessionMessage, TurnEffect
+from callsheet_scheduler.domain.job import JobId
+from callsheet_scheduler.store.queue import DoneJob, LogRow
+
+
+class Outbox(Protocol):
+    """Where messages for one session go; sending is the session's own affair."""
+
+    def add(self, message: SessionMessage) -> None:
+        """Say this to the worker soon."""
+        ...
+
+
+class Tables(Protocol):
+    """Where batches are written. Every method raises the errors of ``store.errors``."""
+
+    async def insert(self, rows: Sequence[NewRow]) -> dict[JobId, DoneJob]:
+        """Insert jobs, unless some are in history: then return these and write nothing."""
+        ...
+
+    async def turn(self, batch: Sequence[TurnEffect], *, now: float) -> None:
+        """Write one turn."""
+        ...
+
+    async def logs(self, rows: Sequence[LogRow]) -> None:
+        """Append log text."""
+        ...
+
+    async def look_up(self, job_id: JobId) -> DoneJob | None:
+        """Return a job of history."""
+        ...

@@ -1,0 +1,132 @@
+"""The simulator's tables do what the real statements do: the same batches leave the same rows."""
+
+import asyncio
+import copy
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import asyncpg
+import pytest
+from callsheet_scheduler.domain.effects import FinishJob, NewRow, SettleOutput, TurnEffect
+from callsheet_scheduler.domain.job import JobState, LiveJob
+from callsheet_scheduler.store import queue
+from callsheet_scheduler.store.partitions import make_partitions
+from callsheet_scheduler.store.turn import write_turn
+
+from tests.support.simulator.contents import Contents
+from tests.support.simulator.scheduler import START, restored
+from tests.support.simulator.world import simulate
+
+SEEDS = (1, 3, 11, 112)
+
+
+class Tape:
+    """Keeps what every commit wrote, as it was then: the engine's records go on changing."""
+
+    def __init__(self) -> None:
+        self.inserts_and_turns: list[tuple[list[NewRow], list[TurnEffect]]] = []
+        self.contents = Contents()
+
+    def record(self, what: Sequence[NewRow] | Sequence[TurnEffect]) -> None:
+        """Keep a copy, and write it to simulated tables too."""
+        rows = [_row(one) for one in what if isinstance(one, NewRow)]
+        effects = [_effect(one) for one in what if not isinstance(one, NewRow)]
+        self.inserts_and_turns.append((rows, effects))
+        self.contents.insert(rows)
+        self.contents.turn(effects)
+
+
+async def test_same_batches_leave_the_same_rows(db_writer: asyncpg.Connection) -> None:
+    await make_partitions(db_writer, now=datetime.fromtimestamp(START, UTC))
+    for seed in SEEDS:
+        tape = Tape()
+        await asyncio.to_thread(simulate, seed, recorder=tape.record)
+        for rows, effects in tape.inserts_and_turns:
+            await _write(db_writer, rows, effects)
+        await _compare(db_writer, tape.contents)
+        await db_writer.execute("TRUNCATE job_live, job_done, job_attempt, job_log, output_intent")
+
+
+async def test_half_of_the_batches_leave_the_same_rows(db_writer: asyncpg.Connection) -> None:
+    """In the middle of a run jobs are in every state; at its end they are all done."""
+    await make_partitions(db_writer, now=datetime.fromtimestamp(START, UTC))
+    tape = Tape()
+    await asyncio.to_thread(simulate, SEEDS[0], recorder=tape.record)
+    contents = Contents()
+    states: set[JobState] = set()
+    for rows, effects in tape.inserts_and_turns:
+        contents.insert(rows)
+        contents.turn(effects)
+        await _write(db_writer, rows, effects)
+        live = [restored(row) for row in sorted(contents.live.values(), key=lambda row: row.job.sequence)]
+        states |= {job.state for job in live}
+        assert [_facts(job) for job in await queue.load_live(db_writer)] == [_about(job) for job in live]
+    assert {JobState.PENDING, JobState.QUEUED} <= states
+
+
+async def _write(connection: asyncpg.Connection, rows: list[NewRow], effects: list[TurnEffect]) -> None:
+    async with connection.transaction():
+        if not await queue.find_done(connection, [row.job.id for row in rows]):
+            await queue.insert_jobs(connection, rows)
+        await write_turn(connection, effects, now=START)
+
+
+async def _compare(connection: asyncpg.Connection, wanted: Contents) -> None:
+    live = [restored(row) for row in sorted(wanted.live.values(), key=lambda row: row.job.sequence)]
+    assert [_facts(job) for job in await queue.load_live(connection)] == [_about(job) for job in live]
+    done = await connection.fetch(
+        "SELECT id::text, state, token, attempt, retry_count, lost_count, error, result::text, stop_rung"
+        " FROM job_done ORDER BY id"
+    )
+    assert [tuple(row) for row in done] == [
+        (
+            job_id,
+            int(one.state),
+            one.row.job.token,
+            one.row.job.attempt,
+            one.row.job.retry_count,
+            one.row.job.lost_count,
+            one.error,
+            one.result,
+            one.rung or None,
+        )
+        for job_id, one in sorted(wanted.done.items())
+    ]
+    attempts = await connection.fetch(
+        "SELECT job_id::text, number, token, outcome FROM job_attempt ORDER BY job_id, number"
+    )
+    assert [tuple(row) for row in attempts] == sorted(wanted.attempts)
+    outputs = await connection.fetch("SELECT job_id::text, root, path FROM output_intent ORDER BY 1, 2, 3")
+    assert [tuple(row) for row in outputs] == sorted(wanted.outputs)
+
+
+def _facts(job: LiveJob) -> dict[str, object]:
+    """Return everything that the tables keep."""
+    return {name: getattr(job, name) for name in LiveJob.__slots__ if name not in {"started_at", "busy"}}
+
+
+def _about(job: LiveJob) -> dict[str, object]:
+    """Return the same; the tables keep instants to the microsecond."""
+    return {
+        name: pytest.approx(value, abs=1e-5) if isinstance(value, float) else value
+        for name, value in _facts(job).items()
+    }
+
+
+def _row(row: NewRow) -> NewRow:
+    return NewRow(job=_job(row.job), params=row.params)
+
+
+def _effect(effect: TurnEffect) -> TurnEffect:
+    other = copy.copy(effect)
+    if not isinstance(other, SettleOutput):
+        other.job = _job(other.job)
+    if isinstance(other, FinishJob):
+        other.follow_ups = [_row(row) for row in other.follow_ups]
+    return other
+
+
+def _job(job: LiveJob) -> LiveJob:
+    other = copy.copy(job)
+    other.deferred = None
+    return other

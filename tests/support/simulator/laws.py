@@ -1,0 +1,211 @@
+"""The invariants of the design, checked at every commit, at every step, and at the end."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from callsheet_scheduler.domain.effects import FinishJob, GrantLease, NewRow, ReleaseLease, TurnEffect
+from callsheet_scheduler.domain.engine import Engine
+from callsheet_scheduler.domain.job import LEASED, TRANSITIONS, JobId, JobState, LiveJob
+from callsheet_scheduler.domain.limits import Scope, scopes_of
+
+from callsheet.v1.lease_service_pb2 import RESULT_FATE_COMMITTED, RESULT_FATE_DUPLICATE
+from callsheet.worker.commands import LeaseKey
+from tests.support.simulator.contents import Contents
+from tests.support.simulator.tables import Database
+from tests.support.simulator.worker import Traces
+
+
+class LawBrokenError(AssertionError):
+    """An invariant does not hold."""
+
+
+@dataclass(slots=True)
+class Book:
+    """What the laws remember."""
+
+    granted: dict[LeaseKey, str] = field(default_factory=dict)
+    """Every lease that was ever durable, and its worker."""
+    completed: dict[str, int] = field(default_factory=dict)
+    """Each completed job and the token that completed it."""
+    ended: set[LeaseKey] = field(default_factory=set)
+    """Leases whose end was written."""
+    manual: Counter[str] = field(default_factory=Counter)
+    """Retries that were asked for."""
+    accepted: dict[str, float] = field(default_factory=dict)
+    """Jobs whose submission was answered, and when."""
+    held: Counter[str] = field(default_factory=Counter)
+    """Scopes and workers whose pause or drain was answered and whose end was not asked for."""
+    limits: dict[tuple[str, Scope], int] = field(default_factory=dict)
+    """Limits in force: under '' of the fleet, under '*' of each host."""
+
+
+class Laws:
+    """Judges a run while it happens."""
+
+    def __init__(self, book: Book, traces: Traces) -> None:
+        self.book = book
+        self.checks = 0
+        self._traces = traces
+        traces.on_start = self.attempt_started
+        traces.on_ack = self.acknowledged
+
+    # ---- at every commit ----
+
+    def committed(
+        self, before: Contents, after: Contents, what: "Sequence[NewRow] | Sequence[TurnEffect]"
+    ) -> None:
+        """Judge one transaction."""
+        both = after.live.keys() & after.done.keys()
+        _demand(not both, f"live and done at once: {sorted(both)}")
+        gone = (before.live.keys() | before.done.keys()) - (after.live.keys() | after.done.keys())
+        _demand(not gone, f"vanished: {sorted(gone)}")
+        for one in what:
+            match one:
+                case GrantLease(job=job):
+                    self._leased(job.id, before, after)
+                case FinishJob(job=job):
+                    self._finished(one, before)
+                    for row in one.follow_ups:
+                        self._came(row.job, after)
+                case ReleaseLease(job=job):
+                    self.book.ended.add((job.id, one.token))
+                    retries = one.verdict.retry_count - self.book.manual[job.id]
+                    _demand(retries <= job.max_retries, f"{job.id} was retried {retries} times")
+                case NewRow():
+                    self._came(one.job, after)
+                case _:
+                    pass
+        self._within_limits(before, after)
+
+    def _came(self, job: LiveJob, after: Contents) -> None:
+        row = after.live.get(job.id)
+        if row is not None and row.job.state in LEASED:
+            self._grant(row.job)
+
+    def _leased(self, job_id: JobId, before: Contents, after: Contents) -> None:
+        earlier, job = before.live[job_id].job, after.live[job_id].job
+        _demand(job.token > earlier.token, f"the token of {job_id} did not grow")
+        _demand(earlier.cancel_requested_at is None, f"{job_id} was leased although it was cancelled")
+        self._grant(job)
+
+    def _grant(self, job: LiveJob) -> None:
+        key = (job.id, job.token)
+        _demand(key not in self.book.granted, f"{key} was granted twice")
+        self.book.granted[key] = job.worker_id or ""
+        for scope in scopes_of(job.category, job.type):
+            _demand(not self.book.held[scope], f"{job.id} was leased while {scope} is paused")
+        _demand(not self.book.held[f"worker {job.worker_id}"], f"{job.worker_id} got a lease while drained")
+
+    def _finished(self, finish: FinishJob, before: Contents) -> None:
+        job = before.live[finish.job.id].job
+        durable = JobState.QUEUED if job.state is JobState.RUNNING else job.state
+        _demand(finish.state in TRANSITIONS[durable], f"{job.id}: {durable.name} to {finish.state.name}")
+        self.book.ended.add((job.id, job.token))
+        if finish.state is JobState.COMPLETED:
+            _demand(job.id not in self.book.completed, f"{job.id} was completed twice")
+            _demand(job.cancel_requested_at is None, f"{job.id} was completed although it was cancelled")
+            self.book.completed[job.id] = job.token
+
+    def _within_limits(self, before: Contents, after: Contents) -> None:
+        was, now = before.leased(), after.leased()
+        for (host, scope), leases in now.items():
+            limit = self.book.limits.get(("*" if host else "", scope))
+            if limit is not None and leases > was[host, scope]:
+                _demand(leases <= limit, f"{leases} leases of {scope} on {host or 'all hosts'}, not {limit}")
+
+    # ---- what workers see ----
+
+    def attempt_started(self, key: LeaseKey) -> None:
+        """A worker begins an attempt."""
+        _demand(key in self.book.granted, f"{key} started before its grant was durable")
+        _demand(key not in self._traces.started, f"{key} started twice")
+        self._traces.started.append(key)
+
+    def acknowledged(self, key: LeaseKey, outcome: str, fate: int) -> None:
+        """A worker hears what became of a result."""
+        if fate in {RESULT_FATE_COMMITTED, RESULT_FATE_DUPLICATE}:
+            _demand(key in self.book.ended, f"{key} was acknowledged before its end was durable")
+            if outcome == "completed":
+                _demand(
+                    self.book.completed.get(key[0]) == key[1], f"{key} was acknowledged and did not complete"
+                )
+
+    # ---- at every step ----
+
+    def stepped(self, engine: Engine) -> None:
+        """Judge the engine's accounts."""
+        self.checks += 1
+        queue, fleet = engine.queue, engine.fleet
+        counted = Counter((job.state, job.type, job.category) for job in queue.jobs.values())
+        _demand(counted == queue.counts, "the counts are not those of the jobs")
+        held: set[JobId] = set()
+        for worker in fleet.workers.values():
+            _demand(held.isdisjoint(worker.leases), "two workers hold one lease")
+            held |= worker.leases
+            _demand(worker.credit <= max(worker.capability.slots, 0), "more credit than slots")
+        running: Counter[tuple[str, Scope]] = Counter()
+        for job_id in held:
+            job = queue.jobs[job_id]
+            _demand(job.state in LEASED, f"{job_id} is on a worker's account as {job.state.name}")
+            for scope in scopes_of(job.category, job.type):
+                running[job.host or "", scope] += 1
+        for key, leases in running.items():
+            _demand(fleet.running_on(*key) == leases, f"the account of {key} is not the sum of its leases")
+        waiting = sum(len(lane) for lane in queue.lanes.values())
+        free = sum(1 for job in queue.jobs.values() if job.state is JobState.PENDING and not job.busy)
+        _demand(waiting <= free, "a job waits that is not free to run")
+
+    # ---- at the end ----
+
+    def rested(self, database: Database, engine: Engine) -> None:
+        """Judge the system at rest."""
+        contents = database.contents
+        _demand(not database.faults, f"a part failed: {database.faults!r}")
+        known = contents.live.keys() | contents.done.keys()
+        lost = self.book.accepted.keys() - known
+        _demand(not lost, f"accepted and lost: {sorted(lost)}")
+        _demand(engine.queue.jobs.keys() == contents.live.keys(), "memory and tables differ")
+        left = [row.job for row in contents.live.values() if row.job.state is not JobState.PAUSED]
+        _demand(not left, f"never came to an end: {[(job.id, job.state.name, job.type) for job in left]}")
+        _demand(
+            not any(fleet.leases for fleet in engine.fleet.workers.values()), "a lease is still on an account"
+        )
+        _demand(not contents.outputs, f"outputs were never placed: {sorted(contents.outputs)}")
+        self._files(contents)
+        self._logs(contents)
+
+    def _files(self, contents: Contents) -> None:
+        for job_id, done in contents.done.items():
+            key = (job_id, done.row.job.token)
+            if done.state is JobState.COMPLETED:
+                _demand(key in self._traces.files, f"the output of {key} was removed")
+            else:
+                _demand(key not in self._traces.files, f"the output of {key} stands, but it did not complete")
+
+    def _logs(self, contents: Contents) -> None:
+        sequences: dict[tuple[JobId, int], list[int]] = {}
+        for job_id, attempt, sequence in contents.logs:
+            sequences.setdefault((job_id, attempt), []).append(sequence)
+        for (job_id, attempt), numbers in sequences.items():
+            wanted = list(range(1, len(numbers) + 1))
+            _demand(sorted(numbers) == wanted, f"the log of {job_id}, attempt {attempt}, has gaps: {numbers}")
+        for text, token in self.book.completed.items():
+            job_id = JobId(text)
+            attempt = contents.done[job_id].row.job.attempt
+            kept = "".join(
+                contents.logs[job_id, attempt, number]
+                for number in sorted(sequences.get((job_id, attempt), []))
+            )
+            said = self._traces.said.get((job_id, attempt), [])
+            words, spoken = kept.split(), " ".join(said).split()
+            whole = self.book.granted[job_id, token] not in self._traces.killed
+            _demand(
+                words == (spoken if whole else spoken[: len(words)]),
+                f"the log of {job_id} under {token:x} is not whole: {words} of {spoken}",
+            )
+
+
+def _demand(holds: object, what: str) -> None:
+    if not holds:
+        raise LawBrokenError(what)

@@ -1,0 +1,324 @@
+"""A scheduler process: it waits to lead, leads, is frozen, deposed, killed and started again."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import suppress
+from typing import Any, Final, TypeVar, cast
+
+from callsheet_scheduler.commits import Commits
+from callsheet_scheduler.domain.days import Days
+from callsheet_scheduler.domain.engine import Engine
+from callsheet_scheduler.domain.job import JobId, JobState, LiveJob, Token, WorkerId
+from callsheet_scheduler.domain.job_type import KnownType
+from callsheet_scheduler.domain.limits import Pause, Scope
+from callsheet_scheduler.domain.retry import RetryRules
+from callsheet_scheduler.domain.rules import Rules
+from callsheet_scheduler.leadership import Leadership, Term
+from callsheet_scheduler.rpc.lease_service import Context, LeaseService
+from callsheet_scheduler.store.connection import Own
+from callsheet_scheduler.store.shared import Shared
+from callsheet_scheduler.store.statements import statement
+from callsheet_scheduler.use_cases.actions import Actions
+from callsheet_scheduler.use_cases.fleet import Workers
+from callsheet_scheduler.use_cases.grants import Grants
+from callsheet_scheduler.use_cases.job_types import JobTypes
+from callsheet_scheduler.use_cases.jobs import Jobs
+from callsheet_scheduler.use_cases.queues import Queues
+
+from callsheet.catalog import Category
+from callsheet.errors import CallsheetError, UnavailableError
+from callsheet.v1.lease_service_pb2 import WorkRequest, WorkResponse
+from tests.support.simulator.chance import Chance
+from tests.support.simulator.contents import Contents, Row, limits_of
+from tests.support.simulator.streams import Pipe, StreamEndedError
+from tests.support.simulator.tables import Connection, Database
+
+START: Final = 1_800_000_000.0
+LEASE_TTL_S: Final = 10.0
+ORPHAN_LIMIT_S: Final = 60.0
+RULES: Final = Rules(lease_ttl_s=LEASE_TTL_S, retry=RetryRules(base_s=0.5, cap_s=4.0))
+
+TYPES: Final = (
+    KnownType(
+        name="cut",
+        description="",
+        category=Category.CPU,
+        vram_mib=0,
+        run_limit_s=600,
+        params_schema='{"properties": {"root": {"type": "string"}}}',
+    ),
+    KnownType(
+        name="render",
+        description="",
+        category=Category.GPU_ENCODE,
+        vram_mib=0,
+        run_limit_s=600,
+        params_schema="{}",
+        resumable=True,
+    ),
+    KnownType(
+        name="label",
+        description="",
+        category=Category.GPU_AI,
+        vram_mib=0,
+        run_limit_s=600,
+        params_schema="{}",
+    ),
+)
+
+AnswerT = TypeVar("AnswerT")
+
+
+class Controls:
+    """Stands for the connection that keeps what administrators decide: knows its statements by heart."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def execute(self, text: str, *values: object) -> None:
+        """Carry out one of the statements of ``store.control``."""
+
+        def change(tables: Contents) -> None:
+            match text, values:
+                case _, (str(scope), float(at), str(by)) if text == statement("save_pause"):
+                    tables.pauses.setdefault(Scope(scope), Pause(scope=Scope(scope), at=at, by=by))
+                case _, (str(scope),) if text == statement("delete_pause"):
+                    tables.pauses.pop(Scope(scope), None)
+                case _, (str(scope), host, fleet) if text == statement("save_limit"):
+                    tables.limits[Scope(scope)] = (cast("int | None", host), cast("int | None", fleet))
+                case _, (str(worker), grace, _, _) if text == statement("save_drain"):
+                    tables.drains[WorkerId(worker)] = cast("float | None", grace)
+                case _, (str(worker),) if text == statement("delete_drain"):
+                    tables.drains.pop(WorkerId(worker), None)
+                case _ if text == statement("save_job_types"):
+                    pass  # every scheduler knows them from the beginning
+                case _:
+                    message = f"the simulator does not know this statement: {text}"
+                    raise AssertionError(message)
+
+        await self._connection.keep(change)
+
+
+class Scheduler:
+    """One process. Stands for ``Leadership`` towards the use cases."""
+
+    def __init__(self, name: str, database: Database, chance: Chance) -> None:
+        self.name = name
+        self.reasons: list[str] = []
+        """Why it stepped down, each time."""
+        self._database = database
+        self._chance = chance
+        self._term: Term | None = None
+        self._tasks: dict[asyncio.Future[Any], None] = {}  # in order: a set would bring chance in
+        self._running = asyncio.Event()
+        self._running.set()
+        self._begin()
+
+    def _begin(self) -> None:
+        self.alive = True
+        self.deposed = False
+        self._running.set()
+        types = JobTypes()
+        for known in TYPES:
+            types.learn(known)
+        leadership = cast("Leadership", self)
+        self.jobs = Jobs(leadership, types)
+        self.actions = Actions(leadership, types, self._read_done)
+        self.queues = Queues(leadership, types)
+        self.workers = Workers(leadership)
+        grants = Grants(leadership, types, self.jobs)
+        self._service = LeaseService(grants, lease_ttl_s=LEASE_TTL_S, orphan_limit_s=ORPHAN_LIMIT_S)
+        self.start(self._lead())
+
+    # ---- what the use cases ask of the leadership ----
+
+    @property
+    def term(self) -> Term | None:
+        """The present leadership of this process, if it leads."""
+        return self._term
+
+    def current(self) -> Term:
+        """Return the present leadership."""
+        if self._term is None:
+            message = "no scheduler leads here"
+            raise UnavailableError(message)
+        return self._term
+
+    def now(self) -> float:
+        """Return the database's time."""
+        return START + asyncio.get_running_loop().time()
+
+    # ---- life of the process ----
+
+    def start(self, work: Coroutine[None, None, object]) -> asyncio.Task[object]:
+        """Run *work* as part of this process."""
+        task = asyncio.get_running_loop().create_task(work)
+        self.adopt(task)
+        return task
+
+    def adopt(self, task: "asyncio.Task[AnswerT]") -> None:
+        """Make *task* part of this process."""
+        self._tasks[task] = None
+        task.add_done_callback(self._ended)
+
+    def kill(self) -> None:
+        """End the process at once."""
+        self.alive = False
+        self._term = None
+        if self._database.leader is self:
+            self._database.leader = None
+        for task in list(self._tasks):
+            task.cancel()
+
+    def restart(self) -> None:
+        """Start the process again, if it is dead."""
+        if not self.alive:
+            self._begin()
+
+    async def freeze(self, seconds: float) -> None:
+        """Let the process do nothing for a while."""
+        self._running.clear()
+        await asyncio.sleep(seconds)
+        self._running.set()
+
+    async def gate(self) -> None:
+        """Wait while the process is frozen."""
+        while not self._running.is_set():
+            await self._running.wait()
+
+    def _ended(self, task: "asyncio.Future[Any]") -> None:
+        self._tasks.pop(task, None)
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, CallsheetError):
+            self._database.faults.append(error)
+
+    # ---- leadership ----
+
+    async def _lead(self) -> None:
+        database = self._database
+        while True:
+            await asyncio.sleep(0.2 + self._chance.random.random() * 0.3)
+            await self.gate()
+            if database.leader is None:
+                database.leader = self
+                await self._serve()
+
+    async def _serve(self) -> None:
+        database = self._database
+        database.term += 1
+        number = database.term
+        self.deposed = False
+        await asyncio.sleep(self._chance.delay_s(0.02))
+        await self.gate()
+        if database.term != number:
+            return
+        contents = database.contents
+        engine = Engine(term=number, rules=RULES)
+        for row in sorted(contents.live.values(), key=lambda row: row.job.sequence):
+            engine.restore(restored(row), self.now())
+        engine.restore_controls(
+            pauses=contents.pauses.values(),
+            limits=limits_of(contents),
+            drained=contents.drains,
+            outputs=contents.outputs.values(),
+            now=self.now(),
+        )
+        connection = Connection(database, self._chance, number, self.gate)
+        commits = Commits(engine, connection, self.now)
+        self._term = Term(
+            number=number,
+            commits=commits,
+            library=Shared(cast("Own", Controls(connection))),
+            days=Days(end=JobId("f" * 36)),
+        )
+        lanes, ticks = self.start(commits.run()), self.start(self._tick(commits))
+        await commits.lost.wait()
+        self.reasons.append(commits.reason)
+        self._term = None
+        for running in (lanes, ticks):
+            running.cancel()
+            with suppress(asyncio.CancelledError):
+                await running
+        if database.leader is self:
+            database.leader = None
+
+    async def _tick(self, commits: Commits) -> None:
+        while True:
+            await asyncio.sleep(0.25)
+            await self.gate()
+            commits.engine.tick(commits.now())
+            commits.flush()
+            if self.deposed or (self._chance.calm and self._database.term != commits.engine.term):
+                commits.step_down("a connection was lost")
+
+    async def _read_done(self, job_id: JobId) -> tuple[LiveJob, JobState] | None:
+        await asyncio.sleep(self._chance.delay_s(0.003))
+        done = self._database.contents.done.get(job_id)
+        if done is None:
+            return None
+        job = restored(done.row)
+        job.state, job.run_at, job.retry_after = JobState.PENDING, None, None
+        job.lost_count = job.capacity_count = 0
+        job.cancel_requested_at = job.pause_requested_at = None
+        job.worker_id, job.host, job.error = None, None, done.error
+        return job, done.state
+
+    # ---- calls and streams ----
+
+    async def call(self, work: Callable[["Scheduler"], Awaitable[AnswerT]]) -> AnswerT:
+        """Answer a client's call."""
+        await self.gate()
+        answer = await work(self)
+        await self.gate()
+        return answer
+
+    async def serve(self, requests: Pipe[WorkRequest], responses: Pipe[WorkResponse]) -> None:
+        """Serve a worker's stream to its end."""
+
+        async def arriving() -> AsyncIterator[WorkRequest]:
+            with suppress(StreamEndedError):
+                while True:
+                    request = await requests.next()
+                    await self.gate()
+                    yield WorkRequest.FromString(request.SerializeToString())
+
+        try:
+            async for response in self._service.Work(arriving(), cast("Context", None)):
+                await self.gate()
+                responses.send(WorkResponse.FromString(response.SerializeToString()))
+        except CallsheetError:
+            pass
+        finally:
+            responses.end()
+
+
+def restored(row: Row) -> LiveJob:
+    """Return the record of a job as the statement that loads it would."""
+    job = row.job
+    return LiveJob(
+        id=job.id,
+        sequence=job.sequence,
+        type=job.type,
+        category=job.category,
+        priority=job.priority,
+        interactive=job.interactive,
+        vram_mib=job.vram_mib,
+        max_retries=job.max_retries,
+        request_hash=job.request_hash,
+        parent_id=job.parent_id,
+        created_at=job.created_at,
+        run_at=job.run_at,
+        root=job.root,
+        state=JobState.QUEUED if job.state is JobState.RUNNING else job.state,
+        token=Token(job.token),
+        attempt=job.attempt,
+        retry_count=job.retry_count,
+        lost_count=job.lost_count,
+        capacity_count=job.capacity_count,
+        retry_after=job.retry_after,
+        worker_id=job.worker_id,
+        host=job.host,
+        cancel_requested_at=job.cancel_requested_at,
+        pause_requested_at=job.pause_requested_at,
+        error=job.error,
+    )

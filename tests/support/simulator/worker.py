@@ -1,0 +1,395 @@
+"""A worker process: the real session, simulated attempts, a spool that outlives it."""
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from callsheet_scheduler.rpc.convert import known_type_to_wire
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from callsheet.v1.job_pb2 import (
+    FAILURE_KIND_BAD_INPUT,
+    FAILURE_KIND_CANCELLED,
+    FAILURE_KIND_CAPACITY,
+    FAILURE_KIND_TRANSIENT,
+    STOP_RUNG_ASKED,
+    NewJob,
+)
+from callsheet.v1.lease_service_pb2 import (
+    Completed,
+    Failed,
+    Grant,
+    Hello,
+    LeaseRef,
+    Output,
+    Paused,
+    Placed,
+    Result,
+    Returned,
+    WorkRequest,
+    WorkResponse,
+)
+from callsheet.worker.commands import (
+    Command,
+    ForgetResults,
+    HangUp,
+    LeaseKey,
+    Leave,
+    PlaceOutputs,
+    StartAttempts,
+    StopAttempt,
+    StopReason,
+    key_of,
+)
+from callsheet.worker.session import Phase, Session
+from tests.support.simulator.chance import Chance
+from tests.support.simulator.contents import POISON
+from tests.support.simulator.scheduler import START, TYPES, Scheduler
+from tests.support.simulator.streams import Pipe, StreamEndedError
+
+TICK_S: Final = 0.5
+
+
+@dataclass(slots=True)
+class Traces:
+    """What workers did, for the laws to judge."""
+
+    started: list[LeaseKey] = field(default_factory=list)
+    files: set[LeaseKey] = field(default_factory=set)
+    """Leases whose outputs lie in a root."""
+    made: set[LeaseKey] = field(default_factory=set)
+    acknowledged: list[tuple[LeaseKey, str, int]] = field(default_factory=list)
+    """Lease, outcome, fate."""
+    killed: set[str] = field(default_factory=set)
+    """Workers that were killed, with what they had not yet told of their logs."""
+    placed: set[tuple[str, str]] = field(default_factory=set)
+    """Root and path."""
+    said: dict[tuple[str, int], list[str]] = field(default_factory=dict)
+    """By job and attempt: the lines of its log, in order."""
+    on_start: Callable[[LeaseKey], None] = lambda _: None
+    on_ack: Callable[[LeaseKey, str, int], None] = lambda _key, _outcome, _fate: None
+
+
+@dataclass(slots=True, kw_only=True)
+class _Attempt:
+    grant: Grant
+    task: "asyncio.Task[None] | None" = None
+    stop: StopReason | None = None
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Worker:
+    """One process that holds a stream while it can."""
+
+    def __init__(
+        self,
+        hello: Hello,
+        schedulers: list[Scheduler],
+        chance: Chance,
+        traces: Traces,
+    ) -> None:
+        self.hello = hello
+        self.alive = False
+        self._schedulers = schedulers
+        self._chance = chance
+        self._traces = traces
+        self._spool: dict[LeaseKey, Result] = {}
+        self._running = asyncio.Event()
+        self._running.set()
+        self._tasks: dict[asyncio.Task[None], None] = {}  # in order: a set would bring chance in
+        self._results: dict[LeaseKey, Result] = {}
+        self.begin()
+
+    def begin(self) -> None:
+        """Start the process."""
+        self.alive = True
+        self.session = Session(self.hello, now=self._now(), results=list(self._spool.values()))
+        self._attempts: dict[LeaseKey, _Attempt] = {}
+        self._wake = asyncio.Event()
+        self._up: Pipe[WorkRequest] | None = None
+        self._down: Pipe[WorkResponse] | None = None
+        self._start(self._keep_streams())
+        self._start(self._keep_time())
+
+    def kill(self) -> None:
+        """End the process at once; its spool stays."""
+        self._traces.killed.add(self.hello.worker_id)
+        self._end()
+
+    def _end(self) -> None:
+        self.alive = False
+        for task in list(self._tasks):
+            task.cancel()
+        self._cut(lose=True)
+
+    def drain(self, grace_s: float) -> None:
+        """Tell the process to end."""
+        self.session.drain(self._now(), grace_s=grace_s)
+
+    async def freeze(self, seconds: float) -> None:
+        """Let the process do nothing for a while."""
+        self._running.clear()
+        await asyncio.sleep(seconds)
+        self._running.set()
+
+    def cut(self) -> None:
+        """Break its stream."""
+        self._cut(lose=self._chance.random.random() < 0.5)
+
+    def fall_silent(self) -> None:
+        """Let its stream carry nothing more, without anybody learning of it."""
+        for pipe in (self._up, self._down):
+            if pipe is not None:
+                pipe.silent = True
+
+    # ---- streams ----
+
+    async def _keep_streams(self) -> None:
+        while True:
+            await self._one_stream()
+            if self.session.phase is Phase.LEFT:
+                self._end()
+                return
+            again_at = self.session.stream_lost(self._now(), jitter=self._chance.random.random())
+            await asyncio.sleep(min(again_at - self._now(), 2.0))
+
+    async def _one_stream(self) -> None:
+        scheduler = next((one for one in self._schedulers if one.term is not None), None)
+        if scheduler is None:
+            await asyncio.sleep(0.3)
+            return
+        up, down = Pipe[WorkRequest](self._chance), Pipe[WorkResponse](self._chance)
+        self._up, self._down = up, down
+        server = scheduler.start(scheduler.serve(up, down))
+        reading, sending = asyncio.ensure_future(self._read(down)), asyncio.ensure_future(self._send(up))
+        try:
+            await asyncio.wait({reading, sending}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({reading}, timeout=2.0)
+        finally:
+            self._up = self._down = None
+            up.end()
+            # A peer that hears nothing more is told by its keepalive, much later.
+            delay_s = 25.0 if up.silent else self._chance.delay_s(0.05)
+            asyncio.get_running_loop().call_later(delay_s, server.cancel)
+            for task in (reading, sending):
+                task.cancel()
+        for task in (reading, sending):
+            if task.done() and not task.cancelled() and task.exception() is not None:
+                raise task.exception() or AssertionError
+
+    async def _read(self, down: Pipe[WorkResponse]) -> None:
+        while True:
+            try:
+                response = await down.next()
+            except StreamEndedError:
+                return
+            await self._gate()
+            for ack in response.result_acks:
+                self._acknowledged(key_of(ack.lease), ack.fate)
+            for command in self.session.received(response, self._now(), self._instant()):
+                self._obey(command)
+            self._wake.set()
+
+    async def _send(self, up: Pipe[WorkRequest]) -> None:
+        up.send(self.session.stream_opened(self._now()))
+        while True:
+            await self._gate()
+            request = self.session.flush(self._now(), load=0.0)
+            if request is None:
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            up.send(request)
+            faults = self._chance.faults
+            if self._chance.strikes(faults.stream_half_open):
+                self.fall_silent()
+            if self._chance.strikes(faults.stream_cut):
+                self.cut()
+            if request.goodbye:
+                return
+
+    def _cut(self, *, lose: bool) -> None:
+        if self._up is not None and self._down is not None:
+            self._up.end(lose=lose)
+            self._down.end(lose=True)
+
+    async def _keep_time(self) -> None:
+        while True:
+            await self._gate()
+            for command in self.session.tick(self._now()):
+                self._obey(command)
+            self._wake.set()
+            await asyncio.sleep(TICK_S)
+
+    def _obey(self, command: Command) -> None:
+        match command:
+            case StartAttempts():
+                for grant in command.grants:
+                    self._begin_attempt(grant)
+            case StopAttempt():
+                self._ask_to_stop(command)
+            case ForgetResults():
+                self._forget(command)
+            case PlaceOutputs():
+                self._place(command.outputs)
+            case HangUp():
+                self._cut(lose=True)
+            case Leave():
+                self.kill()
+
+    def _forget(self, command: ForgetResults) -> None:
+        for result in command.results:
+            self._spool.pop(key_of(result.lease), None)
+            if command.remove_outputs:
+                self._traces.files.discard(key_of(result.lease))
+
+    def _place(self, outputs: Sequence[Output]) -> None:
+        for output in outputs:
+            self._traces.placed.add((output.root, output.path))
+            self.session.output_placed(Placed(output=output))
+
+    def _ask_to_stop(self, command: StopAttempt) -> None:
+        attempt = self._attempts.get(command.key)
+        if attempt is not None:
+            attempt.stop = command.reason
+            attempt.asked.set()
+
+    def _acknowledged(self, key: LeaseKey, fate: int) -> None:
+        result = self._results.get(key)
+        if result is not None:
+            self._traces.on_ack(key, result.WhichOneof("outcome") or "", fate)
+
+    # ---- attempts ----
+
+    def _begin_attempt(self, grant: Grant) -> None:
+        key = key_of(grant.lease)
+        self._traces.on_start(key)
+        attempt = self._attempts[key] = _Attempt(grant=grant)
+        attempt.task = self._start(self._run(key, attempt, self._instant()))
+
+    async def _run(self, key: LeaseKey, attempt: _Attempt, started_at: Timestamp) -> None:
+        result = await self._work(key, attempt)
+        await self._gate()
+        result.lease.CopyFrom(attempt.grant.lease)
+        result.started_at.CopyFrom(started_at)
+        result.ended_at.CopyFrom(self._instant())
+        if attempt.stop in {StopReason.STALE, StopReason.CANCELLED} and result.HasField("completed"):
+            self._traces.files.discard(key)
+            result.failed.CopyFrom(Failed(kind=FAILURE_KIND_CANCELLED, stop_rung=STOP_RUNG_ASKED))
+        elif result.HasField("completed") or result.HasField("paused"):
+            self._spool[key] = result
+        self._results[key] = result
+        del self._attempts[key]
+        self.session.attempt_ended(key, result)
+        self._wake.set()
+
+    async def _work(self, key: LeaseKey, attempt: _Attempt) -> Result:
+        grant = attempt.grant
+        wanted = json.loads(grant.params_json)
+        parts = wanted.get("parts", 1)
+        begun = json.loads(grant.checkpoint_json)["part"] if grant.checkpoint_json else 0
+        for part in range(begun, parts):
+            if await self._stopped(attempt, wanted.get("s", 0.1)):
+                return self._ended_early(attempt, part)
+            self._say(key, grant.attempt, f"part {part}")
+            self.session.attempt_progressed(key, 100 * (part + 1) // parts)
+            self._wake.set()
+        return self._outcome(key, wanted, grant)
+
+    async def _stopped(self, attempt: _Attempt, seconds: float) -> bool:
+        await self._gate()
+        try:
+            async with asyncio.timeout(seconds):
+                await attempt.asked.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _ended_early(self, attempt: _Attempt, part: int) -> Result:
+        match attempt.stop:
+            case StopReason.CANCELLED:
+                return Result(failed=Failed(kind=FAILURE_KIND_CANCELLED, stop_rung=STOP_RUNG_ASKED))
+            case StopReason.RUN_LIMIT:
+                return Result(failed=Failed(kind=FAILURE_KIND_TRANSIENT, reason="took too long"))
+            case StopReason.SILENCE | StopReason.DRAIN:
+                return Result(returned=Returned(reason="handed back"))
+            case StopReason.STALE:
+                return Result(returned=Returned(reason="stale"))
+            case _:
+                return Result(paused=Paused(checkpoint_json=json.dumps({"part": part})))
+
+    def _outcome(self, key: LeaseKey, wanted: dict[str, object], grant: Grant) -> Result:
+        luck = self._chance.random.random()
+        match wanted.get("do"):
+            case "break":
+                return Result(failed=Failed(kind=FAILURE_KIND_BAD_INPUT, reason="broken"))
+            case "fail" if luck < 0.6:
+                return Result(failed=Failed(kind=FAILURE_KIND_TRANSIENT, reason="it failed"))
+            case "crowd" if luck < 0.5:
+                return Result(failed=Failed(kind=FAILURE_KIND_CAPACITY, reason="no memory"))
+            case "crash" if luck < 0.7 and not self._chance.calm:
+                self.kill()
+                return Result(returned=Returned(reason="never said"))
+            case "return" if luck < 0.5:
+                return Result(returned=Returned(reason="not now"))
+            case _:
+                return Result(completed=self._completed(key, wanted, grant.lease))
+
+    def _completed(self, key: LeaseKey, wanted: dict[str, object], lease: LeaseRef) -> Completed:
+        self._traces.files.add(key)
+        self._traces.made.add(key)
+        done = Completed(result_json="{}")
+        chance = self._chance
+        if chance.strikes(chance.faults.content_refused):
+            done.result_json = POISON
+        for child in range(int(str(wanted.get("children", 0)))):
+            at_ms = int((START + asyncio.get_running_loop().time()) * 1000)
+            number = chance.random.getrandbits(74)
+            done.follow_ups.append(
+                NewJob(
+                    id=uuid7(at_ms, number), type="cut", params_json=json.dumps({"s": 0.05, "child": child})
+                )
+            )
+        path = wanted.get("output")
+        if isinstance(path, str):
+            staged = f"{path}.{lease.token:016x}"
+            done.outputs.append(Output(lease=lease, root="media", staged_path=staged, path=path))
+        return done
+
+    def _say(self, key: LeaseKey, attempt: int, text: str) -> None:
+        self._traces.said.setdefault((key[0], attempt), []).append(text)
+        self.session.attempt_logged(key, text, "")
+
+    # ---- the process ----
+
+    def _start(self, work: Coroutine[None, None, None]) -> "asyncio.Task[None]":
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks[task] = None
+        task.add_done_callback(lambda ended: self._tasks.pop(ended, None))
+        return task
+
+    async def _gate(self) -> None:
+        while not self._running.is_set():
+            await self._running.wait()
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _instant(self) -> Timestamp:
+        at = START + self._now()
+        return Timestamp(seconds=int(at), nanos=int(at % 1 * 1e9))
+
+
+def uuid7(at_ms: int, number: int) -> str:
+    """Return the UUIDv7 of an instant and a number of 74 bits."""
+    high, low = number >> 62 & 0xFFF, 1 << 63 | number & (1 << 62) - 1
+    text = f"{at_ms:012x}7{high:03x}{low:016x}"
+    return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+
+
+def hello_of(name: str, host: str, slots: int, types: frozenset[str], roots: list[str]) -> Hello:
+    """Return what a worker says of itself."""
+    offers = [known_type_to_wire(known) for known in TYPES if known.name in types]
+    return Hello(worker_id=name, host=host, slots=slots, types=offers, roots=roots)
