@@ -5,19 +5,26 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from callsheet_cpu_worker.processors.derivatives_generate import DerivativesGenerate
 from callsheet_cpu_worker.processors.scan import Scan
 from callsheet_cpu_worker.processors.thumbnail_generate import ThumbnailGenerate
 from callsheet_cpu_worker.processors.validate import Validate
+from callsheet_cpu_worker.scan_plan import sorted_out
+from callsheet_scheduler.domain.library import check_path
+from hypothesis import given
+from hypothesis import strategies as st
 from typing_extensions import override
 
 from callsheet.errors import AttemptError, InvalidError
 from callsheet.params import DerivativesGenerateParams, ScanParams, ThumbnailGenerateParams, ValidateParams
 from callsheet.paths import path_fault
+from callsheet.service.settings import RootSettings
 from callsheet.v1.library_service_pb2 import ItemFacts
 from callsheet.worker.endings import failed, last_words
+from callsheet.worker.library import FoundFile, PassedOver, Roots
 from callsheet.worker.processor import Outcome
 from tests.support.attempts import Desk, Shelf, desk
 from tests.support.media import quadrants
@@ -114,6 +121,32 @@ async def test_second_scan_takes_nothing_for_missing(tmp_path: Path, library: Pa
         await scan(at)
         again = await scan(at)
         assert (again.result["missing"], again.result["new"], again.result["passedOver"]) == (0, 0, 4)
+
+
+file_names = st.lists(
+    st.one_of(
+        st.binary(min_size=1, max_size=60),
+        st.text(alphabet="a.\\\n\x1b\u202eé ", min_size=1, max_size=20).map(str.encode),
+    ).filter(lambda name: not {0, 0x2F} & set(name) and name not in {b".", b".."}),
+    unique=True,
+    max_size=12,
+)
+
+
+@given(file_names)
+def test_every_name_is_kept_or_passed_over_with_a_reason(names: list[bytes]) -> None:
+    with TemporaryDirectory() as folder:
+        for name in names:
+            (Path(folder) / os.fsdecode(name)).touch()
+        entries = list(Roots({"library": RootSettings(path=Path(folder))}).walk("library"))
+    passed = [one for one in entries if isinstance(one, PassedOver)]
+    good, bad = sorted_out([one for one in entries if isinstance(one, FoundFile)])
+    hidden = [name for name in names if name.startswith(b".") or name.endswith(b".partial")]
+    assert len(good) + len(bad) + len(passed) == len(names) - len(hidden)
+    assert {one.path.encode() for one in good} <= set(names)
+    assert all("rename it" in one.reason for one in [*bad, *passed])
+    for one in good:
+        check_path(one.path, field="path")
 
 
 @dataclass(slots=True)
