@@ -16,6 +16,7 @@ from callsheet.v1.job_pb2 import FailureKind, StopRung
 from callsheet.v1.lease_service_pb2 import Drain, Grant, LeaseRef, ResultFate, Revoke, WorkResponse
 from callsheet.worker.context import JobContext
 from callsheet.worker.processor import Outcome, Processor
+from callsheet.worker.runtime import SPOOLED_AFTER_S
 from tests.support.media import video
 from tests.support.plug_ins import STRIDE_BYTES, Digest, Encode, digest_of
 from tests.support.processes import ended, until
@@ -133,6 +134,20 @@ async def test_encoder_that_does_not_heed_sigterm_is_killed(
     failed = (await stream.result(lease)).failed
     assert failed.stop_rung == StopRung.STOP_RUNG_KILLED
     assert ended(encoder)
+
+
+async def test_long_attempt_whose_lease_is_stale_leaves_nothing_in_the_spool(
+    scheduler: ScriptedScheduler, worker: RunningWorker, tmp_path: Path
+) -> None:
+    stream = await scheduler.welcomed()
+    lease, _ = await encoding(stream, tmp_path)
+    await stream.until(lambda _: f"out_time_us={SPOOLED_AFTER_S + 1:.0f}" in stream.log_of(lease))
+
+    stream.revoke(lease, cancelled=False)
+    await stream.until(lambda said: sum(request.credit for request in said) == 1)
+
+    assert list((tmp_path / "spool").glob("*.result*")) == []
+    assert not any(request.results for request in stream.requests)
 
 
 async def test_job_that_was_done_when_its_cancellation_came_leaves_no_file(

@@ -248,13 +248,15 @@ class Runtime:
         context = self._context(attempt, report)
         result = await has.attempts.run(attempt, context, report)
         result.ended_at.CopyFrom(_instant(has.clock))
-        if result.HasField("completed") and attempt.stop.reason in DISCARDED:
+        if attempt.stop.reason in DISCARDED or not result.HasField("completed"):
             self._remove_outputs(result)
-            result.failed.CopyFrom(cancelled(attempt.stop.rung))
-        elif not result.HasField("completed"):
             self._remove_files(result, context.outputs)
+        if result.HasField("completed") and attempt.stop.reason in DISCARDED:
+            result.failed.CopyFrom(cancelled(attempt.stop.rung))
         if has.clock.monotonic() - attempt.began_at > SPOOLED_AFTER_S or _keeps_something(result):
             await self._spool(result)
+        if attempt.stop.reason is StopReason.STALE:  # perhaps since it is spooled
+            self._forget(ForgetResults(results=[result], remove_outputs=True))
         del self._attempts[attempt.key]
         self.session.attempt_ended(attempt.key, result)
         self._wake.set()
