@@ -377,7 +377,6 @@ class Session:
     def _add_leave(self, request: WorkRequest) -> None:
         if not self._drain_said:
             request.drain = self._drain_said = True
-            self._credit_out = 0
         if not (self._attempts or self._results or self._logs.has_due):
             request.goodbye = True
             self.phase = Phase.LEFT

@@ -168,7 +168,7 @@ class SessionLaws(RuleBasedStateMachine):
         self._receive(WorkResponse(drain=Drain(draining=False)))
         self._work_again()
 
-    @precondition(lambda self: self.session.phase is not Phase.LEFT)
+    @precondition(lambda self: self.session.phase is not Phase.LEFT and len(self.ever_started) > 5)
     @rule(grace_s=st.integers(0, 5))
     def tell_to_leave(self, grace_s: int) -> None:
         self.session.drain(self.now, grace_s=grace_s)
@@ -386,4 +386,4 @@ class SessionLaws(RuleBasedStateMachine):
 
 
 TestSessionLaws = SessionLaws.TestCase
-TestSessionLaws.settings = settings(max_examples=150, stateful_step_count=40)
+TestSessionLaws.settings = settings(max_examples=400, stateful_step_count=50)
