@@ -229,7 +229,7 @@ async def test_check_shows_how_far_it_is(at: Desk, tmp_path: Path) -> None:
     await Validate().process(params, at.context())
     shown = at.diary.percents
     assert shown[-1] == 100
-    assert len([one for one in shown if one < 100]) >= 3
+    assert any(0 < one < 100 for one in shown)
     assert shown == sorted(shown)
 
 
