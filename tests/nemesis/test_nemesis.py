@@ -12,8 +12,8 @@ from tests.nemesis.rounds import open_play, open_theatre
 from tests.support.command_line import CommandLine
 from tests.support.folders import open_folder
 
-#: Together these kill, stop and cut off workers and schedulers, kill a backend, and move a clock.
-SEEDS = (1, 11, 18)
+#: Together these kill and stop workers, kill leader and database, lose answers, pull a cable, move a clock.
+SEEDS = (322, 556, 1834)
 LIMIT_S = 300
 
 
