@@ -9,11 +9,17 @@ from random import Random
 from typing import Final
 
 import grpc
+from google.protobuf.duration_pb2 import Duration
 from pydantic import JsonValue
 
 from callsheet.channel import open_channel
 from callsheet.ids import new_job_id
-from callsheet.v1.fleet_service_pb2 import PauseQueueRequest, ResumeQueueRequest
+from callsheet.v1.fleet_service_pb2 import (
+    DrainWorkerRequest,
+    PauseQueueRequest,
+    ResumeQueueRequest,
+    ResumeWorkerRequest,
+)
 from callsheet.v1.fleet_service_pb2_grpc import FleetServiceStub
 from callsheet.v1.job_pb2 import Job, NewJob
 from callsheet.v1.job_service_pb2 import (
@@ -28,6 +34,7 @@ from callsheet.v1.job_service_pb2 import (
 from callsheet.v1.job_service_pb2_grpc import JobServiceStub
 from callsheet.verify.events import Answer, Asked, Invoke, Told
 from callsheet.verify.recorder import Recorder
+from tests.nemesis.plan import WORKERS
 from tests.nemesis.tables import state_word
 
 CALL_S: Final = 2.0
@@ -38,7 +45,10 @@ TRIES_MAX: Final = 300
 """Tries of a call that must be made."""
 BATCH_MAX: Final = 8
 HOLDS_S: Final = (0.1, 1.0, 3.0)
-"""How long a type stays paused; the law about pauses leaves a second at either end."""
+"""How long a type stays paused and a worker drained; the laws about it leave a second at either end."""
+GRACES_S: Final = (0, 1, 60)
+"""How long the attempts of a drained worker may go on."""
+WORKER_NAMES: Final = tuple(f"worker-{number}" for number in range(WORKERS))
 OUTPUT_PART: Final = 0.2
 """How many of the jobs make a file."""
 THINK_S: Final = 0.06
@@ -98,11 +108,12 @@ class RecordedClient:
             self.retry,
             self.read,
             self.hold_type,
+            self.hold_worker,
             self.hold_job,
             self.submit_other,
         )
         while not stop.is_set():
-            doing = self._chance.choices(doings, weights=(6, 50, 10, 10, 14, 4, 8, 4))[0]
+            doing = self._chance.choices(doings, weights=(6, 50, 10, 10, 14, 4, 3, 8, 4))[0]
             await doing()
             await asyncio.sleep(self._chance.uniform(0.0, THINK_S))
 
@@ -144,6 +155,13 @@ class RecordedClient:
             await asyncio.sleep(self._chance.choice(HOLDS_S))
         await self._scope("resume")
 
+    async def hold_worker(self) -> None:
+        """Drain a worker, and let it work again a little later."""
+        worker = self._chance.choice(WORKER_NAMES)
+        if await self._worker("drain", worker) == "ok":
+            await asyncio.sleep(self._chance.choice(HOLDS_S))
+        await self._worker("undrain", worker)
+
     async def hold_job(self) -> None:
         """Pause some job, or let a paused one go on."""
         held = sorted(self._load.paused)
@@ -158,6 +176,8 @@ class RecordedClient:
     async def release_all(self) -> None:
         """Let everything go on that was paused or may have been."""
         await self._until_known(partial(self._scope, "resume"))
+        for worker in WORKER_NAMES:
+            await self._until_known(partial(self._worker, "undrain", worker))
         for job_id in sorted(self._load.paused):
             await self._until_known(partial(self._release, job_id))
 
@@ -191,6 +211,17 @@ class RecordedClient:
             return ()
 
         return await self._call(op, (), send, scope=HELD)
+
+    async def _worker(self, op: str, worker: str) -> str:
+        async def send() -> Said:
+            if op == "drain":
+                request = DrainWorkerRequest(id=worker, grace=Duration(seconds=self._chance.choice(GRACES_S)))
+                await self._fleet.DrainWorker(request, timeout=CALL_S)
+            else:
+                await self._fleet.ResumeWorker(ResumeWorkerRequest(id=worker), timeout=CALL_S)
+            return ()
+
+        return await self._call(op, (), send, scope=worker)
 
     async def _about(self, op: str, job_id: str, send: Callable[[str], Awaitable[Job]]) -> str:
         async def once() -> Said:

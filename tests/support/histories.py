@@ -109,6 +109,7 @@ def good_history() -> list[AnyEvent]:
     _fail_and_retry(writer)
     _lose_a_worker(writer)
     _pause(writer)
+    _drain(writer)
     writer.note(CounterRow, by="tables", state="completed", type="noop", category="cpu", jobs=7, before=True)
     writer.note(Tables, by="tables", at_rest=True, term=2)
     _write_rows(writer)
@@ -165,6 +166,11 @@ def _pause(writer: Writer) -> None:
     writer.call("submit", [Asked(id="k", type="slow")], "ok", ["pending"])
     writer.call("resume", [], "ok", scope="slow")
     writer.run(ATLAS, "k", token(2, 2), 1, "completed")
+
+
+def _drain(writer: Writer) -> None:
+    writer.call("drain", [], "ok", scope=BOREA)
+    writer.call("undrain", [], "ok", scope=BOREA)
 
 
 def _write_rows(writer: Writer) -> None:

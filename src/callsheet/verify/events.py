@@ -71,12 +71,13 @@ class Invoke(Event):
     what: Literal["invoke"] = "invoke"
     call: str
     """Unique in the history."""
-    op: Literal["submit", "cancel", "retry", "read", "pause", "resume", "prioritize"]
+    op: Literal["submit", "cancel", "retry", "read", "pause", "resume", "prioritize", "drain", "undrain"]
     """What was asked."""
     jobs: tuple[Asked, ...] = ()
     """The jobs of a submission, or the one that the call is about."""
     scope: str = ""
-    """Of pause and resume: `all`, a category or a job type; a single job is in *jobs*."""
+    """Of pause and resume: `all`, a category or a job type; a single job is in *jobs*.
+    Of drain and undrain: the worker."""
 
 
 class Answer(Event):

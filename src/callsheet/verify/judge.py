@@ -16,6 +16,7 @@ from callsheet.verify.laws.at_rest import at_rest
 from callsheet.verify.laws.cancelled import cancelled
 from callsheet.verify.laws.counters import counters
 from callsheet.verify.laws.counts import counts
+from callsheet.verify.laws.drained import drained
 from callsheet.verify.laws.durable_first import durable_first
 from callsheet.verify.laws.finding import Finding, Law
 from callsheet.verify.laws.follow_ups import follow_ups
@@ -63,6 +64,7 @@ LAWS: Final[tuple[Law, ...]] = (
     rescue,
     limits,
     paused,
+    drained,
     urgency,
     progress,
     log,

@@ -156,6 +156,17 @@ SPOILED: list[tuple[str, str, Spoil]] = [
         lambda events: changed(events, Granted, {"job": "f"}, at=_sent(events, "c2") - 0.01),
     ),
     ("paused", "k", lambda events: changed(_longer_pause(events), JobRow, {"id": "k"}, granted_at=1030.0)),
+    (
+        "drained",
+        "c1",
+        lambda events: changed(
+            changed(events, Invoke, {"op": "undrain"}, utc=1040.0),
+            JobRow,
+            {"id": "c1"},
+            worker=BOREA,
+            granted_at=1030.0,
+        ),
+    ),
     ("urgency", "a", _passed_over),
     ("outputs", "a", lambda events: without(events, OutputRow, job="a")),
     ("outputs", "a", lambda events: changed(events, OutputRow, {"job": "a"}, token=token(1, 9))),
