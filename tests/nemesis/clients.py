@@ -2,45 +2,20 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
 from typing import Final
 
-import grpc
-from google.protobuf.duration_pb2 import Duration
 from pydantic import JsonValue
 
-from callsheet.channel import open_channel
 from callsheet.ids import new_job_id
-from callsheet.v1.fleet_service_pb2 import (
-    DrainWorkerRequest,
-    PauseQueueRequest,
-    ResumeQueueRequest,
-    ResumeWorkerRequest,
-)
-from callsheet.v1.fleet_service_pb2_grpc import FleetServiceStub
-from callsheet.v1.job_pb2 import Job, NewJob
-from callsheet.v1.job_service_pb2 import (
-    CancelJobRequest,
-    GetJobRequest,
-    PauseJobRequest,
-    PrioritizeJobRequest,
-    ResumeJobRequest,
-    RetryJobRequest,
-    SubmitJobsRequest,
-)
-from callsheet.v1.job_service_pb2_grpc import JobServiceStub
-from callsheet.verify.events import Answer, Asked, Invoke, Told
+from callsheet.v1.job_pb2 import NewJob
 from callsheet.verify.recorder import Recorder
+from tests.nemesis.calls import PAUSE_S, Calls
 from tests.nemesis.plan import WORKERS
-from tests.nemesis.tables import state_word
 
-CALL_S: Final = 2.0
-"""How long a call may take."""
-PAUSE_S: Final = 0.05
-"""Between two tries of a call whose outcome is unknown."""
 TRIES_MAX: Final = 300
 """Tries of a call that must be made."""
 BATCH_MAX: Final = 8
@@ -55,21 +30,6 @@ THINK_S: Final = 0.06
 """The longest pause of a client between two calls."""
 HELD: Final = "held"
 """The job type that clients pause."""
-
-#: After one of these nobody knows whether the call took effect.
-UNKNOWN: Final = frozenset(
-    {
-        grpc.StatusCode.UNAVAILABLE,
-        grpc.StatusCode.DEADLINE_EXCEEDED,
-        grpc.StatusCode.CANCELLED,
-        grpc.StatusCode.UNKNOWN,
-        grpc.StatusCode.INTERNAL,
-        grpc.StatusCode.ABORTED,
-    }
-)
-
-Said = Sequence[tuple[str, int]]
-"""Jobs and the states that an answer showed."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -86,18 +46,13 @@ class RecordedClient:
     """One client, with a connection of its own to all schedulers."""
 
     def __init__(self, name: str, target: str, recorder: Recorder, load: Load) -> None:
-        self._name = name
-        self._recorder = recorder
         self._load = load
         self._chance = Random(name)  # noqa: S311 -- chance that can be repeated
-        self._channel = open_channel(target)
-        self._jobs = JobServiceStub(self._channel)
-        self._fleet = FleetServiceStub(self._channel)
-        self._calls = 0
+        self._calls = Calls(name, target, recorder)
 
     async def close(self) -> None:
         """Hang up."""
-        await self._channel.close()
+        await self._calls.close()
 
     async def make_calls(self, stop: asyncio.Event) -> None:
         """Make calls, one after another, until *stop* is set."""
@@ -123,7 +78,7 @@ class RecordedClient:
         self._load.ids += [job.id for job in jobs]
         tries = self._chance.choice((1, 2, 20, 20, 20))
         for _ in range(tries):
-            if await self._submit(jobs) != "unknown":
+            if await self._calls.submit(jobs) != "unknown":
                 return
             await asyncio.sleep(PAUSE_S)
 
@@ -131,36 +86,36 @@ class RecordedClient:
         """Submit another body under an id that is known."""
         job_id = self._known()
         if job_id:
-            await self._submit([NewJob(id=job_id, type="brisk", priority=9, max_retries=7)])
+            await self._calls.submit([NewJob(id=job_id, type="brisk", priority=9, max_retries=7)])
 
     async def cancel(self) -> None:
         """Cancel some job."""
-        await self._about("cancel", self._known(), self._cancel)
+        await self._about("cancel", self._known())
 
     async def retry(self) -> None:
         """Retry some job, which may be possible or not."""
-        await self._about("retry", self._known(), self._retry)
+        await self._about("retry", self._known())
 
     async def read(self) -> None:
         """Read some job."""
-        await self._about("read", self._known(), self._read)
+        await self._about("read", self._known())
 
     async def prioritize(self) -> None:
         """Give some job another priority."""
-        await self._about("prioritize", self._known(), self._prioritize)
+        await self._about("prioritize", self._known(), priority=self._chance.randint(1, 10))
 
     async def hold_type(self) -> None:
         """Pause a type of jobs, and let it go on a little later."""
-        if await self._scope("pause") == "ok":
+        if await self._calls.hold(HELD) == "ok":
             await asyncio.sleep(self._chance.choice(HOLDS_S))
-        await self._scope("resume")
+        await self._calls.release(HELD)
 
     async def hold_worker(self) -> None:
         """Drain a worker, and let it work again a little later."""
         worker = self._chance.choice(WORKER_NAMES)
-        if await self._worker("drain", worker) == "ok":
+        if await self._calls.drain(worker, self._chance.choice(GRACES_S)) == "ok":
             await asyncio.sleep(self._chance.choice(HOLDS_S))
-        await self._worker("undrain", worker)
+        await self._calls.undrain(worker)
 
     async def hold_job(self) -> None:
         """Pause some job, or let a paused one go on."""
@@ -170,14 +125,14 @@ class RecordedClient:
             return
         job_id = self._known()
         self._load.paused.add(job_id)
-        if await self._about("pause", job_id, self._pause) == "refused":
+        if await self._about("pause", job_id) == "refused":
             self._load.paused.discard(job_id)
 
     async def release_all(self) -> None:
         """Let everything go on that was paused or may have been."""
-        await self._until_known(partial(self._scope, "resume"))
+        await self._until_known(partial(self._calls.release, HELD))
         for worker in WORKER_NAMES:
-            await self._until_known(partial(self._worker, "undrain", worker))
+            await self._until_known(partial(self._calls.undrain, worker))
         for job_id in sorted(self._load.paused):
             await self._until_known(partial(self._release, job_id))
 
@@ -188,85 +143,13 @@ class RecordedClient:
             await asyncio.sleep(PAUSE_S)
 
     async def _release(self, job_id: str) -> str:
-        outcome = await self._about("resume", job_id, self._resume)
+        outcome = await self._about("resume", job_id)
         if outcome != "unknown":
             self._load.paused.discard(job_id)
         return outcome
 
-    # Calls
-
-    async def _submit(self, jobs: list[NewJob]) -> str:
-        async def send() -> Said:
-            response = await self._jobs.SubmitJobs(SubmitJobsRequest(jobs=jobs), timeout=CALL_S)
-            return [(job.id, job.state) for job in response.jobs]
-
-        return await self._call("submit", [_asked(job) for job in jobs], send)
-
-    async def _scope(self, op: str) -> str:
-        async def send() -> Said:
-            if op == "pause":
-                await self._fleet.PauseQueue(PauseQueueRequest(scope=HELD), timeout=CALL_S)
-            else:
-                await self._fleet.ResumeQueue(ResumeQueueRequest(scope=HELD), timeout=CALL_S)
-            return ()
-
-        return await self._call(op, (), send, scope=HELD)
-
-    async def _worker(self, op: str, worker: str) -> str:
-        async def send() -> Said:
-            if op == "drain":
-                request = DrainWorkerRequest(id=worker, grace=Duration(seconds=self._chance.choice(GRACES_S)))
-                await self._fleet.DrainWorker(request, timeout=CALL_S)
-            else:
-                await self._fleet.ResumeWorker(ResumeWorkerRequest(id=worker), timeout=CALL_S)
-            return ()
-
-        return await self._call(op, (), send, scope=worker)
-
-    async def _about(self, op: str, job_id: str, send: Callable[[str], Awaitable[Job]]) -> str:
-        async def once() -> Said:
-            job = await send(job_id)
-            return [(job.id, job.state)]
-
-        return await self._call(op, [Asked(id=job_id)], once) if job_id else "refused"
-
-    async def _cancel(self, job_id: str) -> Job:
-        return (await self._jobs.CancelJob(CancelJobRequest(id=job_id), timeout=CALL_S)).job
-
-    async def _retry(self, job_id: str) -> Job:
-        return (await self._jobs.RetryJob(RetryJobRequest(id=job_id), timeout=CALL_S)).job
-
-    async def _read(self, job_id: str) -> Job:
-        return (await self._jobs.GetJob(GetJobRequest(id=job_id), timeout=CALL_S)).job
-
-    async def _prioritize(self, job_id: str) -> Job:
-        request = PrioritizeJobRequest(id=job_id, priority=self._chance.randint(1, 10))
-        return (await self._jobs.PrioritizeJob(request, timeout=CALL_S)).job
-
-    async def _pause(self, job_id: str) -> Job:
-        return (await self._jobs.PauseJob(PauseJobRequest(id=job_id), timeout=CALL_S)).job
-
-    async def _resume(self, job_id: str) -> Job:
-        return (await self._jobs.ResumeJob(ResumeJobRequest(id=job_id), timeout=CALL_S)).job
-
-    async def _call(
-        self, op: str, jobs: Sequence[Asked], send: Callable[[], Awaitable[Said]], *, scope: str = ""
-    ) -> str:
-        """Make one call and return its outcome."""
-        self._calls += 1
-        call = f"{self._name}:{self._calls}"
-        asked: dict[str, object] = {"call": call, "op": op, "jobs": tuple(jobs), "scope": scope}
-        self._recorder.note(Invoke.model_validate(asked | self._recorder.stamp()))
-        heard: dict[str, object] = {"call": call, "outcome": "ok"}
-        try:
-            said = await send()
-            heard["jobs"] = tuple(Told(id=job_id, state=state_word(state)) for job_id, state in said)
-        except grpc.aio.AioRpcError as error:
-            heard["outcome"] = "unknown" if error.code() in UNKNOWN else "refused"
-            heard["reason"] = f"{error.code().name}: {error.details()}"
-        answer = Answer.model_validate(heard | self._recorder.stamp())
-        self._recorder.note(answer)
-        return answer.outcome
+    async def _about(self, op: str, job_id: str, *, priority: int = 0) -> str:
+        return await self._calls.about(op, job_id, priority=priority) if job_id else "refused"
 
     # Chance
 
@@ -294,13 +177,3 @@ class RecordedClient:
             max_retries=chance.randint(0, 3),
             interactive=chance.random() < 0.2,
         )
-
-
-def _asked(job: NewJob) -> Asked:
-    return Asked(
-        id=job.id,
-        type=job.type,
-        priority=job.priority,
-        max_retries=job.max_retries,
-        interactive=job.interactive,
-    )
