@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
@@ -33,6 +33,10 @@ from callsheet.verify.recorder import Recorder
 from callsheet.wire_errors import from_rpc_error
 from tests.nemesis.tables import state_word
 
+if TYPE_CHECKING:  # the generated stubs have these names, the generated code has not
+    from callsheet.v1.fleet_service_pb2_grpc import FleetServiceAsyncStub
+    from callsheet.v1.job_service_pb2_grpc import JobServiceAsyncStub
+
 CALL_S: Final = 2.0
 """How long a call may take."""
 PAUSE_S: Final = 0.05
@@ -61,8 +65,8 @@ class Line:
     """A connection to one address, or to all."""
 
     channel: grpc.aio.Channel
-    jobs: JobServiceStub
-    fleet: FleetServiceStub
+    jobs: "JobServiceAsyncStub"
+    fleet: "FleetServiceAsyncStub"
 
 
 def _line(target: str) -> Line:
@@ -184,7 +188,7 @@ class Calls:
         self._line = self._lines[leader]
 
 
-async def _send(stub: JobServiceStub, op: str, job_id: str, priority: int) -> Job:
+async def _send(stub: "JobServiceAsyncStub", op: str, job_id: str, priority: int) -> Job:
     match op:
         case "cancel":
             return (await stub.CancelJob(CancelJobRequest(id=job_id), timeout=CALL_S)).job
