@@ -173,10 +173,11 @@ async def set_stage(
     namespace: Namespace | None,
     clocks: Mapping[str, MovedClock],
 ) -> AsyncGenerator[Stage]:
-    """Start everything on a database of its own; at the end nothing of it is left."""
+    """Start everything on a database of its own; at the end no process and no link of it is left."""
     name = f"round_{os.urandom(6).hex()}"
     (folder / MADE).mkdir()
-    await _run(postgres, f"CREATE DATABASE {name} TEMPLATE migrated")
+    async with connected(postgres.dsn()) as connection:
+        await connection.execute(f"CREATE DATABASE {name} TEMPLATE migrated")
     stage = Stage(dsn=postgres.dsn(name), postgres=postgres, schedulers=[], workers=[], namespace=namespace)
     try:
         for number in range(SCHEDULERS):
@@ -190,7 +191,6 @@ async def set_stage(
             await player.kill()
         for link in stage.links:
             await link.close()
-        await _run(postgres, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 async def _scheduler(stage: Stage, folder: Path, number: int, clocks: Mapping[str, MovedClock]) -> Scheduler:
@@ -253,8 +253,3 @@ def _through(dsn: str, sockets: Path) -> str:
     """Return *dsn* with another folder of sockets."""
     parts = urlsplit(dsn)
     return parts._replace(query=f"host={quote(str(sockets), safe='')}").geturl()
-
-
-async def _run(postgres: EmbeddedPostgres, statement: str) -> None:
-    async with connected(postgres.dsn()) as connection:
-        await connection.execute(statement)
