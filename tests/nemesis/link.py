@@ -2,7 +2,6 @@
 
 import asyncio
 from asyncio import StreamReader, StreamWriter
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -113,16 +112,16 @@ class Link:
         carrying = asyncio.create_task(self._carry(reader, writer))
         self._carrying.add(carrying)
         carrying.add_done_callback(self._carrying.discard)
+        carrying.add_done_callback(lambda _: writer.transport.abort())
 
     async def _carry(self, reader: StreamReader, writer: StreamWriter) -> None:
-        writers = [writer]
         ways: list[asyncio.Task[None]] = []
+        target_writer: StreamWriter | None = None
         try:
             if self._refuses:
                 return
             await self.there.is_open.wait()
             target_reader, target_writer = await self.target.open()
-            writers.append(target_writer)
             ways.append(asyncio.create_task(self.there.pump(reader, target_writer)))
             ways.append(asyncio.create_task(self.back.pump(target_reader, writer)))
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
@@ -132,6 +131,5 @@ class Link:
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
-            for one in writers:
-                with suppress(OSError, RuntimeError):
-                    one.transport.abort()
+            if target_writer is not None:
+                target_writer.transport.abort()
