@@ -128,8 +128,8 @@ class Link:
         except OSError:
             pass  # the target is away: whoever connected sees that as its end
         finally:
+            if target_writer is not None:
+                target_writer.transport.abort()
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
-            if target_writer is not None:
-                target_writer.transport.abort()

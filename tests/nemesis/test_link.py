@@ -81,6 +81,7 @@ async def test_a_reset_loses_what_is_held_and_a_new_connection_works(tmp_path: P
         link.reset()
         with pytest.raises((asyncio.IncompleteReadError, ConnectionResetError)):
             await heard(reader, 4)
+        writer.close()
         link.heal()
         reader, writer = await link.place.open()
         writer.write(b"found")
