@@ -14,5 +14,8 @@ Own: TypeAlias = asyncpg.Connection
 Pool: TypeAlias = asyncpg.Pool
 """A pool of connections."""
 
+#: What asyncpg itself raises. The second where a statement meets the server's last word on a connection.
+OF_THE_CLIENT: Final = (asyncpg.InterfaceError, asyncpg.InternalClientError)
+
 #: After one of these the outcome of a statement is unknown.
-LOST_CONNECTION: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+LOST_CONNECTION: Final = (asyncpg.PostgresError, *OF_THE_CLIENT, OSError, TimeoutError)

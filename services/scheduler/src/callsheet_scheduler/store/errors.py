@@ -4,8 +4,9 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Final
 
-import asyncpg
 from asyncpg import exceptions
+
+from callsheet_scheduler.store.connection import LOST_CONNECTION
 
 #: The data is at fault, and nothing was written.
 REFUSED: Final = (
@@ -71,5 +72,5 @@ async def sorted_errors() -> AsyncGenerator[None]:
         raise ContendedError(reason_of(error)) from error
     except EXHAUSTED as error:
         raise ExhaustedError(reason_of(error)) from error
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+    except LOST_CONNECTION as error:
         raise OutcomeUnknownError(reason_of(error)) from error

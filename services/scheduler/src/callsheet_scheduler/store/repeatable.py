@@ -8,6 +8,7 @@ import asyncpg
 from sqlalchemy import exc
 
 from callsheet.errors import CallsheetError, OverloadedError, UnavailableError
+from callsheet_scheduler.store.connection import LOST_CONNECTION
 
 #: SQLSTATE of a statement that ran into its deadline.
 QUERY_CANCELLED: Final = "57014"
@@ -26,7 +27,7 @@ def repeatable() -> Generator[None]:
     """
     try:
         yield
-    except (OSError, asyncpg.InterfaceError, asyncpg.PostgresError, exc.SQLAlchemyError) as error:
+    except (*LOST_CONNECTION, exc.SQLAlchemyError) as error:
         if (meaning := meaning_of(error)) is None:
             raise
         raise meaning from error
@@ -37,7 +38,7 @@ def meaning_of(error: Exception) -> CallsheetError | None:
     match error:
         case TimeoutError():
             return _slow()
-        case OSError() | asyncpg.InterfaceError():
+        case OSError() | asyncpg.InterfaceError() | asyncpg.InternalClientError():
             return _away()
         case asyncpg.PostgresError():
             return _by_state(error.sqlstate)
