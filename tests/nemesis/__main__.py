@@ -16,7 +16,7 @@ from tests.nemesis.plan import plan
 from tests.nemesis.rounds import Round, Theatre, open_play, open_theatre
 from tests.support.folders import open_folder
 
-ROUNDS_ON_A_STAGE: Final = 5
+ROUNDS_ON_A_STAGE: Final = 10
 """After so many rounds everything starts anew."""
 
 
