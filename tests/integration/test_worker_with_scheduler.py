@@ -2,11 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 
-import asyncpg
 import grpc
 import pytest
 from typing_extensions import override
@@ -26,7 +24,7 @@ from callsheet.worker.leftovers import LeaseQuestions, Standing
 from callsheet.worker.processor import Outcome, Processor
 from callsheet.worker.reports import RemoteLibrary, RemoteQueue
 from tests.support.plug_ins import STRIDE_BYTES, Digest, digest_of
-from tests.support.queue import PATIENCE_S, Jobs
+from tests.support.queue import Jobs
 from tests.support.real_scheduler import RealScheduler, real_scheduler
 from tests.support.workers import running_worker
 
@@ -81,18 +79,6 @@ class TellLease(Processor[NoParams]):
         return Outcome()
 
 
-@asynccontextmanager
-async def logs_held_up(dsn: str) -> AsyncGenerator[asyncpg.Connection]:
-    """Let no log text be written for the time of the block."""
-    connection = await asyncpg.connect(dsn, ssl=False)
-    try:
-        async with connection.transaction():
-            await connection.execute("LOCK TABLE job_log IN ACCESS EXCLUSIVE MODE")
-            yield connection
-    finally:
-        await connection.close()
-
-
 def _facts(path: str) -> ItemFacts:
     return ItemFacts(
         root="made",
@@ -104,24 +90,6 @@ def _facts(path: str) -> ItemFacts:
         identity="00",
         format="JPEG",
     )
-
-
-async def test_the_end_of_a_log_outlives_the_scheduler_that_had_not_written_it(
-    scheduler: RealScheduler, jobs: Jobs, fresh_dsn: str, tmp_path: Path
-) -> None:
-    waiting = "SELECT count(*) FROM pg_locks WHERE relation = 'job_log'::regclass AND NOT granted"
-    async with running_worker(scheduler.port, tmp_path):
-        await jobs.known("count")
-        async with logs_held_up(fresh_dsn) as connection:
-            (counted,) = await jobs.submitted("count", params='{"countTo": 3}')
-            async with asyncio.timeout(PATIENCE_S):
-                while not await connection.fetchval(waiting):  # noqa: ASYNC110 -- another process
-                    await asyncio.sleep(0.02)
-            await scheduler.kill()
-        await scheduler.start()
-        await jobs.reached([counted], JobState.JOB_STATE_COMPLETED)
-
-    assert "number 3" in await jobs.log_of(counted)
 
 
 async def test_jobs_are_done_and_their_logs_kept(
