@@ -102,6 +102,11 @@ class LogOutbox:
         """Whether running attempts have said something."""
         return bool(self._talking)
 
+    @property
+    def kept_by(self) -> int:
+        """The heartbeat whose answer will say that all text that was sent is kept; 0 for none to wait for."""
+        return self._sent[-1][0] if self._sent else 0
+
     def talks(self, key: LeaseKey, log: AttemptLog) -> None:
         """Note that *log* has new text."""
         self._talking[key] = log

@@ -377,9 +377,14 @@ class Session:
     def _add_leave(self, request: WorkRequest) -> None:
         if not self._drain_said:
             request.drain = self._drain_said = True
-        if not (self._attempts or self._results or self._logs.has_due):
-            request.goodbye = True
-            self.phase = Phase.LEFT
+        if self._attempts or self._results or self._logs.has_due:
+            return
+        if self._logs.kept_by:
+            if self._logs.kept_by >= self.pulse.next_sequence:
+                self.pulse.hasten()  # its answer lets the worker go
+            return
+        request.goodbye = True
+        self.phase = Phase.LEFT
 
     def _may_leave(self, now: float) -> bool:
         """Whether to end without a goodbye: with nothing to deliver and nobody there, or out of time."""

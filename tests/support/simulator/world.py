@@ -147,6 +147,7 @@ class World:
             if leader is not None and not contents.live and not contents.outputs:
                 engine = leader.current().engine
                 if not any(worker.leases for worker in engine.fleet.workers.values()) and self._quiet():
+                    await leader.current().commits.logs_written()
                     return
             await asyncio.sleep(1.0)
 

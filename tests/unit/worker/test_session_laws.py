@@ -211,9 +211,10 @@ class SessionLaws(RuleBasedStateMachine):
             self.heartbeats.append(request.heartbeat.sequence)
 
     @precondition(lambda self: self.session.phase is Phase.LIVE and self.heartbeats)
-    @rule()
-    def answer_heartbeats(self) -> None:
-        self._receive(WorkResponse(heartbeat_ack=self.heartbeats[-1]))
+    @rule(kept=st.booleans())
+    def answer_heartbeats(self, *, kept: bool) -> None:
+        newest = self.heartbeats[-1]
+        self._receive(WorkResponse(heartbeat_ack=newest, logs_kept=newest if kept else 0))
         self.heartbeats.clear()
 
     @precondition(lambda self: self.session.phase in {Phase.LIVE, Phase.OPENING})
@@ -327,7 +328,10 @@ class SessionLaws(RuleBasedStateMachine):
             self._receive(WorkResponse(result_acks=[ResultAck(lease=ref(key))]))
             del self.owed[key]
         self._flush_all()
-        assert not self.session.connected
+        while self.session.connected:
+            assert self.heartbeats, "nothing is asked that would let the worker go"
+            self.answer_heartbeats(kept=True)
+            self._flush_all()
 
     # Inside
 
