@@ -324,6 +324,11 @@ class SessionLaws(RuleBasedStateMachine):
         if not self.leaving:
             assert self.credit_out == SLOTS
             return
+        self._leave()
+
+    # Inside
+
+    def _leave(self) -> None:
         for key in list(self.owed):
             self._receive(WorkResponse(result_acks=[ResultAck(lease=ref(key))]))
             del self.owed[key]
@@ -332,8 +337,6 @@ class SessionLaws(RuleBasedStateMachine):
             assert self.heartbeats, "nothing is asked that would let the worker go"
             self.answer_heartbeats(kept=True)
             self._flush_all()
-
-    # Inside
 
     def _work_again(self) -> None:
         self.drained = False
