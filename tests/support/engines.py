@@ -54,7 +54,7 @@ def new_job(engine: Engine, *, at: float = START, **changes: object) -> LiveJob:
 
 @dataclass
 class Drive:
-    """An engine whose commits succeed at once."""
+    """An engine whose commits succeed, at once unless it is *slow*."""
 
     engine: Engine = field(default_factory=lambda: Engine(term=1, rules=Rules()))
     now: float = START
@@ -62,26 +62,34 @@ class Drive:
     finished: list[FinishJob] = field(default_factory=list)
     released: list[ReleaseLease] = field(default_factory=list)
     request: int = 0
+    slow: bool = False
+    """Nothing is committed until the test says so."""
 
     def settle(self) -> None:
         """Commit everything, and what follows from it."""
-        engine = self.engine
-        while engine.intake or engine.turn:
-            inserts: list[InsertJobs] = engine.intake[:]
-            engine.intake.clear()
-            turn: list[TurnEffect] = engine.turn[:]
-            engine.turn.clear()
-            for insert in inserts:
-                engine.inserted([insert], self.now)
-            for effect in turn:
-                if isinstance(effect, FinishJob):
-                    self.finished.append(effect)
-                if isinstance(effect, ReleaseLease):
-                    self.released.append(effect)
-                engine.committed(effect, self.now)
-            engine.plan(self.now)
-        self.sent += engine.messages
-        engine.messages = []
+        while not self.slow and (self.engine.intake or self.engine.turn):
+            self.commit_intake()
+            self.commit_turn()
+        self.sent += self.engine.messages
+        self.engine.messages = []
+
+    def commit_intake(self) -> None:
+        """Commit the submissions that are there."""
+        inserts: list[InsertJobs] = self.engine.intake[:]
+        self.engine.intake.clear()
+        self.engine.inserted(inserts, self.now)
+
+    def commit_turn(self) -> None:
+        """Commit the turn that is there."""
+        turn: list[TurnEffect] = self.engine.turn[:]
+        self.engine.turn.clear()
+        for effect in turn:
+            if isinstance(effect, FinishJob):
+                self.finished.append(effect)
+            if isinstance(effect, ReleaseLease):
+                self.released.append(effect)
+            self.engine.committed(effect, self.now)
+        self.engine.plan(self.now)
 
     def submit(self, *jobs: LiveJob) -> None:
         """Submit *jobs* in one request."""
