@@ -1,11 +1,10 @@
 """The two keys and the term, on a real PostgreSQL."""
 
 import asyncio
-import shutil
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import asyncpg
 import pytest
@@ -13,7 +12,7 @@ from callsheet_scheduler.store import leader
 from callsheet_scheduler.store.pool import check_direct, open_candidate, open_writer
 
 from callsheet.errors import UnavailableError
-from tests.support.folders import open_folder
+from tests.support.pooler import pooler_before
 
 TTL_S = 1.0
 
@@ -172,46 +171,26 @@ async def test_the_database_itself_is_no_pooler(fresh_dsn: str) -> None:
     await check_direct(fresh_dsn)
 
 
-def written_settings(dsn: str, folder: Path) -> tuple[str, str]:
-    """Write what a PgBouncer before *dsn* needs into *folder*; return its address and its account."""
-    parts = urlsplit(dsn)
-    (host,) = parse_qs(parts.query)["host"]
-    user, password, database = str(parts.username), unquote(str(parts.password)), parts.path.lstrip("/")
-    (folder / "users").write_text(f'"{user}" "{password}"\n')
-    (folder / "pgbouncer.ini").write_text(
-        f"[databases]\n{database} = host={host} user={user} password={password}\n"
-        f"[pgbouncer]\nlisten_addr=\nunix_socket_dir={folder}\nlisten_port=6432\nauth_type=any\n"
-        f"auth_file={folder}/users\npool_mode=transaction\n"
-    )
-    owner = Path(host).owner()
-    for path in (folder, *folder.iterdir()):
-        shutil.chown(path, owner)
-    return f"postgresql://{user}@/{database}?host={folder}&port=6432", owner
-
-
-@asynccontextmanager
-async def pooler(dsn: str, folder: Path) -> AsyncGenerator[str]:
-    """Run PgBouncer in transaction mode before *dsn* and yield its address."""
-    program = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin")
-    if program is None:
-        pytest.skip("PgBouncer is not installed")
-    address, owner = written_settings(dsn, folder)
-    process = await asyncio.create_subprocess_exec(
-        program, "-q", "-u", owner, str(folder / "pgbouncer.ini"), stderr=asyncio.subprocess.DEVNULL
-    )
-    try:
-        async with asyncio.timeout(10):
-            while not (folder / ".s.PGSQL.6432").exists():
-                assert process.returncode is None
-                await asyncio.sleep(0.02)
-        yield address
-    finally:
-        process.kill()
-        await process.wait()
-
-
 async def test_a_pooler_that_changes_sessions_is_refused(fresh_dsn: str) -> None:
-    with open_folder() as folder:
-        async with pooler(fresh_dsn, folder) as address:
-            with pytest.raises(UnavailableError, match="CALLSHEET_DATABASE_URL leads to a pooler"):
-                await check_direct(address)
+    async with pooler_before(fresh_dsn) as address:
+        with pytest.raises(UnavailableError, match="CALLSHEET_DATABASE_URL leads to a pooler"):
+            await check_direct(address)
+
+
+async def test_a_scheduler_behind_such_a_pooler_ends_with_one_sentence(fresh_dsn: str) -> None:
+    async with pooler_before(fresh_dsn) as address:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "callsheet_scheduler.main",
+            env=os.environ | {"CALLSHEET_DATABASE_URL": address, "CALLSHEET_LISTEN": "127.0.0.1:0"},
+            stderr=asyncio.subprocess.PIPE,
+        )
+        async with asyncio.timeout(60):
+            _, said = await process.communicate()
+
+    assert process.returncode == 2
+    assert said.decode().splitlines()[-1] == (
+        "CALLSHEET_DATABASE_URL leads to a pooler that changes sessions between transactions, and leadership "
+        "rests on session locks: name the database itself, or a pooler in session mode"
+    )

@@ -6,9 +6,10 @@ succeeded, so a leader that was stopped or cut off falls silent before another o
 """
 
 import asyncio
+import gc
 import logging
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum, auto
@@ -282,10 +283,11 @@ class Leadership:
     async def _serve(self, number: int, writers: Writers, now: Callable[[], float]) -> None:
         days = Days(end=await prepare_days(writers.library, now=datetime.fromtimestamp(now(), UTC)))
         engine = Engine(term=number, rules=self._rules)
-        for count, job in enumerate(await queue.load_live(writers.turn), start=1):
-            engine.restore(job, now())
-            if count % RESTORED_AT_ONCE == 0:
-                await asyncio.sleep(0)
+        with _uncollected():
+            for count, job in enumerate(await queue.load_live(writers.turn), start=1):
+                engine.restore(job, now())
+                if count % RESTORED_AT_ONCE == 0:
+                    await asyncio.sleep(0)
         await _restore_controls(engine, writers.turn, now())
         commits = Commits(engine, QueueWriter(writers), now)
         for connection in writers.open_ones():
@@ -308,6 +310,7 @@ class Leadership:
         finally:
             self._term = None
             self._new_term.clear()
+            gc.unfreeze()
             commits.step_down("the leadership was not renewed, or the scheduler stops")
             for running in (lanes, ticks):
                 running.cancel()
@@ -337,6 +340,21 @@ class Leadership:
         if what != self._said:
             self._said = what
             log.warning("this scheduler %s", what)
+
+
+@contextmanager
+def _uncollected() -> Generator[None]:
+    """Keep the garbage collector away from what is loaded, then and later.
+
+    A million jobs are no garbage. To look through them takes seconds, in which nothing else happens.
+    """
+    gc.unfreeze()
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        gc.enable()
 
 
 async def _restore_controls(engine: Engine, connection: Own, now: float) -> None:
