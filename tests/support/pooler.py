@@ -26,9 +26,13 @@ class Pooler:
         self._server: tuple[StreamReader, StreamWriter] | None = None
         self._greeting = b""
         self._turn = asyncio.Lock()
+        self._clients: dict[StreamWriter, asyncio.Task[None]] = {}
 
-    async def take(self, reader: StreamReader, writer: StreamWriter) -> None:
-        """Serve one client to its end."""
+    def take(self, reader: StreamReader, writer: StreamWriter) -> None:
+        """Begin to serve a client."""
+        self._clients[writer] = asyncio.create_task(self._serve(reader, writer))
+
+    async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
         with suppress(asyncio.IncompleteReadError, OSError):
             startup = await _startup(reader, writer)
             async with self._turn:
@@ -38,12 +42,16 @@ class Pooler:
                     writer.write(self._greeting)
             while await self._lend(reader, writer):
                 pass
-        writer.transport.abort()
 
-    def close(self) -> None:
-        """Leave the database."""
-        if self._server is not None:
-            self._server[1].transport.abort()
+    async def close(self) -> None:
+        """Leave the database, and let no client wait."""
+        for serving in self._clients.values():
+            serving.cancel()
+        await asyncio.gather(*self._clients.values(), return_exceptions=True)
+        writers = [*self._clients, *([] if self._server is None else [self._server[1]])]
+        for writer in writers:
+            writer.close()
+        await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
 
     async def _log_in(self, startup: bytes, reader: StreamReader, writer: StreamWriter) -> None:
         """Let the first client log in, and keep what it was greeted with for the others."""
@@ -68,10 +76,13 @@ class Pooler:
         async with self._turn:
             server_writer.write(message)
             asking = asyncio.create_task(_ask(kind, reader, server_writer))
-            while kind != b"Z":
-                kind, message = await _message(server_reader)
-                writer.write(message)
-            await asking
+            try:
+                while kind != b"Z":
+                    kind, message = await _message(server_reader)
+                    writer.write(message)
+                await asking
+            finally:
+                asking.cancel()
         return True
 
 
@@ -108,5 +119,5 @@ async def pooler_before(dsn: str) -> AsyncGenerator[str]:
     try:
         yield urlunsplit(parts._replace(netloc=f"{login}@127.0.0.1:{port}", query=""))
     finally:
-        pooler.close()
         server.close()
+        await pooler.close()

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-START_LIMIT_S = 30.0
+START_LIMIT_S = 60.0
 
 
 class RealScheduler:
