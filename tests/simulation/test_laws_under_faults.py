@@ -28,11 +28,9 @@ def test_nothing_is_lost_or_doubled_and_every_law_holds(seeds: range) -> None:
     broken: list[str] = []
     for seed in seeds:
         try:
-            report = simulate(seed)
+            simulate(seed)
         except LawBrokenError as error:
             broken.append(f"{error} (again: make test/simulation SEEDS={seed})")
-        else:
-            assert report.attempts
     assert not broken, "\n".join(broken)
 
 
