@@ -41,6 +41,10 @@ Context = grpc.aio.ServicerContext[WorkRequest, WorkResponse]
 GRANTS_BYTES: Final = 256 * 1024
 
 
+#: Results that are taken in at once.
+RESULTS_AT_ONCE: Final = 64
+
+
 class SessionOutbox:
     """Gathers what is to be said to one worker into as few messages as possible."""
 
@@ -181,7 +185,7 @@ class LeaseService(LeaseServiceServicer):
         try:
             async for request in requests:
                 self._take(request, session, outbox)
-                session.term.commits.flush()
+                await self._take_results(request, session)
                 if request.goodbye:
                     outbox.end(None)
                     return True
@@ -213,16 +217,33 @@ class LeaseService(LeaseServiceServicer):
             self._grants.placed(session, output_from_wire(placed.output), placed.problem)
         if request.drain:
             term.engine.leaving(worker_id)
-        for result in request.results:
-            self._take_result(result, session)
         if request.HasField("heartbeat"):
             term.engine.heard(worker_id, load=request.heartbeat.load, now=now)
             sequence = request.heartbeat.sequence
             outbox.heartbeat(sequence)
             term.commits.when_logs_kept(lambda: outbox.logs_kept(sequence))
-        if request.credit or request.results:
-            term.engine.credit(worker_id, request.credit, now)
-            term.engine.plan(now)
+
+    async def _take_results(self, request: WorkRequest, session: Session) -> None:
+        """Take in results and credit, in parts.
+
+        While one part is written the next is taken in, and the worker begins what the part before has made
+        room for.
+        """
+        engine, commits, credit = session.term.engine, session.term.commits, request.credit
+        for start in range(0, len(request.results), RESULTS_AT_ONCE):
+            part = request.results[start : start + RESULTS_AT_ONCE]
+            for result in part:
+                self._take_result(result, session)
+            given = min(credit, len(part))
+            credit -= given
+            engine.credit(session.worker_id, given, commits.now())
+            engine.plan(commits.now())
+            commits.flush()
+            await asyncio.sleep(0)
+        if credit:
+            engine.credit(session.worker_id, credit, commits.now())
+            engine.plan(commits.now())
+        commits.flush()
 
     def _take_result(self, result: Result, session: Session) -> None:
         attempt = attempt_from_wire(result, session.term.commits.now())
