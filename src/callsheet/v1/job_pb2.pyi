@@ -105,13 +105,15 @@ class _FailureKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FailureKi
     FAILURE_KIND_BAD_INPUT: _FailureKind.ValueType  # 1
     """The media or the parameters can never work. Never retried."""
     FAILURE_KIND_CAPACITY: _FailureKind.ValueType  # 2
-    """Not enough memory, disk or encoder sessions. Goes again without spending a retry."""
+    """Not enough main memory, disk or encoder sessions. Goes again without spending a retry."""
     FAILURE_KIND_TRANSIENT: _FailureKind.ValueType  # 3
     """May work later. Retried with backoff."""
     FAILURE_KIND_BUG: _FailureKind.ValueType  # 4
     """A fault of ours. Retried with backoff."""
     FAILURE_KIND_CANCELLED: _FailureKind.ValueType  # 5
     """Stopped because somebody cancelled the job."""
+    FAILURE_KIND_OUT_OF_VRAM: _FailureKind.ValueType  # 6
+    """The GPU memory that it was given did not suffice. Goes again with more, without spending a retry."""
 
 class FailureKind(_FailureKind, metaclass=_FailureKindEnumTypeWrapper):
     """Why an attempt failed, which decides what happens next."""
@@ -121,13 +123,15 @@ FAILURE_KIND_UNSPECIFIED: FailureKind.ValueType  # 0
 FAILURE_KIND_BAD_INPUT: FailureKind.ValueType  # 1
 """The media or the parameters can never work. Never retried."""
 FAILURE_KIND_CAPACITY: FailureKind.ValueType  # 2
-"""Not enough memory, disk or encoder sessions. Goes again without spending a retry."""
+"""Not enough main memory, disk or encoder sessions. Goes again without spending a retry."""
 FAILURE_KIND_TRANSIENT: FailureKind.ValueType  # 3
 """May work later. Retried with backoff."""
 FAILURE_KIND_BUG: FailureKind.ValueType  # 4
 """A fault of ours. Retried with backoff."""
 FAILURE_KIND_CANCELLED: FailureKind.ValueType  # 5
 """Stopped because somebody cancelled the job."""
+FAILURE_KIND_OUT_OF_VRAM: FailureKind.ValueType  # 6
+"""The GPU memory that it was given did not suffice. Goes again with more, without spending a retry."""
 Global___FailureKind: _TypeAlias = FailureKind  # noqa: Y015
 
 class _StopRung:
@@ -268,6 +272,8 @@ class Job(_message.Message):
     ATTEMPTS_FIELD_NUMBER: _builtins.int
     PAUSE_REQUESTED_AT_FIELD_NUMBER: _builtins.int
     STOP_RUNG_FIELD_NUMBER: _builtins.int
+    DEVICE_UUID_FIELD_NUMBER: _builtins.int
+    SOFTWARE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUIDv7."""
     type: _builtins.str
@@ -306,6 +312,10 @@ class Job(_message.Message):
     """The job that caused this one; empty for none."""
     stop_rung: Global___StopRung.ValueType
     """For a cancelled job that ran: what it took to end it."""
+    device_uuid: _builtins.str
+    """The GPU that its present or last attempt was given; empty for none."""
+    software: _builtins.bool
+    """Its present or last attempt did a GPU job without a GPU."""
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
         """When it was accepted."""
@@ -368,10 +378,12 @@ class Job(_message.Message):
         attempts: _abc.Iterable[Global___JobAttempt] | None = ...,
         pause_requested_at: _timestamp_pb2.Timestamp | None = ...,
         stop_rung: Global___StopRung.ValueType = ...,
+        device_uuid: _builtins.str = ...,
+        software: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cancel_requested_at", b"cancel_requested_at", "created_at", b"created_at", "finished_at", b"finished_at", "pause_requested_at", b"pause_requested_at", "retry_after", b"retry_after", "run_at", b"run_at", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "attempts", b"attempts", "cancel_requested_at", b"cancel_requested_at", "category", b"category", "created_at", b"created_at", "error", b"error", "finished_at", b"finished_at", "id", b"id", "interactive", b"interactive", "max_retries", b"max_retries", "params_json", b"params_json", "parent_id", b"parent_id", "pause_requested_at", b"pause_requested_at", "priority", b"priority", "progress_percent", b"progress_percent", "queue_position", b"queue_position", "result_json", b"result_json", "retry_after", b"retry_after", "retry_count", b"retry_count", "run_at", b"run_at", "started_at", b"started_at", "state", b"state", "stop_rung", b"stop_rung", "type", b"type", "vram_mib", b"vram_mib", "waiting_reason", b"waiting_reason", "worker_id", b"worker_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "attempts", b"attempts", "cancel_requested_at", b"cancel_requested_at", "category", b"category", "created_at", b"created_at", "device_uuid", b"device_uuid", "error", b"error", "finished_at", b"finished_at", "id", b"id", "interactive", b"interactive", "max_retries", b"max_retries", "params_json", b"params_json", "parent_id", b"parent_id", "pause_requested_at", b"pause_requested_at", "priority", b"priority", "progress_percent", b"progress_percent", "queue_position", b"queue_position", "result_json", b"result_json", "retry_after", b"retry_after", "retry_count", b"retry_count", "run_at", b"run_at", "software", b"software", "started_at", b"started_at", "state", b"state", "stop_rung", b"stop_rung", "type", b"type", "vram_mib", b"vram_mib", "waiting_reason", b"waiting_reason", "worker_id", b"worker_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -389,6 +401,10 @@ class JobAttempt(_message.Message):
     ENDED_AT_FIELD_NUMBER: _builtins.int
     OUTCOME_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
+    DEVICE_UUID_FIELD_NUMBER: _builtins.int
+    VRAM_MIB_FIELD_NUMBER: _builtins.int
+    SOFTWARE_FIELD_NUMBER: _builtins.int
+    PEAK_VRAM_MIB_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """Counted from 1."""
     worker_id: _builtins.str
@@ -399,6 +415,14 @@ class JobAttempt(_message.Message):
     """
     error: _builtins.str
     """The reason, where it did not complete."""
+    device_uuid: _builtins.str
+    """The GPU that it was given; empty for none."""
+    vram_mib: _builtins.int
+    """Memory of that GPU that it was charged with."""
+    software: _builtins.bool
+    """It did a GPU job without a GPU."""
+    peak_vram_mib: _builtins.int
+    """The most memory of that GPU that it held at once; 0 if it was not measured."""
     @_builtins.property
     def started_at(self) -> _timestamp_pb2.Timestamp:
         """When the worker started it; unset if it never did."""
@@ -416,10 +440,14 @@ class JobAttempt(_message.Message):
         ended_at: _timestamp_pb2.Timestamp | None = ...,
         outcome: _builtins.str = ...,
         error: _builtins.str = ...,
+        device_uuid: _builtins.str = ...,
+        vram_mib: _builtins.int = ...,
+        software: _builtins.bool = ...,
+        peak_vram_mib: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ended_at", b"ended_at", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ended_at", b"ended_at", "error", b"error", "number", b"number", "outcome", b"outcome", "started_at", b"started_at", "worker_id", b"worker_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_uuid", b"device_uuid", "ended_at", b"ended_at", "error", b"error", "number", b"number", "outcome", b"outcome", "peak_vram_mib", b"peak_vram_mib", "software", b"software", "started_at", b"started_at", "vram_mib", b"vram_mib", "worker_id", b"worker_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

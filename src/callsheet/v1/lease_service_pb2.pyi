@@ -238,6 +238,7 @@ class Hello(_message.Message):
     ROOTS_FIELD_NUMBER: _builtins.int
     SOFTWARE_GPU_FIELD_NUMBER: _builtins.int
     SANDBOX_FIELD_NUMBER: _builtins.int
+    DEVICES_FIELD_NUMBER: _builtins.int
     worker_id: _builtins.str
     """Its identity, stable across reconnects of one process: [A-Za-z0-9._-]{1,128}."""
     host: _builtins.str
@@ -266,6 +267,10 @@ class Hello(_message.Message):
     def sandbox(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Protections in force for its children, in words, such as "landlock 7"."""
 
+    @_builtins.property
+    def devices(self) -> _containers.RepeatedCompositeFieldContainer[Global___Device]:
+        """The GPUs that it can give to its jobs."""
+
     def __init__(
         self,
         *,
@@ -279,14 +284,59 @@ class Hello(_message.Message):
         roots: _abc.Iterable[_builtins.str] | None = ...,
         software_gpu: _builtins.bool = ...,
         sandbox: _abc.Iterable[_builtins.str] | None = ...,
+        devices: _abc.Iterable[Global___Device] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["credit", b"credit", "held", b"held", "host", b"host", "roots", b"roots", "sandbox", b"sandbox", "slots", b"slots", "software_gpu", b"software_gpu", "types", b"types", "version", b"version", "worker_id", b"worker_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credit", b"credit", "devices", b"devices", "held", b"held", "host", b"host", "roots", b"roots", "sandbox", b"sandbox", "slots", b"slots", "software_gpu", b"software_gpu", "types", b"types", "version", b"version", "worker_id", b"worker_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Hello: _TypeAlias = Hello  # noqa: Y015
+
+@_typing.final
+class Device(_message.Message):
+    """A GPU as its driver tells of it. Several workers may name the same one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UUID_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    MEMORY_MIB_FIELD_NUMBER: _builtins.int
+    ENCODER_SESSIONS_MAX_FIELD_NUMBER: _builtins.int
+    DRIVER_FIELD_NUMBER: _builtins.int
+    uuid: _builtins.str
+    """As the driver has it, such as "GPU-5b1c…": the same for every worker that reaches the card."""
+    index: _builtins.int
+    """Its number on the worker's host."""
+    name: _builtins.str
+    """The model."""
+    memory_mib: _builtins.int
+    """Its whole memory."""
+    encoder_sessions_max: _builtins.int
+    """Encoder sessions that it can hold at once: 0 where it cannot encode, unset for no limit."""
+    driver: _builtins.str
+    """The driver's version."""
+    def __init__(
+        self,
+        *,
+        uuid: _builtins.str = ...,
+        index: _builtins.int = ...,
+        name: _builtins.str = ...,
+        memory_mib: _builtins.int = ...,
+        encoder_sessions_max: _builtins.int | None = ...,
+        driver: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_encoder_sessions_max", b"_encoder_sessions_max", "encoder_sessions_max", b"encoder_sessions_max"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_encoder_sessions_max", b"_encoder_sessions_max", "driver", b"driver", "encoder_sessions_max", b"encoder_sessions_max", "index", b"index", "memory_mib", b"memory_mib", "name", b"name", "uuid", b"uuid"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__encoder_sessions_max: _TypeAlias = _typing.Literal["encoder_sessions_max"]  # noqa: Y015
+    _WhichOneofArgType__encoder_sessions_max: _TypeAlias = _typing.Literal["_encoder_sessions_max", b"_encoder_sessions_max"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__encoder_sessions_max) -> _WhichOneofReturnType__encoder_sessions_max | None: ...
+
+Global___Device: _TypeAlias = Device  # noqa: Y015
 
 @_typing.final
 class Welcome(_message.Message):
@@ -348,6 +398,9 @@ class Grant(_message.Message):
     PRIORITY_FIELD_NUMBER: _builtins.int
     INTERACTIVE_FIELD_NUMBER: _builtins.int
     CHECKPOINT_JSON_FIELD_NUMBER: _builtins.int
+    DEVICE_UUID_FIELD_NUMBER: _builtins.int
+    VRAM_MIB_FIELD_NUMBER: _builtins.int
+    ENCODER_SESSIONS_FIELD_NUMBER: _builtins.int
     type: _builtins.str
     """The job type's name."""
     params_json: _builtins.str
@@ -362,6 +415,14 @@ class Grant(_message.Message):
     """Somebody waits for the result."""
     checkpoint_json: _builtins.str
     """What an earlier, paused attempt kept, a JSON object; empty to begin at the beginning."""
+    device_uuid: _builtins.str
+    """The GPU that it may use, and no other; empty for a job that needs none, and for a GPU job that a
+    worker without a card does in software.
+    """
+    vram_mib: _builtins.int
+    """Memory of that GPU that it may fill."""
+    encoder_sessions: _builtins.int
+    """Encoder sessions of that GPU that it may open."""
     @_builtins.property
     def lease(self) -> Global___LeaseRef:
         """The lease."""
@@ -377,10 +438,13 @@ class Grant(_message.Message):
         priority: _builtins.int = ...,
         interactive: _builtins.bool = ...,
         checkpoint_json: _builtins.str = ...,
+        device_uuid: _builtins.str = ...,
+        vram_mib: _builtins.int = ...,
+        encoder_sessions: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["lease", b"lease"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "checkpoint_json", b"checkpoint_json", "interactive", b"interactive", "lease", b"lease", "params_json", b"params_json", "priority", b"priority", "run_limit_s", b"run_limit_s", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "checkpoint_json", b"checkpoint_json", "device_uuid", b"device_uuid", "encoder_sessions", b"encoder_sessions", "interactive", b"interactive", "lease", b"lease", "params_json", b"params_json", "priority", b"priority", "run_limit_s", b"run_limit_s", "type", b"type", "vram_mib", b"vram_mib"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -489,6 +553,9 @@ class Result(_message.Message):
     FAILED_FIELD_NUMBER: _builtins.int
     RETURNED_FIELD_NUMBER: _builtins.int
     PAUSED_FIELD_NUMBER: _builtins.int
+    PEAK_VRAM_MIB_FIELD_NUMBER: _builtins.int
+    peak_vram_mib: _builtins.int
+    """The most GPU memory that its processes held at once, as measured; 0 if it was not measured."""
     @_builtins.property
     def lease(self) -> Global___LeaseRef:
         """Its lease."""
@@ -527,10 +594,11 @@ class Result(_message.Message):
         failed: Global___Failed | None = ...,
         returned: Global___Returned | None = ...,
         paused: Global___Paused | None = ...,
+        peak_vram_mib: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["completed", b"completed", "ended_at", b"ended_at", "failed", b"failed", "lease", b"lease", "outcome", b"outcome", "paused", b"paused", "returned", b"returned", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["completed", b"completed", "ended_at", b"ended_at", "failed", b"failed", "lease", b"lease", "outcome", b"outcome", "paused", b"paused", "returned", b"returned", "started_at", b"started_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["completed", b"completed", "ended_at", b"ended_at", "failed", b"failed", "lease", b"lease", "outcome", b"outcome", "paused", b"paused", "peak_vram_mib", b"peak_vram_mib", "returned", b"returned", "started_at", b"started_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["completed", "failed", "returned", "paused"]  # noqa: Y015
     _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
@@ -825,23 +893,91 @@ class Heartbeat(_message.Message):
     SEQUENCE_FIELD_NUMBER: _builtins.int
     RUNNING_FIELD_NUMBER: _builtins.int
     LOAD_FIELD_NUMBER: _builtins.int
+    DEVICES_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Grows by one with each."""
     running: _builtins.int
     """Attempts running now."""
     load: _builtins.float
     """Load of the host, one minute mean; divided by its cores."""
+    @_builtins.property
+    def devices(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeviceReading]:
+        """What the GPUs of its hello show now, one for each."""
+
     def __init__(
         self,
         *,
         sequence: _builtins.int = ...,
         running: _builtins.int = ...,
         load: _builtins.float = ...,
+        devices: _abc.Iterable[Global___DeviceReading] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["load", b"load", "running", b"running", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["devices", b"devices", "load", b"load", "running", b"running", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Heartbeat: _TypeAlias = Heartbeat  # noqa: Y015
+
+@_typing.final
+class DeviceReading(_message.Message):
+    """One look at a GPU."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UUID_FIELD_NUMBER: _builtins.int
+    USED_MIB_FIELD_NUMBER: _builtins.int
+    OURS_MIB_FIELD_NUMBER: _builtins.int
+    ENCODER_SESSIONS_FIELD_NUMBER: _builtins.int
+    UTILIZATION_PERCENT_FIELD_NUMBER: _builtins.int
+    TEMPERATURE_C_FIELD_NUMBER: _builtins.int
+    GONE_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    MEMORY_MIB_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    uuid: _builtins.str
+    """Which."""
+    used_mib: _builtins.int
+    """Memory in use, by whomever."""
+    ours_mib: _builtins.int
+    """Memory in use by this worker's own children."""
+    encoder_sessions: _builtins.int
+    """Encoder sessions that are open, of whomever."""
+    utilization_percent: _builtins.int
+    """How busy it is, 0 to 100."""
+    temperature_c: _builtins.int
+    """Degrees Celsius."""
+    gone: _builtins.bool
+    """The driver does not know it any more. The figures above then mean nothing."""
+    problem: _builtins.str
+    """Why it could not be read or cannot be used, in one sentence; empty when all is well."""
+    memory_mib: _builtins.int
+    """Its whole memory at this look, should it have changed; 0 for that of the hello."""
+    @_builtins.property
+    def held(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeaseRef]:
+        """Leases of this worker whose processes may still hold memory of it, stale ones among them. A lease
+        that is not named has let go.
+        """
+
+    def __init__(
+        self,
+        *,
+        uuid: _builtins.str = ...,
+        used_mib: _builtins.int = ...,
+        ours_mib: _builtins.int = ...,
+        encoder_sessions: _builtins.int = ...,
+        utilization_percent: _builtins.int = ...,
+        temperature_c: _builtins.int = ...,
+        gone: _builtins.bool = ...,
+        problem: _builtins.str = ...,
+        memory_mib: _builtins.int = ...,
+        held: _abc.Iterable[Global___LeaseRef] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["encoder_sessions", b"encoder_sessions", "gone", b"gone", "held", b"held", "memory_mib", b"memory_mib", "ours_mib", b"ours_mib", "problem", b"problem", "temperature_c", b"temperature_c", "used_mib", b"used_mib", "utilization_percent", b"utilization_percent", "uuid", b"uuid"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeviceReading: _TypeAlias = DeviceReading  # noqa: Y015

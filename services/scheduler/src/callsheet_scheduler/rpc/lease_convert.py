@@ -25,6 +25,7 @@ SLOTS_MAX: Final = 10_000
 ENDINGS: Final[Mapping[int, Ending]] = {
     job_pb2.FAILURE_KIND_BAD_INPUT: Ending.BAD_INPUT,
     job_pb2.FAILURE_KIND_CAPACITY: Ending.CAPACITY,
+    job_pb2.FAILURE_KIND_OUT_OF_VRAM: Ending.CAPACITY,
     job_pb2.FAILURE_KIND_CANCELLED: Ending.CANCELLED,
 }
 
