@@ -72,5 +72,7 @@ async def sorted_errors() -> AsyncGenerator[None]:
         raise ContendedError(reason_of(error)) from error
     except EXHAUSTED as error:
         raise ExhaustedError(reason_of(error)) from error
+    except exceptions.AssertError as error:
+        raise DisagreementError(reason_of(error)) from error
     except LOST_CONNECTION as error:
         raise OutcomeUnknownError(reason_of(error)) from error

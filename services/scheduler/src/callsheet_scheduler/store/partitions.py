@@ -180,4 +180,4 @@ async def _uncount(connection: Own, name: str) -> None:
         jobs[None, row["state"], *kind] -= row["jobs"]
         jobs[None, int(JobState.PENDING), *kind] -= row["jobs"]
     if jobs:
-        await count_jobs(connection, jobs, Counter())
+        await count_jobs(connection, jobs)

@@ -51,16 +51,17 @@ CounterKey = tuple[float | None, int, str, int]
 """Hour in seconds since 1970 (None: all history), state, type, category."""
 
 
-async def insert_jobs(connection: Connection, rows: Sequence[NewRow]) -> None:
-    """Insert jobs, pending or leased.
+async def insert_jobs(connection: Connection, rows: Sequence[NewRow]) -> dict[JobId, DoneJob]:
+    """Insert jobs, pending or leased, unless some are in history: then return these and insert nothing.
 
     Raises:
         asyncpg.UniqueViolationError: An id is live already; nothing was written.
     """
     jobs = [row.job for row in rows]
-    await connection.execute(
+    ids = [job.id for job in jobs]
+    known = await connection.fetch(
         statement("insert_jobs"),
-        [job.id for job in jobs],
+        ids,
         [job.sequence for job in jobs],
         [job.type for job in jobs],
         [int(job.category) for job in jobs],
@@ -79,14 +80,18 @@ async def insert_jobs(connection: Connection, rows: Sequence[NewRow]) -> None:
         [job.worker_id for job in jobs],
         [job.host for job in jobs],
         [job.root for job in jobs],
+        min(ids),
+        max(ids),
     )
+    return _done(known)
 
 
 async def find_done(connection: Connection, ids: Sequence[JobId]) -> dict[JobId, DoneJob]:
     """Return those of *ids* that are in history."""
-    if not ids:
-        return {}
-    rows = await connection.fetch(statement("find_done"), ids, min(ids), max(ids))
+    return _done(await connection.fetch(statement("find_done"), ids, min(ids), max(ids))) if ids else {}
+
+
+def _done(rows: Sequence[asyncpg.Record]) -> dict[JobId, DoneJob]:
     return {
         JobId(row["id"]): DoneJob(
             request_hash=row["request_hash"],
@@ -98,28 +103,22 @@ async def find_done(connection: Connection, ids: Sequence[JobId]) -> dict[JobId,
     }
 
 
-async def grant_jobs(connection: Connection, grants: Sequence[GrantLease], *, now: float) -> None:
-    """Write leases and read the parameters into the effects."""
-    jobs = [grant.job for grant in grants]
-    rows = await connection.fetch(
-        statement("grant_jobs"),
-        [job.id for job in jobs],
-        [job.token for job in jobs],
-        [job.attempt for job in jobs],
-        [job.worker_id for job in jobs],
-        [job.host for job in jobs],
-        now,
-    )
-    _expect(len(rows), len(grants), "grant_jobs")
-    found = {row["id"]: (row["params"], row["checkpoint"] or "") for row in rows}
-    for grant in grants:
-        grant.params, grant.checkpoint = found[grant.job.id]
+async def end_and_begin(
+    connection: Connection,
+    finishes: Sequence[FinishJob],
+    grants: Sequence[GrantLease],
+    counters: tuple[Counter[CounterKey], Counter[CounterKey]],
+    *,
+    now: float,
+) -> None:
+    """Move jobs to history, write leases, read the parameters into the grants, and count; in one statement.
 
-
-async def finish_jobs(connection: Connection, finishes: Sequence[FinishJob]) -> None:
-    """Move jobs to history."""
-    status = await connection.execute(
-        statement("finish_jobs"),
+    Raises:
+        asyncpg.AssertError: The tables are not as they ought to be; nothing was written.
+    """
+    begun = [grant.job for grant in grants]
+    row = await connection.fetchrow(
+        statement("write_turn"),
         [finish.job.id for finish in finishes],
         [finish.token for finish in finishes],
         [int(finish.was) for finish in finishes],
@@ -130,8 +129,17 @@ async def finish_jobs(connection: Connection, finishes: Sequence[FinishJob]) -> 
         [finish.result for finish in finishes],
         [finish.lost_count for finish in finishes],
         [int(finish.rung) for finish in finishes],
+        [job.id for job in begun],
+        [job.token for job in begun],
+        [job.attempt for job in begun],
+        [job.worker_id for job in begun],
+        [job.host for job in begun],
+        now,
+        *_counter_columns(*counters),
     )
-    _expect(_count(status), len(finishes), "finish_jobs")
+    if row is not None and grants:
+        for grant, params, checkpoint in zip(grants, row["params"], row["checkpoints"], strict=True):
+            grant.params, grant.checkpoint = params, checkpoint or ""
 
 
 async def release_jobs(connection: Connection, releases: Sequence[ReleaseLease]) -> None:
@@ -236,15 +244,15 @@ def _log_columns(rows: Sequence[LogRow]) -> tuple[list[JobId], list[int], list[s
     return [row.job_id for row in rows], [row.sequence for row in rows], [row.text for row in rows]
 
 
-async def count_jobs(
-    connection: Connection,
-    jobs: Counter[CounterKey],
-    run_ms: Counter[CounterKey],
-) -> None:
-    """Add to the counters. Keys are written in one order, so that no two batches wait for each other."""
+async def count_jobs(connection: Connection, jobs: Counter[CounterKey]) -> None:
+    """Add to the counters."""
+    await connection.execute(statement("count_jobs"), *_counter_columns(jobs, Counter()))
+
+
+def _counter_columns(jobs: Counter[CounterKey], run_ms: Counter[CounterKey]) -> Sequence[Sequence[object]]:
+    """Return the columns of counters in one order, so that no two batches wait for each other."""
     keys = sorted(jobs, key=lambda key: (key[0] or 0.0, *key[1:]))
-    await connection.execute(
-        statement("count_jobs"),
+    return (
         [key[0] for key in keys],
         [key[1] for key in keys],
         [key[2] for key in keys],

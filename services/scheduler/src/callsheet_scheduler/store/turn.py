@@ -1,10 +1,12 @@
 """Writes one turn: what ends, what begins, and everything that changes with it, in one transaction."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 from zlib import crc32
 
+from callsheet.catalog import Category
+from callsheet.errors import InvalidError
 from callsheet_scheduler.domain.effects import (
     ChangeJob,
     FinishJob,
@@ -24,9 +26,7 @@ from callsheet_scheduler.store.queue import (
     LogRow,
     add_outputs,
     change_jobs,
-    count_jobs,
-    finish_jobs,
-    grant_jobs,
+    end_and_begin,
     insert_jobs,
     release_jobs,
     revive_jobs,
@@ -37,36 +37,61 @@ from callsheet_scheduler.store.queue import (
 EffectT = TypeVar("EffectT", bound=TurnEffect)
 
 
+class _Turn:
+    """The effects of a turn by kind."""
+
+    def __init__(self, batch: Sequence[TurnEffect]) -> None:
+        self._by_kind: defaultdict[type[TurnEffect], list[TurnEffect]] = defaultdict(list)
+        for effect in batch:
+            self._by_kind[type(effect)].append(effect)
+
+    def of(self, kind: type[EffectT]) -> list[EffectT]:
+        """Return the effects of one kind."""
+        return cast("list[EffectT]", self._by_kind.get(kind, []))
+
+
 async def write_turn(connection: Own, batch: Sequence[TurnEffect], *, now: float) -> None:
-    """Write one turn inside the caller's transaction: what ends goes before what begins."""
-    finishes = _of(batch, FinishJob)
-    releases = _of(batch, ReleaseLease)
-    revivals = _of(batch, ReviveJob)
-    if finishes:
-        await finish_jobs(connection, finishes)
-    if releases:
-        await release_jobs(connection, releases)
-    await _write_moves(connection, batch, now=now)
-    if follow_ups := [row for finish in finishes for row in finish.follow_ups]:
-        await insert_jobs(connection, follow_ups)
-    if changes := _changes([*finishes, *releases]):
-        await apply_all(connection, changes, now=now)
-    if marks := [*_marks([*finishes, *releases, *revivals]), *_problems(_of(batch, SettleOutput))]:
-        await write_logs(connection, marks)
-    if finishes or revivals:
-        await count_jobs(connection, *_counters(finishes, revivals))
+    """Write one turn, all or nothing. Where jobs only end and begin it is a single statement."""
+    turn = _Turn(batch)
+    finishes, releases = turn.of(FinishJob), turn.of(ReleaseLease)
+    marks = [*_marks([*finishes, *releases, *turn.of(ReviveJob)]), *_problems(turn.of(SettleOutput))]
+    changes = _changes([*finishes, *releases])
+    brought = any(finish.follow_ups or finish.outputs for finish in finishes)
+    if len(finishes) + len(turn.of(GrantLease)) == len(batch) and not (marks or changes or brought):
+        await _end_and_begin(connection, turn, now=now)
+        return
+    async with connection.transaction():
+        await _end_and_begin(connection, turn, now=now)
+        if releases:
+            await release_jobs(connection, releases)
+        await _write_moves(connection, turn)
+        if changes:
+            await apply_all(connection, changes, now=now)
+        if marks:
+            await write_logs(connection, marks)
 
 
-async def _write_moves(connection: Own, batch: Sequence[TurnEffect], *, now: float) -> None:
-    if changes := _of(batch, ChangeJob):
+async def _end_and_begin(connection: Own, turn: _Turn, *, now: float) -> None:
+    finishes, grants = turn.of(FinishJob), turn.of(GrantLease)
+    revivals = turn.of(ReviveJob)
+    if finishes or grants or revivals:
+        await end_and_begin(connection, finishes, grants, _counters(finishes, revivals), now=now)
+
+
+async def _write_moves(connection: Own, turn: _Turn) -> None:
+    if changes := turn.of(ChangeJob):
         await change_jobs(connection, changes)
-    if revivals := _of(batch, ReviveJob):
+    if revivals := turn.of(ReviveJob):
         await revive_jobs(connection, revivals)
-    if grants := _of(batch, GrantLease):
-        await grant_jobs(connection, grants, now=now)
-    if outputs := [output for finish in _of(batch, FinishJob) for output in finish.outputs]:
+    finishes = turn.of(FinishJob)
+    if (follow_ups := [row for finish in finishes for row in finish.follow_ups]) and (
+        known := await insert_jobs(connection, follow_ups)
+    ):
+        message = f"the follow-up job {min(known)} is in history already: give each one a new id"
+        raise InvalidError(message, field="follow_ups")
+    if outputs := [output for finish in finishes for output in finish.outputs]:
         await add_outputs(connection, outputs)
-    if settled := _of(batch, SettleOutput):
+    if settled := turn.of(SettleOutput):
         await settle_outputs(connection, [effect.output for effect in settled])
 
 
@@ -76,10 +101,6 @@ def _changes(endings: Sequence[FinishJob | ReleaseLease]) -> list[LeasedChanges]
         for ending in endings
         if ending.library is not None
     ]
-
-
-def _of(batch: Sequence[TurnEffect], kind: type[EffectT]) -> list[EffectT]:
-    return [effect for effect in batch if isinstance(effect, kind)]
 
 
 def _marks(effects: Sequence[FinishJob | ReleaseLease | ReviveJob]) -> list[LogRow]:
@@ -112,16 +133,19 @@ def _counters(
     finishes: Sequence[FinishJob],
     revivals: Sequence[ReviveJob],
 ) -> tuple[Counter[CounterKey], Counter[CounterKey]]:
-    jobs: Counter[CounterKey] = Counter()
+    """Return how many jobs and how much run time each counter gains."""
+    alike: Counter[tuple[JobState, str, Category, float, float]] = Counter()
     run_ms: Counter[CounterKey] = Counter()
     for finish in finishes:
-        job, state = finish.job, int(finish.state)
-        ended = (finish.finished_at // HOUR_S * HOUR_S, state, job.type, int(job.category))
-        jobs[None, state, job.type, int(job.category)] += 1
-        jobs[ended] += 1
-        run_ms[ended] += finish.run_ms
-        for hour in (None, job.created_at // HOUR_S * HOUR_S):
-            jobs[hour, int(JobState.PENDING), job.type, int(job.category)] += 1
+        job, ended = finish.job, finish.finished_at // HOUR_S * HOUR_S
+        alike[finish.state, job.type, job.category, ended, job.created_at // HOUR_S * HOUR_S] += 1
+        run_ms[ended, int(finish.state), job.type, int(job.category)] += finish.run_ms
+    jobs: Counter[CounterKey] = Counter()
+    for (state, job_type, category, ended, created), count in alike.items():
+        for hour in (None, ended):
+            jobs[hour, int(state), job_type, int(category)] += count
+        for hour in (None, created):
+            jobs[hour, int(JobState.PENDING), job_type, int(category)] += count
     for revival in revivals:
         job = revival.job
         jobs[None, int(revival.was), job.type, int(job.category)] -= 1

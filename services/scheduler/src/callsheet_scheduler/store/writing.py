@@ -22,26 +22,20 @@ class Connections(Protocol):
 
 
 class QueueWriter:
-    """Writes batches. Each method is one transaction, and raises the errors of ``store.errors``."""
+    """Writes batches. Each method writes all or nothing, and raises the errors of ``store.errors``."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
 
     async def insert(self, rows: Sequence[NewRow]) -> dict[JobId, DoneJob]:
         """Insert jobs, unless some are in history: then return these and write nothing."""
-        connection = self._connections.intake
         async with sorted_errors():
-            if known := await queue.find_done(connection, [row.job.id for row in rows]):
-                return known
-            async with connection.transaction():
-                await queue.insert_jobs(connection, rows)
-        return {}
+            return await queue.insert_jobs(self._connections.intake, rows)
 
     async def turn(self, batch: Sequence[TurnEffect], *, now: float) -> None:
         """Write one turn."""
-        connection = self._connections.turn
-        async with sorted_errors(), connection.transaction():
-            await write_turn(connection, batch, now=now)
+        async with sorted_errors():
+            await write_turn(self._connections.turn, batch, now=now)
 
     async def logs(self, rows: Sequence[LogRow]) -> None:
         """Append log text."""

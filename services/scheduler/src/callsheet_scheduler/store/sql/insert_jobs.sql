@@ -1,20 +1,32 @@
--- Insert accepted jobs, pending or already leased.
-INSERT INTO job_live (
-    id, sequence, type, category, priority, interactive, vram_mib, max_retries, request_hash,
-    parent_id, created_at, run_at, params, state, token, attempt, worker_id, host, granted_at,
-    retry_count, lost_count, capacity_count, root
+-- Insert accepted jobs, pending or already leased, unless some of these ids are in history: then return
+-- those and insert nothing. The least and the greatest of the ids leave the other days alone.
+WITH known AS MATERIALIZED (
+    SELECT id::text AS id, request_hash, token, state, created_at
+    FROM job_done
+    WHERE id = ANY($1::uuid[]) AND id >= $20::uuid AND id <= $21::uuid
+),
+
+inserted AS (
+    INSERT INTO job_live (
+        id, sequence, type, category, priority, interactive, vram_mib, max_retries, request_hash,
+        parent_id, created_at, run_at, params, state, token, attempt, worker_id, host, granted_at,
+        retry_count, lost_count, capacity_count, root
+    )
+    SELECT
+        u.id, u.sequence, u.type, u.category, u.priority, u.interactive, u.vram_mib, u.max_retries,
+        u.request_hash, u.parent_id, to_timestamp(u.created_at), to_timestamp(u.run_at), u.params::json,
+        u.state, u.token, u.attempt, u.worker_id, u.host,
+        CASE WHEN u.worker_id IS NOT NULL THEN to_timestamp(u.created_at) END,
+        0, 0, 0, u.root
+    FROM unnest(
+        $1::uuid[], $2::bigint[], $3::text[], $4::smallint[], $5::smallint[], $6::boolean[], $7::bigint[],
+        $8::smallint[], $9::bigint[], $10::uuid[], $11::float8[], $12::float8[], $13::text[],
+        $14::smallint[], $15::bigint[], $16::bigint[], $17::text[], $18::text[], $19::text[]
+    ) AS u (
+        id, sequence, type, category, priority, interactive, vram_mib, max_retries, request_hash,
+        parent_id, created_at, run_at, params, state, token, attempt, worker_id, host, root
+    )
+    WHERE NOT EXISTS (SELECT FROM known)
 )
-SELECT
-    u.id, u.sequence, u.type, u.category, u.priority, u.interactive, u.vram_mib, u.max_retries,
-    u.request_hash, u.parent_id, to_timestamp(u.created_at), to_timestamp(u.run_at), u.params::json,
-    u.state, u.token, u.attempt, u.worker_id, u.host,
-    CASE WHEN u.worker_id IS NOT NULL THEN to_timestamp(u.created_at) END,
-    0, 0, 0, u.root
-FROM unnest(
-    $1::uuid[], $2::bigint[], $3::text[], $4::smallint[], $5::smallint[], $6::boolean[], $7::bigint[],
-    $8::smallint[], $9::bigint[], $10::uuid[], $11::float8[], $12::float8[], $13::text[],
-    $14::smallint[], $15::bigint[], $16::bigint[], $17::text[], $18::text[], $19::text[]
-) AS u (
-    id, sequence, type, category, priority, interactive, vram_mib, max_retries, request_hash,
-    parent_id, created_at, run_at, params, state, token, attempt, worker_id, host, root
-)
+
+SELECT * FROM known

@@ -1,0 +1,56 @@
+-- One turn: move what ended to history, on behalf of the leases that hold it (or of nobody, for waiting
+-- jobs); write leases; count. A stale token matches no row, and neither does a grant to a job that is not
+-- pending or whose token is not older: then nothing is written.
+WITH gone AS (
+    DELETE FROM job_live AS l
+    USING unnest(
+        $1::uuid[], $2::bigint[], $3::smallint[], $4::smallint[], $5::float8[], $6::float8[],
+        $7::text[], $8::text[], $9::smallint[], $10::smallint[]
+    ) AS u (id, token, was, state, started_at, finished_at, error, result, lost_count, rung)
+    WHERE l.id = u.id AND l.token = u.token AND l.state = u.was
+    RETURNING
+        l.id, l.sequence, l.type, l.category, l.priority, l.interactive, l.vram_mib, l.max_retries,
+        l.request_hash, l.parent_id, l.created_at, l.run_at, l.params, u.state, l.token, l.attempt,
+        l.retry_count, u.lost_count, l.capacity_count, l.worker_id, l.granted_at,
+        to_timestamp(u.started_at), to_timestamp(u.finished_at), u.error, u.result::json,
+        l.host, l.root, nullif(u.rung, 0)
+),
+
+finished AS (
+    INSERT INTO job_done (
+        id, sequence, type, category, priority, interactive, vram_mib, max_retries, request_hash,
+        parent_id, created_at, run_at, params, state, token, attempt, retry_count, lost_count,
+        capacity_count, worker_id, granted_at, started_at, finished_at, error, result,
+        host, root, stop_rung
+    )
+    SELECT * FROM gone
+    RETURNING 1
+),
+
+granted AS (
+    UPDATE job_live AS l
+    SET state = 2, token = u.token, attempt = u.attempt, worker_id = u.worker_id, host = u.host,
+        granted_at = to_timestamp($16::float8), started_at = NULL, retry_after = NULL
+    FROM unnest($11::uuid[], $12::bigint[], $13::bigint[], $14::text[], $15::text[])
+        WITH ORDINALITY AS u (id, token, attempt, worker_id, host, place)
+    WHERE l.id = u.id AND l.state = 1 AND l.token < u.token
+    RETURNING u.place, l.params::text AS params, l.checkpoint::text AS checkpoint
+),
+
+counted AS (
+    INSERT INTO job_counter AS c (hour, state, type, category, jobs, run_ms)
+    SELECT
+        CASE WHEN u.hour IS NULL THEN '-infinity'::timestamptz ELSE to_timestamp(u.hour) END,
+        u.state, u.type, u.category, u.jobs, u.run_ms
+    FROM unnest($17::float8[], $18::smallint[], $19::text[], $20::smallint[], $21::bigint[], $22::bigint[])
+        AS u (hour, state, type, category, jobs, run_ms)
+    ON CONFLICT (hour, state, type, category)
+    DO UPDATE SET jobs = c.jobs + excluded.jobs, run_ms = c.run_ms + excluded.run_ms
+)
+
+SELECT
+    array_agg(params ORDER BY place) AS params,
+    array_agg(checkpoint ORDER BY place) AS checkpoints,
+    agreed('granted', count(*), cardinality($11::uuid[])) AS all_granted,
+    agreed('finished', (SELECT count(*) FROM finished), cardinality($1::uuid[])) AS all_finished
+FROM granted
