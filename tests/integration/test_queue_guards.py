@@ -90,17 +90,17 @@ async def pages_of_a_grant(queue: Leader, dsn: str) -> float:
     writer = await open_writer(dsn)
     change = writer.transaction()
     await change.start()
-    newest = (1 << 63) - 1
+    newest, nothing = (1 << 63) - 1, list[object]()
     told: str = await writer.fetchval(
         f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement('write_turn')}",
-        *[[]] * 10,
+        *[nothing] * 10,
         ids,
         [newest] * GRANTS,
         [1] * GRANTS,
         ["w"] * GRANTS,
         ["h"] * GRANTS,
         queue.term.commits.now(),
-        *[[]] * 6,
+        *[nothing] * 6,
     )
     await change.rollback()
     await writer.close()

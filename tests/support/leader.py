@@ -19,7 +19,7 @@ from callsheet_scheduler.store.history import HistoryStore
 from callsheet_scheduler.store.pool import open_lists, open_readers
 from callsheet_scheduler.store.queue import read_done
 from callsheet_scheduler.use_cases.actions import Actions
-from callsheet_scheduler.use_cases.grants import Attempt, Grants, Session
+from callsheet_scheduler.use_cases.grants import Attempt, Completion, Grants, Session
 from callsheet_scheduler.use_cases.job_logs import JobLogs
 from callsheet_scheduler.use_cases.job_types import JobTypes
 from callsheet_scheduler.use_cases.jobs import Jobs, Submission
@@ -168,13 +168,13 @@ class Leader:
         now = self.term.commits.now()
         attempt = Attempt(job_id=grant.job.id, token=grant.token, started_at=now, ended_at=now)
         if ending is not None:
-            self.grants.ended(self.session, attempt, Outcome(ending=ending, reason="it broke"))
+            self.grants.ended(self.session, attempt, Outcome(ending=ending, reason="it broke"), now)
             return
         outputs = [
             Output(job_id=attempt.job_id, token=attempt.token, root="made", path=path, staged_path=path)
             for path in ([] if output is None else [output])
         ]
-        self.grants.completed(self.session, attempt, "{}", None, [], outputs)
+        self.grants.completed(self.session, attempt, Completion(result="{}", outputs=outputs), now)
 
     async def told(self, enough: Callable[[], bool]) -> None:
         """Wait until the worker was told enough."""

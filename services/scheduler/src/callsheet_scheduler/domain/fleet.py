@@ -1,12 +1,12 @@
 """The workers, the leases they hold, and the limits per host."""
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from callsheet.catalog import Category
 from callsheet_scheduler.domain.job import JobId, LiveJob, WorkerId
 from callsheet_scheduler.domain.limits import Limits, Scope, scopes_of
+from callsheet_scheduler.domain.loads import EVERYWHERE, Loads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +58,7 @@ class Fleet:
         self.workers: dict[WorkerId, Worker] = {}
         self.drained: dict[WorkerId, float | None] = {}
         """Drained workers, connected or not, and the grace in seconds that their attempts have."""
-        self._on_host: Counter[tuple[str, Scope]] = Counter()
-        self._running: Counter[Scope] = Counter()
-        self._ending_on_host: Counter[tuple[str, Scope]] = Counter()
-        self._ending: Counter[Scope] = Counter()
-        """Released leases whose end is being written."""
+        self._loads = Loads()
         self._ready: dict[WorkerId, Worker] = {}
 
     def worker_for(
@@ -92,10 +88,8 @@ class Fleet:
         if limits:
             for scope in scopes:
                 limit = limits.get(scope)
-                if limit is not None:
-                    ending = self._ending[scope] if at_once else 0
-                    if self._running[scope] + ending >= limit:
-                        return scope
+                if limit is not None and self._places(EVERYWHERE, scope, at_once=at_once) >= limit:
+                    return scope
         return None
 
     def full_scope_on(self, host: str, scopes: Iterable[Scope], *, at_once: bool = False) -> Scope | None:
@@ -103,20 +97,21 @@ class Fleet:
         limits = self.limits.host
         for scope in scopes:
             limit = limits.get(scope)
-            if limit is not None:
-                key = (host, scope)
-                ending = self._ending_on_host[key] if at_once else 0
-                if self._on_host[key] + ending >= limit:
-                    return scope
+            if limit is not None and self._places(host, scope, at_once=at_once) >= limit:
+                return scope
         return None
+
+    def _places(self, host: str, scope: Scope, *, at_once: bool) -> int:
+        load = self._loads.of(host, scope)
+        return load.running + load.ending if at_once else load.running
 
     def running_on(self, host: str, scope: Scope) -> int:
         """Return how many leases of *scope* the workers of *host* hold."""
-        return self._on_host.get((host, scope), 0)
+        return self._loads.of(host, scope).running
 
     def running(self, scope: Scope) -> int:
         """Return how many leases of *scope* there are."""
-        return self._running.get(scope, 0)
+        return self._loads.of(EVERYWHERE, scope).running
 
     def any_ready(self) -> bool:
         """Return whether any worker can take a lease."""
@@ -146,7 +141,7 @@ class Fleet:
         """Book the lease of *job* on *worker* and spend one credit."""
         worker.leases.add(job.id)
         worker.credit -= 1
-        self._count(worker.capability.host, job, 1)
+        self._loads.count(worker.capability.host, job, running=1)
         self._ready.pop(worker.capability.id, None)
         self.update_ready(worker)
 
@@ -154,26 +149,29 @@ class Fleet:
         """Book a lease that *worker* holds already."""
         worker.leases.add(job.id)
         if job.host is not None:
-            self._count(job.host, job, 1)
+            self._loads.count(job.host, job, running=1)
 
     def release(self, job: LiveJob) -> None:
         """Take the lease of *job* off its worker's account. The credit is the worker's to give."""
+        self._take_off(job, ending=0)
+
+    def end(self, job: LiveJob) -> None:
+        """Release the lease of *job*, whose end is about to be written."""
+        self._take_off(job, ending=1)
+
+    def ended(self, job: LiveJob) -> None:
+        """The end of the lease of *job* is written."""
+        if job.host is not None:
+            self._loads.count(job.host, job, ending=-1)
+
+    def _take_off(self, job: LiveJob, *, ending: int) -> None:
         if job.worker_id is None or job.host is None:
             return
-        self._count(job.host, job, -1)
+        self._loads.count(job.host, job, running=-1, ending=ending)
         worker = self.workers.get(job.worker_id)
         if worker is not None:
             worker.leases.discard(job.id)
             self.forget_if_gone(worker)
-
-    def end(self, job: LiveJob) -> None:
-        """Release the lease of *job*, whose end is about to be written."""
-        self._count_ending(job, 1)
-        self.release(job)
-
-    def ended(self, job: LiveJob) -> None:
-        """The end of the lease of *job* is written."""
-        self._count_ending(job, -1)
 
     def add_credit(self, worker: Worker, credit: int) -> None:
         """Let *worker* take *credit* more leases, never more than it has slots."""
@@ -232,20 +230,5 @@ class Fleet:
         """Drop a worker that has neither a stream nor a lease."""
         if worker.session is None and not worker.leases:
             self.workers.pop(worker.capability.id, None)
-
-    def _count_ending(self, job: LiveJob, leases: int) -> None:
-        if job.worker_id is None or job.host is None:
-            return
-        for scope in scopes_of(job.category, job.type):
-            self._ending[scope] += leases
-            key = (job.host, scope)
-            self._ending_on_host[key] += leases
-            if not self._ending_on_host[key]:
-                del self._ending_on_host[key]
-
-    def _count(self, host: str, job: LiveJob, leases: int) -> None:
-        for scope in scopes_of(job.category, job.type):
-            self._running[scope] += leases
-            self._on_host[host, scope] += leases
-            if not self._on_host[host, scope]:
-                del self._on_host[host, scope]
+            if all(other.capability.host != worker.capability.host for other in self.workers.values()):
+                self._loads.forget(worker.capability.host)

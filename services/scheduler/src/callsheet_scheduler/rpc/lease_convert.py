@@ -4,19 +4,36 @@ import re
 from collections.abc import Mapping
 from typing import Final, assert_never
 
+from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
+
 from callsheet.catalog import Category
 from callsheet.errors import InvalidError
 from callsheet.v1 import job_pb2, job_service_pb2
-from callsheet.v1.lease_service_pb2 import Drain, Hello, LeaseRef, Result, ResultAck, ResultFate, Revoke
+from callsheet.v1.lease_service_pb2 import (
+    Completed,
+    Drain,
+    Grant,
+    Hello,
+    LeaseRef,
+    Result,
+    ResultAck,
+    ResultFate,
+    Revoke,
+)
 from callsheet.v1.lease_service_pb2 import Output as WireOutput
-from callsheet_scheduler.domain.effects import Output, Revocation, SendAck, SendDrain, SendRevoke
+from callsheet_scheduler.domain.effects import Output, Revocation, SendAck, SendDrain, SendGrant, SendRevoke
 from callsheet_scheduler.domain.fleet import Capability
 from callsheet_scheduler.domain.job import JobId, Token, WorkerId
 from callsheet_scheduler.domain.job_type import KnownType
 from callsheet_scheduler.domain.outcome import Ending, Outcome, Rung
-from callsheet_scheduler.rpc.convert import category_from_wire, duration_to_wire, instant_from_wire
+from callsheet_scheduler.rpc.convert import (
+    category_from_wire,
+    duration_to_wire,
+    instant_from_wire,
+    submission_from_wire,
+)
 from callsheet_scheduler.rpc.library_convert import changes_from_wire
-from callsheet_scheduler.use_cases.grants import Attempt
+from callsheet_scheduler.use_cases.grants import Attempt, Completion
 
 WORKER_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 TYPE_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -125,10 +142,37 @@ def output_to_wire(output: Output) -> WireOutput:
     )
 
 
-def ack_to_wire(message: SendAck) -> ResultAck:
-    """Return the answer to a result."""
-    lease = LeaseRef(job_id=message.job_id, token=message.token)
-    return ResultAck(lease=lease, fate=ResultFate.ValueType(message.fate))
+def completion_from_wire(done: Completed) -> Completion:
+    """Return what a worker brings that did what it was asked for."""
+    return Completion(
+        result=done.result_json,
+        library=changes_from_wire(done.library) if done.HasField("library") else None,
+        follow_ups=[submission_from_wire(job) for job in done.follow_ups],
+        outputs=[output_from_wire(output) for output in done.outputs],
+    )
+
+
+def add_ack(acks: RepeatedCompositeFieldContainer[ResultAck], message: SendAck) -> None:
+    """Add the answer to a result."""
+    ack = acks.add(fate=ResultFate.ValueType(message.fate))
+    ack.lease.job_id, ack.lease.token = message.job_id, message.token
+
+
+def add_grant(
+    grants: RepeatedCompositeFieldContainer[Grant], message: SendGrant, *, run_limit_s: int
+) -> None:
+    """Add a lease."""
+    job = message.job
+    grant = grants.add(
+        type=job.type,
+        params_json=message.params,
+        attempt=message.attempt,
+        run_limit_s=run_limit_s,
+        priority=job.priority,
+        interactive=job.interactive,
+        checkpoint_json=message.checkpoint,
+    )
+    grant.lease.job_id, grant.lease.token = job.id, message.token
 
 
 def revoke_to_wire(message: SendRevoke) -> Revoke:

@@ -9,7 +9,7 @@ import grpc
 from typing_extensions import override
 
 from callsheet.errors import InvalidError, UnavailableError
-from callsheet.v1.lease_service_pb2 import Grant, LeaseRef, Result, Welcome, WorkRequest, WorkResponse
+from callsheet.v1.lease_service_pb2 import LeaseRef, Result, Welcome, WorkRequest, WorkResponse
 from callsheet.v1.lease_service_pb2_grpc import LeaseServiceServicer
 from callsheet_scheduler.domain.effects import (
     SendAck,
@@ -20,11 +20,13 @@ from callsheet_scheduler.domain.effects import (
     SessionMessage,
 )
 from callsheet_scheduler.domain.job import JobId, Token
-from callsheet_scheduler.rpc.convert import duration_to_wire, instant_from_wire, submission_from_wire
+from callsheet_scheduler.rpc.convert import duration_to_wire, instant_from_wire
 from callsheet_scheduler.rpc.lease_convert import (
-    ack_to_wire,
+    add_ack,
+    add_grant,
     attempt_from_wire,
     capability_from_wire,
+    completion_from_wire,
     drain_to_wire,
     known_type_from_wire,
     outcome_from_wire,
@@ -32,7 +34,6 @@ from callsheet_scheduler.rpc.lease_convert import (
     output_to_wire,
     revoke_to_wire,
 )
-from callsheet_scheduler.rpc.library_convert import changes_from_wire
 from callsheet_scheduler.use_cases.grants import Grants, Session
 
 Context = grpc.aio.ServicerContext[WorkRequest, WorkResponse]
@@ -40,6 +41,8 @@ Context = grpc.aio.ServicerContext[WorkRequest, WorkResponse]
 #: Bytes of grants after which a message takes no more of them; one grant has at most 128 KiB.
 GRANTS_BYTES: Final = 256 * 1024
 
+#: Bytes that a grant is taken to have beyond its texts.
+GRANT_BYTES: Final = 100
 
 #: Results that are taken in at once.
 RESULTS_AT_ONCE: Final = 64
@@ -51,7 +54,7 @@ class SessionOutbox:
     def __init__(self, grants: Grants) -> None:
         self._grants = grants
         self._wake = asyncio.Event()
-        self._granted: deque[Grant] = deque()
+        self._granted: deque[SendGrant] = deque()
         self._response = WorkResponse()
         self._error: Exception | None = None
 
@@ -59,9 +62,9 @@ class SessionOutbox:
         """Say this soon."""
         match message:
             case SendGrant():
-                self._granted.append(self._grant(message))
+                self._granted.append(message)
             case SendAck():
-                self._response.result_acks.append(ack_to_wire(message))
+                add_ack(self._response.result_acks, message)
             case SendRevoke():
                 self._response.revokes.append(revoke_to_wire(message))
             case SendPlace():
@@ -71,19 +74,6 @@ class SessionOutbox:
             case _:
                 assert_never(message)
         self._wake.set()
-
-    def _grant(self, message: SendGrant) -> Grant:
-        job = message.job
-        return Grant(
-            lease=LeaseRef(job_id=job.id, token=message.token),
-            type=job.type,
-            params_json=message.params,
-            attempt=message.attempt,
-            run_limit_s=self._grants.run_limit_s(job.type),
-            priority=job.priority,
-            interactive=job.interactive,
-            checkpoint_json=message.checkpoint,
-        )
 
     def heartbeat(self, sequence: int) -> None:
         """Answer a heartbeat."""
@@ -109,8 +99,8 @@ class SessionOutbox:
         size_bytes = 0
         while self._granted and (not size_bytes or size_bytes < GRANTS_BYTES):
             grant = self._granted.popleft()
-            size_bytes += grant.ByteSize()
-            message.grants.append(grant)
+            size_bytes += GRANT_BYTES + len(grant.params) + len(grant.checkpoint)
+            add_grant(message.grants, grant, run_limit_s=self._grants.run_limit_s(grant.job.type))
         if not self._granted:
             self._wake.clear()
         return message
@@ -231,13 +221,13 @@ class LeaseService(LeaseServiceServicer):
         """
         engine, commits, credit = session.term.engine, session.term.commits, request.credit
         for start in range(0, len(request.results), RESULTS_AT_ONCE):
-            part = request.results[start : start + RESULTS_AT_ONCE]
+            part, now = request.results[start : start + RESULTS_AT_ONCE], commits.now()
             for result in part:
-                self._take_result(result, session)
+                self._take_result(result, session, now)
             given = min(credit, len(part))
             credit -= given
-            engine.credit(session.worker_id, given, commits.now())
-            engine.plan(commits.now())
+            engine.credit(session.worker_id, given, now)
+            engine.plan(now)
             commits.flush()
             await asyncio.sleep(0)
         if credit:
@@ -245,20 +235,12 @@ class LeaseService(LeaseServiceServicer):
             engine.plan(commits.now())
         commits.flush()
 
-    def _take_result(self, result: Result, session: Session) -> None:
-        attempt = attempt_from_wire(result, session.term.commits.now())
-        if not result.HasField("completed"):
-            self._grants.ended(session, attempt, outcome_from_wire(result))
-            return
-        done = result.completed
-        self._grants.completed(
-            session,
-            attempt,
-            done.result_json,
-            changes_from_wire(done.library) if done.HasField("library") else None,
-            [submission_from_wire(job) for job in done.follow_ups],
-            [output_from_wire(output) for output in done.outputs],
-        )
+    def _take_result(self, result: Result, session: Session, now: float) -> None:
+        attempt = attempt_from_wire(result, now)
+        if result.HasField("completed"):
+            self._grants.completed(session, attempt, completion_from_wire(result.completed), now)
+        else:
+            self._grants.ended(session, attempt, outcome_from_wire(result), now)
 
 
 async def _first(requests: AsyncIterator[WorkRequest]) -> WorkRequest:

@@ -41,7 +41,7 @@ class _Turn:
     """The effects of a turn by kind."""
 
     def __init__(self, batch: Sequence[TurnEffect]) -> None:
-        self._by_kind: defaultdict[type[TurnEffect], list[TurnEffect]] = defaultdict(list)
+        self._by_kind: defaultdict[type[object], list[TurnEffect]] = defaultdict(list)
         for effect in batch:
             self._by_kind[type(effect)].append(effect)
 

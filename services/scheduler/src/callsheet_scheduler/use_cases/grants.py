@@ -4,7 +4,7 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from callsheet.catalog import CATALOG
 from callsheet.errors import InvalidError
@@ -33,8 +33,7 @@ CHECKPOINT_MAX: Final = 65_536
 REASON_MAX: Final = 2000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Attempt(NamedTuple):
     """A lease as a worker names it, and when its attempt began and ended."""
 
     job_id: JobId
@@ -46,6 +45,16 @@ class Attempt:
         """Return both instants, not later than *now* and in order, whatever the worker's clock said."""
         ended_at = min(self.ended_at, now)
         return (None if self.started_at is None else min(self.started_at, ended_at), ended_at)
+
+
+class Completion(NamedTuple):
+    """What a worker brings that did what it was asked for."""
+
+    result: str = ""
+    """A JSON object."""
+    library: LibraryChanges | None = None
+    follow_ups: Sequence[Submission] = ()
+    outputs: Sequence[Output] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,44 +136,33 @@ class Grants:
             ]
         )
 
-    def completed(
-        self,
-        session: Session,
-        attempt: Attempt,
-        result: str,
-        library: LibraryChanges | None,
-        follow_ups: Sequence[Submission],
-        outputs: Sequence[Output],
-    ) -> None:
+    def completed(self, session: Session, attempt: Attempt, brought: Completion, now: float) -> None:
         """A worker did what it was asked for. Content that is not acceptable fails the job."""
-        term = session.term
-        now = term.commits.now()
-        lease = (attempt.job_id, attempt.token)
-        span = attempt.span(now)
+        engine = session.term.engine
+        lease, span = (attempt.job_id, attempt.token), attempt.span(now)
         try:
-            _check_result(result)
-            _check_outputs(attempt, outputs)
-            rows = self._follow_ups(term, attempt.job_id, follow_ups, now)
+            _check_result(brought.result)
+            _check_outputs(attempt, brought.outputs)
+            rows = self._follow_ups(session.term, attempt.job_id, brought.follow_ups, now)
         except InvalidError as error:
-            term.engine.ended(session.who, lease, _refused(error), span=span, now=now)
+            engine.ended(session.who, lease, _refused(error), span=span, now=now)
             return
-        term.engine.completed(
+        engine.completed(
             session.who,
             lease,
-            result=result or "{}",
-            library=library,
+            result=brought.result or "{}",
+            library=brought.library,
             follow_ups=rows,
             span=span,
-            outputs=outputs,
+            outputs=brought.outputs,
         )
 
-    def ended(self, session: Session, attempt: Attempt, outcome: Outcome) -> None:
+    def ended(self, session: Session, attempt: Attempt, outcome: Outcome, now: float) -> None:
         """An attempt failed, was paused, or was handed back."""
         try:
             _check_checkpoint(outcome.checkpoint)
         except InvalidError as error:
             outcome = _refused(error)
-        now = session.term.commits.now()
         reason = outcome.reason.replace("\x00", "\ufffd")[:REASON_MAX]
         session.term.engine.ended(
             session.who,
@@ -189,6 +187,8 @@ class Grants:
         follow_ups: Sequence[Submission],
         now: float,
     ) -> list[NewRow]:
+        if not follow_ups:
+            return []
         if len(follow_ups) > FOLLOW_UPS_MAX:
             message = f"{len(follow_ups)} follow-up jobs; at most {FOLLOW_UPS_MAX} are allowed"
             raise InvalidError(message, field="follow_ups")
