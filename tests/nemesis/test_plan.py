@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.nemesis.plan import FAULTS_MAX, KINDS, LAST_S, plan
+from tests.nemesis.plan import FAULTS_MAX, FIRST_S, KINDS, LAST_S, LOAD_S, plan
 
 
 @given(st.integers(0, 10**9))
@@ -13,12 +13,19 @@ def test_the_same_seed_plans_the_same_round(seed: int) -> None:
     assert plan(seed) == plan(seed)
 
 
-@given(st.integers(0, 10**9))
-def test_a_round_has_a_few_faults_while_clients_make_calls(seed: int) -> None:
-    planned = plan(seed)
+def test_rounds_have_from_one_to_a_few_faults() -> None:
+    drawn = {len(plan(seed).faults) for seed in range(1, 201)}
 
-    assert 1 <= len(planned.faults) <= FAULTS_MAX
-    assert all(0 < fault.at_s <= LAST_S for fault in planned.faults)
+    assert drawn == set(range(1, FAULTS_MAX + 1))
+
+
+@given(st.integers(0, 10**9))
+def test_faults_strike_in_order_while_clients_make_calls(seed: int) -> None:
+    instants = [fault.at_s for fault in plan(seed).faults]
+
+    assert instants == sorted(instants)
+    assert instants[0] >= FIRST_S
+    assert instants[-1] <= LAST_S < LOAD_S
 
 
 def test_two_hundred_rounds_have_every_kind_of_fault() -> None:

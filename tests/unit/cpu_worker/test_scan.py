@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 from callsheet_cpu_worker.processors.scan import PublicScan, Scan
-from callsheet_cpu_worker.scan_plan import ROW_BYTES, one_write, plan
+from callsheet_cpu_worker.scan_plan import FRAME_BYTES, ROW_BYTES, ROW_LIMIT, one_write, plan
 from hypothesis import given
 from hypothesis import strategies as st
 from typing_extensions import override
 
 from callsheet.errors import BadInputError, LeaseLostError, TransientError
 from callsheet.params import ScanParams
-from callsheet.v1.library_service_pb2 import Item, ItemFacts, ItemState, MediaKind
+from callsheet.v1.library_service_pb2 import Item, ItemFacts, ItemState, MediaKind, UpsertItemsRequest
 from callsheet.worker.library import FoundFile
 from tests.support.attempts import Desk, Shelf, desk
 from tests.support.media import first_part, picture_with_orientation, png_bomb, quadrants, sound, video
@@ -277,10 +277,17 @@ def test_nothing_is_said_of_what_lies_below_a_folder_that_could_not_be_entered()
     assert plan([], items, [""], skip_existing=True).vanished == []
 
 
-def test_one_write_fits_one_message() -> None:
-    rows = [ItemFacts(path="x" * 4000, extra_json="y" * 16_000) for _ in range(1500)]
+@given(st.lists(st.integers(1, 120_000), min_size=1, max_size=60))
+def test_one_write_takes_as_many_rows_as_fit_one_message(sizes: list[int]) -> None:
+    rows = [ItemFacts(extra_json="y" * size) for size in sizes]
+
     count = one_write(rows)
-    assert 1 <= count < 100
-    assert sum(row.ByteSize() for row in rows[:count]) <= ROW_BYTES
-    assert one_write([ItemFacts(path="x")] * 1500) == 1000
+
+    assert count == 1 or UpsertItemsRequest(items=rows[:count]).ByteSize() <= ROW_BYTES
+    one_more = sum(row.ByteSize() + FRAME_BYTES for row in rows[: count + 1])
+    assert count == len(rows) or one_more > ROW_BYTES
+
+
+def test_one_write_takes_no_more_than_a_batch_and_at_least_one_row() -> None:
+    assert one_write([ItemFacts(path="x")] * 1500) == ROW_LIMIT
     assert one_write([ItemFacts(extra_json="y" * ROW_BYTES)]) == 1

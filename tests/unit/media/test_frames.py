@@ -1,5 +1,7 @@
 """The choice of frames, sizes, waveforms, identities and names of recipes."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -42,10 +44,13 @@ def test_diffuse_white_stays_light_and_black_stays_black() -> None:
 
 @given(st.integers(1, 100_000), st.integers(1, 100_000), st.integers(1, 5000))
 def test_picture_fits_its_box_and_is_never_enlarged(width: int, height: int, box: int) -> None:
-    across, down = fit_box(width, height, box)
-    assert 1 <= across <= min(width, box)
-    assert 1 <= down <= min(height, box)
-    assert max(across, down) == min(max(width, height), box)
+    fitted = fit_box(width, height, box)
+    longer, shorter = max(width, height), min(width, height)
+    long_side = min(longer, box)
+    assert max(fitted) == long_side
+    in_proportion = Fraction(shorter * long_side, longer)
+    assert abs(min(fitted) - max(in_proportion, Fraction(1))) <= Fraction(1, 2)
+    assert (fitted[0] >= fitted[1]) is (width >= height) or fitted[0] == fitted[1]
 
 
 def test_width_is_obeyed_and_the_height_follows() -> None:

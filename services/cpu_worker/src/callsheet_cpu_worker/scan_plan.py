@@ -14,6 +14,8 @@ ROW_LIMIT: Final = 1_000
 """Rows of one write."""
 ROW_BYTES: Final = 768 * 1024
 """Bytes of the rows of one write, which has to fit one message."""
+FRAME_BYTES: Final = 6
+"""Bytes that a row's tag and length take in a message, at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +60,7 @@ def one_write(rows: Sequence[ItemFacts]) -> int:
     """Return how many of the first rows go into one write: as many as fit, and at least one."""
     size = 0
     for count, row in enumerate(rows[:ROW_LIMIT]):
-        size += row.ByteSize() + 8
+        size += row.ByteSize() + FRAME_BYTES
         if size > ROW_BYTES:
             return max(1, count)
     return min(len(rows), ROW_LIMIT)
