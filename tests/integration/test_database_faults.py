@@ -2,9 +2,7 @@
 
 import asyncio
 import os
-import shutil
 import signal
-import subprocess
 from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -26,6 +24,7 @@ from callsheet.v1.job_service_pb2_grpc import JobServiceStub
 from callsheet.wire_errors import from_rpc_error
 from tests.support.folders import open_folder
 from tests.support.replicas import PATIENCE_S, Replica, addresses_of, leader_of, replicas_on
+from tests.support.small_disks import small_disk
 from tests.support.workers import RunningWorker, running_worker
 
 TTL_S = 2.0
@@ -148,21 +147,9 @@ async def test_a_frozen_database_is_told_and_outlived(house: House) -> None:
         await connection.close()
 
 
-@contextmanager
-def small_file_system(folder: Path, size: str) -> Generator[None]:
-    mount, umount = shutil.which("mount"), shutil.which("umount")
-    if not mount or not umount or os.geteuid() != 0:
-        pytest.skip("only root can mount a small file system")
-    subprocess.run((mount, "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)), check=True)
-    try:
-        yield
-    finally:
-        subprocess.run((umount, "-l", str(folder)), check=True)
-
-
 async def on_small_disk(database: EmbeddedPostgres, dsn: str, folder: Path) -> str:
     """Make a database whose tables lie in *folder*, and return its address; the log lies elsewhere."""
-    shutil.chown(folder, (database.home / "cluster").owner())
+    os.chown(folder, (database.home / "cluster").stat().st_uid, -1)
     connection = await asyncpg.connect(dsn)
     try:
         await connection.execute(f"CREATE TABLESPACE small LOCATION '{folder}'")
@@ -186,7 +173,7 @@ def fill(folder: Path) -> Path:
 
 
 async def test_a_full_disk_refuses_intake_with_a_delay_and_is_outlived() -> None:
-    with open_folder() as folder, open_folder() as small, small_file_system(small, "40m"):
+    with open_folder() as folder, open_folder() as place, small_disk(place, "40m") as small:
         database = EmbeddedPostgres(folder)
         try:
             dsn = await on_small_disk(database, await database.start(), small)

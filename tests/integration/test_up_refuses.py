@@ -1,11 +1,8 @@
 """What ``callsheet up`` cannot do it says in one sentence, and leaves nothing behind."""
 
-import os
-import shutil
 import socket
-import subprocess
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +11,7 @@ from tests.support.accounts import ordinary_account
 from tests.support.command_up import running_up
 from tests.support.folders import open_folder
 from tests.support.media import quadrants
+from tests.support.small_disks import python_with_small_disk
 
 
 @pytest.fixture
@@ -22,24 +20,14 @@ def place() -> Iterator[Path]:
         yield folder
 
 
-async def refusal(data: Path, *arguments: str, **environment: str) -> str:
+async def refusal(
+    data: Path, *arguments: str, python: Sequence[str] = (sys.executable,), **environment: str
+) -> str:
     """Start, and return the one sentence with which it ends."""
-    async with running_up(data, *arguments, environment=environment) as up:
+    async with running_up(data, *arguments, python=python, environment=environment) as up:
         assert await up.exit_code() == 1, up.said
         (sentence,) = [line for line in up.said if not line.startswith("The admin token")]
         return sentence
-
-
-@contextmanager
-def small_file_system(folder: Path) -> Generator[None]:
-    mount, umount = shutil.which("mount"), shutil.which("umount")
-    if not mount or not umount or os.geteuid() != 0:
-        pytest.skip("only root can mount a small file system")
-    subprocess.run((mount, "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(folder)), check=True)
-    try:
-        yield
-    finally:
-        subprocess.run((umount, str(folder)), check=True)
 
 
 async def test_taken_port_is_named(place: Path) -> None:
@@ -88,8 +76,8 @@ async def test_programs_that_do_not_run_are_named(place: Path) -> None:
 async def test_full_disk_is_said(place: Path) -> None:
     data = place / "data"
     data.mkdir()
-    with small_file_system(data):
-        sentence = await refusal(data)
+
+    sentence = await refusal(data, python=python_with_small_disk(data, "20m"))
 
     assert sentence.startswith(f"The disk that holds {data} is full:")
 
