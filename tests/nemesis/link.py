@@ -1,9 +1,11 @@
 """A stretch of network between two processes that can be cut, reset, slowed, or deafened in one direction."""
 
 import asyncio
-from asyncio import StreamReader, StreamWriter
+from asyncio import get_running_loop
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from socket import AF_INET, AF_UNIX, IPPROTO_TCP, SO_REUSEADDR, SOL_SOCKET, TCP_NODELAY, socket
 from typing import Final
 
 from typing_extensions import override
@@ -19,11 +21,19 @@ class Place:
     host: str = ""
     port: int = 0
 
-    async def open(self) -> tuple[StreamReader, StreamWriter]:
-        """Connect."""
-        if self.path is not None:
-            return await asyncio.open_unix_connection(self.path)
-        return await asyncio.open_connection(self.host, self.port)
+    @property
+    def address(self) -> str | tuple[str, int]:
+        """As the calls of sockets take it."""
+        return (self.host, self.port) if self.path is None else str(self.path)
+
+    def socket(self) -> socket:
+        """Return a socket that can be bound or connected here, and never blocks."""
+        made = socket(AF_INET if self.path is None else AF_UNIX)
+        made.settimeout(0)
+        if self.path is None:
+            made.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+            made.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+        return made
 
     @override
     def __str__(self) -> str:
@@ -37,14 +47,14 @@ class Way:
     is_open: asyncio.Event = field(default_factory=asyncio.Event)
     delay_s: float = 0.0
 
-    async def pump(self, source: StreamReader, target: StreamWriter) -> None:
+    async def pump(self, source: socket, target: socket) -> None:
         """Carry everything over, to the end of *source*."""
-        while data := await source.read(CHUNK_BYTES):
+        loop = get_running_loop()
+        while data := await loop.sock_recv(source, CHUNK_BYTES):
             if self.delay_s:
                 await asyncio.sleep(self.delay_s)
             await self.is_open.wait()
-            target.write(data)
-            await target.drain()
+            await loop.sock_sendall(target, data)
 
 
 class Link:
@@ -58,7 +68,7 @@ class Link:
         self.back = Way()
         """The answers."""
         self.place = Place()
-        self._server: asyncio.Server | None = None
+        self._listening: socket | None = None
         self._carrying: set[asyncio.Task[None]] = set()
         self._refuses = False
         for way in (self.there, self.back):
@@ -68,12 +78,14 @@ class Link:
         """Take connections at *place*; port 0 takes a free one."""
         if place.path is not None:
             place.path.parent.mkdir(exist_ok=True)
-            self._server = await asyncio.start_unix_server(self._take, place.path)
-            self.place = place
-            return
-        self._server = await asyncio.start_server(self._take, place.host, place.port)
-        port: int = self._server.sockets[0].getsockname()[1]
-        self.place = Place(host=place.host, port=port)
+            place.path.unlink(missing_ok=True)
+        self._listening = listening = place.socket()
+        listening.bind(place.address)
+        listening.listen()
+        self.place = place
+        if place.path is None:
+            self.place = Place(host=place.host, port=listening.getsockname()[1])
+        get_running_loop().add_reader(listening, self._take, listening)
 
     def hold(self, *ways: Way) -> None:
         """Let nothing through these ways; both where none is named."""
@@ -103,33 +115,37 @@ class Link:
 
     async def close(self) -> None:
         """Break every connection and listen no more."""
-        if self._server is not None:
-            self._server.close()
+        if self._listening is not None:
+            get_running_loop().remove_reader(self._listening)
+            self._listening.close()
         self.refuse()
         await asyncio.gather(*self._carrying, return_exceptions=True)
 
-    def _take(self, reader: StreamReader, writer: StreamWriter) -> None:
-        carrying = asyncio.create_task(self._carry(reader, writer))
-        self._carrying.add(carrying)
-        carrying.add_done_callback(self._carrying.discard)
-        carrying.add_done_callback(lambda _: writer.transport.abort())
-
-    async def _carry(self, reader: StreamReader, writer: StreamWriter) -> None:
-        ways: list[asyncio.Task[None]] = []
-        target_writer: StreamWriter | None = None
+    def _take(self, listening: socket) -> None:
         try:
-            if self._refuses:
-                return
-            await self.there.is_open.wait()
-            target_reader, target_writer = await self.target.open()
-            ways.append(asyncio.create_task(self.there.pump(reader, target_writer)))
-            ways.append(asyncio.create_task(self.back.pump(target_reader, writer)))
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            taken, _ = listening.accept()
         except OSError:
-            pass  # the target is away: whoever connected sees that as its end
-        finally:
-            if target_writer is not None:
-                target_writer.transport.abort()
-            for way in ways:
-                way.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
+            return  # who wanted to connect is gone
+        taken.settimeout(0)
+        carrying = asyncio.create_task(self._carry(taken))
+        self._carrying.add(carrying)
+        carrying.add_done_callback(lambda _: taken.close())
+        carrying.add_done_callback(self._carrying.discard)
+
+    async def _carry(self, taken: socket) -> None:
+        if self._refuses:
+            return
+        await self.there.is_open.wait()
+        place = self.target
+        with place.socket() as target, suppress(OSError):  # whoever connected sees it as the end
+            await get_running_loop().sock_connect(target, place.address)
+            ways = [
+                asyncio.create_task(self.there.pump(taken, target)),
+                asyncio.create_task(self.back.pump(target, taken)),
+            ]
+            try:
+                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for way in ways:
+                    way.cancel()
+                await asyncio.gather(*ways, return_exceptions=True)

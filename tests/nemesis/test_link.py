@@ -2,7 +2,7 @@
 
 import asyncio
 from asyncio import StreamReader, StreamWriter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -17,7 +17,10 @@ PATIENCE_S = 10.0
 async def echo(folder: Path) -> AsyncGenerator[Place]:
     """A server that says everything back, in capitals."""
 
+    ended: list[Awaitable[None]] = []
+
     async def serve(reader: StreamReader, writer: StreamWriter) -> None:
+        ended.append(writer.wait_closed())
         with suppress(OSError):
             while data := await reader.read(1000):
                 writer.write(data.upper())
@@ -29,6 +32,7 @@ async def echo(folder: Path) -> AsyncGenerator[Place]:
         yield place
     finally:
         server.close()
+        await asyncio.gather(*ended, return_exceptions=True)
 
 
 @asynccontextmanager
@@ -49,7 +53,7 @@ async def heard(reader: StreamReader, count: int) -> bytes:
 
 async def test_what_goes_in_comes_out_and_is_answered(tmp_path: Path) -> None:
     async with linked(tmp_path) as link:
-        reader, writer = await link.place.open()
+        reader, writer = await asyncio.open_connection(link.place.host, link.place.port)
         writer.write(b"hello")
 
         assert await heard(reader, 5) == b"HELLO"
@@ -59,7 +63,7 @@ async def test_what_goes_in_comes_out_and_is_answered(tmp_path: Path) -> None:
 @pytest.mark.parametrize("held", ["there", "back"])
 async def test_what_is_held_goes_on_when_the_link_is_healed(tmp_path: Path, held: str) -> None:
     async with linked(tmp_path) as link:
-        reader, writer = await link.place.open()
+        reader, writer = await asyncio.open_connection(link.place.host, link.place.port)
         writer.write(b"one")
         assert await heard(reader, 3) == b"ONE"
         link.hold(getattr(link, held))
@@ -75,7 +79,7 @@ async def test_what_is_held_goes_on_when_the_link_is_healed(tmp_path: Path, held
 
 async def test_a_reset_loses_what_is_held_and_a_new_connection_works(tmp_path: Path) -> None:
     async with linked(tmp_path) as link:
-        reader, writer = await link.place.open()
+        reader, writer = await asyncio.open_connection(link.place.host, link.place.port)
         link.hold(link.back)
         writer.write(b"lost")
         link.reset()
@@ -83,7 +87,7 @@ async def test_a_reset_loses_what_is_held_and_a_new_connection_works(tmp_path: P
             await heard(reader, 4)
         writer.close()
         link.heal()
-        reader, writer = await link.place.open()
+        reader, writer = await asyncio.open_connection(link.place.host, link.place.port)
         writer.write(b"found")
 
         assert await heard(reader, 5) == b"FOUND"
@@ -93,7 +97,7 @@ async def test_a_reset_loses_what_is_held_and_a_new_connection_works(tmp_path: P
 async def test_a_refusing_link_ends_every_connection(tmp_path: Path) -> None:
     async with linked(tmp_path) as link:
         link.refuse()
-        reader, writer = await link.place.open()
+        reader, writer = await asyncio.open_connection(link.place.host, link.place.port)
 
         with pytest.raises((asyncio.IncompleteReadError, ConnectionResetError)):
             await heard(reader, 1)
@@ -103,7 +107,7 @@ async def test_a_refusing_link_ends_every_connection(tmp_path: Path) -> None:
 async def test_a_link_to_nobody_ends_every_connection() -> None:
     link = Link(Place(path=Path("/nobody/listens")))
     await link.listen(Place(host="127.0.0.1"))
-    reader, writer = await link.place.open()
+    reader, writer = await asyncio.open_connection(link.place.host, link.place.port)
 
     with pytest.raises((asyncio.IncompleteReadError, ConnectionResetError)):
         await heard(reader, 1)
