@@ -81,7 +81,7 @@ async def test_statement_about_a_job_touches_the_day_of_its_id_alone(
     ids = [row["id"] for row in rows]
     values: dict[str, Sequence[object]] = {
         "find_done": (ids, min(ids), max(ids)),
-        "read_done": (ids[0],),
+        "read_done": (ids, min(ids), max(ids)),
         "read_jobs": (ids, min(ids), max(ids)),
         "read_log": (ids[0], 0, 0),
         "read_attempts": (ids[0],),

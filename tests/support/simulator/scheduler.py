@@ -1,7 +1,7 @@
 """A scheduler process: it waits to lead, leads, is frozen, deposed, killed and started again."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, Final, TypeVar, cast
 
@@ -251,17 +251,19 @@ class Scheduler:
             if self.deposed or (self._chance.calm and self._database.term != commits.engine.term):
                 commits.step_down("a connection was lost")
 
-    async def _read_done(self, job_id: JobId) -> tuple[LiveJob, JobState] | None:
+    async def _read_done(self, ids: Sequence[JobId]) -> dict[JobId, tuple[LiveJob, JobState]]:
         await asyncio.sleep(self._chance.delay_s(0.003))
-        done = self._database.contents.done.get(job_id)
-        if done is None:
-            return None
-        job = restored(done.row)
-        job.state, job.run_at, job.retry_after = JobState.PENDING, None, None
-        job.lost_count = job.capacity_count = 0
-        job.cancel_requested_at = job.pause_requested_at = None
-        job.worker_id, job.host, job.error = None, None, done.error
-        return job, done.state
+        found: dict[JobId, tuple[LiveJob, JobState]] = {}
+        for job_id in ids:
+            done = self._database.contents.done.get(job_id)
+            if done is not None:
+                job = restored(done.row)
+                job.state, job.run_at, job.retry_after = JobState.PENDING, None, None
+                job.lost_count = job.capacity_count = 0
+                job.cancel_requested_at = job.pause_requested_at = None
+                job.worker_id, job.host, job.error = None, None, done.error
+                found[job_id] = job, done.state
+        return found
 
     # ---- calls and streams ----
 

@@ -181,7 +181,7 @@ def check_accounts(world: World, held: dict[str, int]) -> None:
     for job in world.live:
         waits = any(job in lane for lane in engine.queue.lanes.values())
         assert waits <= (job.state is JobState.PENDING)
-        assert waits or job.state is not JobState.PENDING or job.ready_at > 0
+        assert waits or job.state is not JobState.PENDING or job.ready_at > world.drive.now
         reason = waiting_reason(engine, job, world.drive.now)
         assert bool(reason) <= (job.state in {JobState.PENDING, JobState.PAUSED})
 

@@ -268,13 +268,17 @@ async def load_live(connection: Connection) -> list[LiveJob]:
         return [_live(row) async for row in connection.cursor(statement("load_live"), prefetch=5000)]
 
 
-async def read_done(readers: Pool, job_id: JobId) -> tuple[LiveJob, JobState] | None:
-    """Return a job of history as a pending record, and the state it is in; None if it is not there."""
-    row = await readers.fetchrow(statement("read_done"), job_id)
-    if row is None:
-        return None
-    job = LiveJob(
-        id=job_id,
+async def read_done(readers: Pool, ids: Sequence[JobId]) -> dict[JobId, tuple[LiveJob, JobState]]:
+    """Return those of *ids* that are in history, as pending records, each with the state it is in."""
+    if not ids:
+        return {}
+    rows = await readers.fetch(statement("read_done"), ids, min(ids), max(ids))
+    return {JobId(row["id"]): (_record(row), JobState(row["state"])) for row in rows}
+
+
+def _record(row: asyncpg.Record) -> LiveJob:
+    return LiveJob(
+        id=JobId(row["id"]),
         sequence=row["sequence"],
         type=row["type"],
         category=Category(row["category"]),
@@ -292,7 +296,6 @@ async def read_done(readers: Pool, job_id: JobId) -> tuple[LiveJob, JobState] | 
         error=row["error"],
         root=row["root"],
     )
-    return job, JobState(row["state"])
 
 
 def _live(row: asyncpg.Record) -> LiveJob:

@@ -1,7 +1,7 @@
 """What people can do to jobs: cancel, retry, pause, resume, and make them more or less urgent."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
@@ -15,9 +15,12 @@ from callsheet_scheduler.use_cases.jobs import PRIORITY_MAX
 #: Jobs of one bulk action.
 BULK_MAX: Final = 1000
 
+#: Jobs of history that are read together.
+READ_TOGETHER: Final = 100
 
-ReadDone = Callable[[JobId], Awaitable[tuple[LiveJob, JobState] | None]]
-"""Reads a job of history as a pending record, and the state it is in."""
+
+ReadDone = Callable[[Sequence[JobId]], Awaitable[dict[JobId, tuple[LiveJob, JobState]]]]
+"""Reads those jobs that are in history, as pending records, each with the state it is in."""
 
 
 class Action(IntEnum):
@@ -28,6 +31,15 @@ class Action(IntEnum):
     PAUSE = 3
     RESUME = 4
     PRIORITIZE = 5
+
+
+PAST: Final[Mapping[Action, str]] = {
+    Action.CANCEL: "cancelled",
+    Action.PAUSE: "paused",
+    Action.RESUME: "resumed",
+    Action.PRIORITIZE: "given another priority",
+}
+"""What a job is after an action that only a job that is not final allows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,14 +66,14 @@ class Actions:
     async def cancel(self, job_id: JobId, *, by: str) -> None:
         """End a job: at once where it waits, else when its worker confirms."""
         term = self._leadership.current()
-        job = await self._live(term, job_id, "cancelled")
+        job = await self._live(term, job_id, Action.CANCEL)
         term.engine.cancel(job, by=by, now=term.commits.now())
         await _carry_out(term, job_id)
 
     async def pause(self, job_id: JobId) -> None:
         """Hold a job back: at once where it waits, else when its worker has kept a checkpoint."""
         term = self._leadership.current()
-        job = await self._live(term, job_id, "paused")
+        job = await self._live(term, job_id, Action.PAUSE)
         if job.state in LEASED and not self._types.get(job.type, field="type").resumable:
             message = (
                 f"the job is {job.state.name.lower()}, and {job.type} keeps no checkpoint; "
@@ -74,7 +86,7 @@ class Actions:
     async def resume(self, job_id: JobId) -> None:
         """Let a paused job wait for its turn again, or call its pause off."""
         term = self._leadership.current()
-        job = await self._live(term, job_id, "resumed")
+        job = await self._live(term, job_id, Action.RESUME)
         if job.state is not JobState.PAUSED and job.pause_requested_at is None:
             message = f"the job is {job.state.name.lower()}; only a paused job can be resumed"
             raise StateError(message)
@@ -85,30 +97,14 @@ class Actions:
         """Make a job that is not final more or less urgent."""
         _check_priority(priority)
         term = self._leadership.current()
-        job = await self._live(term, job_id, "given another priority")
+        job = await self._live(term, job_id, Action.PRIORITIZE)
         term.engine.prioritize(job, priority)
         await _carry_out(term, job_id)
 
     async def retry(self, job_id: JobId) -> None:
         """Put a failed or cancelled job back into the queue, to run at once."""
-        term = self._leadership.current()
-        await term.commits.settled(job_id)
-        job = term.engine.queue.jobs.get(job_id)
-        if job is not None:
-            message = f"the job is {job.state.name.lower()}; only a failed or cancelled job can be retried"
-            raise StateError(message)
-        record, was = await self._done(job_id)
-        if was is JobState.COMPLETED:
-            message = "the job is completed; only a failed or cancelled job can be retried"
-            raise StateError(message)
-        if job_id in term.engine.queue.jobs:
-            message = "the job is being retried already"
-            raise StateError(message)
-        term.days.check_back(job_id)
-        record.retry_count += 1
-        record.sequence = term.engine.next_sequence()
-        term.engine.revive(record, was, term.commits.now())
-        await _carry_out(term, job_id)
+        for error in (await self._retry([job_id])).values():
+            raise error
 
     async def act(self, action: Action, ids: Sequence[JobId], *, by: str, priority: int) -> Acted:
         """Do one thing to many jobs, each by itself.
@@ -122,39 +118,107 @@ class Actions:
             raise InvalidError(message, field="ids")
         if action is Action.PRIORITIZE:
             _check_priority(priority)
-        one: dict[Action, Callable[[JobId], Awaitable[None]]] = {
-            Action.CANCEL: lambda job_id: self.cancel(job_id, by=by),
-            Action.RETRY: self.retry,
-            Action.PAUSE: self.pause,
-            Action.RESUME: self.resume,
-            Action.PRIORITIZE: lambda job_id: self.prioritize(job_id, priority),
-        }
         wanted = list(dict.fromkeys(ids))
-        reasons = await asyncio.gather(*(_reason(one[action](job_id)) for job_id in wanted))
-        acted = Acted()
-        for job_id, reason in zip(wanted, reasons, strict=True):
-            if reason is None:
-                acted.done.append(job_id)
-            else:
-                acted.refused.append((job_id, reason))
-        return acted
+        if action is Action.RETRY:
+            refused = await self._retry(wanted)
+        else:
+            refused = await self._refused(wanted, action)
+            one: dict[Action, Callable[[JobId], Awaitable[None]]] = {
+                Action.CANCEL: lambda job_id: self.cancel(job_id, by=by),
+                Action.PAUSE: self.pause,
+                Action.RESUME: self.resume,
+                Action.PRIORITIZE: lambda job_id: self.prioritize(job_id, priority),
+            }
+            live = [job_id for job_id in wanted if job_id not in refused]
+            errors = await asyncio.gather(*(_error(one[action](job_id)) for job_id in live))
+            refused |= {job_id: error for job_id, error in zip(live, errors, strict=True) if error}
+        return Acted(
+            done=[job_id for job_id in wanted if job_id not in refused],
+            refused=[(job_id, refused[job_id].message) for job_id in wanted if job_id in refused],
+        )
 
-    async def _live(self, term: Term, job_id: JobId, what: str) -> LiveJob:
+    async def _retry(self, ids: Sequence[JobId]) -> dict[JobId, CallsheetError]:
+        """Put jobs back into the queue; return those for which it is not possible, with the reason."""
+        term = self._leadership.current()
+        refused: dict[JobId, CallsheetError] = {}
+        for some in _chunks(ids):
+            for job_id in some:
+                await term.commits.settled(job_id)
+            live = [job_id for job_id in some if job_id in term.engine.queue.jobs]
+            refused |= {job_id: _not_to_be_retried(term.engine.queue.jobs[job_id].state) for job_id in live}
+            gone = [job_id for job_id in some if job_id not in refused]
+            found = await self._read_done(gone)
+            for job_id in gone:
+                error = _revive(term, job_id, found.get(job_id))
+                if error is not None:
+                    refused[job_id] = error
+            term.commits.flush()
+        for job_id in ids:
+            await term.commits.settled(job_id)
+        return refused
+
+    async def _refused(self, ids: Sequence[JobId], action: Action) -> dict[JobId, CallsheetError]:
+        """Return those of *ids* that are final or unknown, with the reason."""
+        term = self._leadership.current()
+        refused: dict[JobId, CallsheetError] = {}
+        for some in _chunks(ids):
+            for job_id in some:
+                await term.commits.settled(job_id)
+            gone = [job_id for job_id in some if job_id not in term.engine.queue.jobs]
+            found = await self._read_done(gone)
+            refused |= {job_id: _over(job_id, found.get(job_id), PAST[action]) for job_id in gone}
+        return refused
+
+    async def _live(self, term: Term, job_id: JobId, action: Action) -> LiveJob:
         """Return the live job, about which no statement is under way."""
         await term.commits.settled(job_id)
         job = term.engine.queue.jobs.get(job_id)
         if job is None:
-            _, state = await self._done(job_id)
-            message = f"the job is {state.name.lower()} already; only a job that is not final can be {what}"
-            raise StateError(message)
+            raise _over(job_id, (await self._read_done([job_id])).get(job_id), PAST[action])
         return job
 
-    async def _done(self, job_id: JobId) -> tuple[LiveJob, JobState]:
-        found = await self._read_done(job_id)
-        if found is None:
-            message = f"there is no job {job_id}"
-            raise NotFoundError(message)
-        return found
+
+def _revive(term: Term, job_id: JobId, found: tuple[LiveJob, JobState] | None) -> CallsheetError | None:
+    """Put a job of history back into the queue, or return why that is not possible.
+
+    *found* was read just before: nothing may be awaited in between.
+    """
+    live = term.engine.queue.jobs.get(job_id)
+    if live is not None:
+        return _not_to_be_retried(live.state)
+    if found is None:
+        return _unknown(job_id)
+    record, was = found
+    if was is JobState.COMPLETED:
+        return _not_to_be_retried(was)
+    try:
+        term.days.check_back(job_id)
+    except NotFoundError as error:
+        return error
+    record.retry_count += 1
+    record.sequence = term.engine.next_sequence()
+    term.engine.revive(record, was, term.commits.now())
+    return None
+
+
+def _not_to_be_retried(state: JobState) -> StateError:
+    return StateError(f"the job is {state.name.lower()}; only a failed or cancelled job can be retried")
+
+
+def _over(job_id: JobId, found: tuple[LiveJob, JobState] | None, what: str) -> CallsheetError:
+    """Return why a job that is not live cannot be steered."""
+    if found is None:
+        return _unknown(job_id)
+    state = found[1].name.lower()
+    return StateError(f"the job is {state} already; only a job that is not final can be {what}")
+
+
+def _unknown(job_id: JobId) -> NotFoundError:
+    return NotFoundError(f"there is no job {job_id}")
+
+
+def _chunks(ids: Sequence[JobId]) -> Iterator[Sequence[JobId]]:
+    return (ids[start : start + READ_TOGETHER] for start in range(0, len(ids), READ_TOGETHER))
 
 
 async def _carry_out(term: Term, job_id: JobId) -> None:
@@ -162,17 +226,13 @@ async def _carry_out(term: Term, job_id: JobId) -> None:
     await term.commits.settled(job_id)
 
 
-async def _reason(done: Awaitable[None]) -> str | None:
+async def _error(done: Awaitable[None]) -> CallsheetError | None:
     """Return why it is not possible, None where it was done."""
     try:
         await done
     except (StateError, NotFoundError, ConflictError) as error:
-        return _message(error)
+        return error
     return None
-
-
-def _message(error: CallsheetError) -> str:
-    return error.message
 
 
 def _check_priority(priority: int) -> None:

@@ -1,7 +1,7 @@
--- One job of history, as a record that can go back to the queue.
+-- Jobs of history, as records that can go back to the queue.
 SELECT
     id::text AS id, sequence, type, category, priority, interactive, vram_mib, max_retries,
     request_hash, parent_id::text AS parent_id, extract(epoch FROM created_at)::float8 AS created_at,
     state, token, attempt, retry_count, error, root
 FROM job_done
-WHERE id = $1::uuid
+WHERE id = any($1::uuid []) AND id BETWEEN $2::uuid AND $3::uuid
