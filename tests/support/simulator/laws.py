@@ -13,7 +13,7 @@ from callsheet.v1.lease_service_pb2 import RESULT_FATE_COMMITTED, RESULT_FATE_DU
 from callsheet.worker.commands import LeaseKey
 from tests.support.simulator.contents import Contents
 from tests.support.simulator.tables import Database
-from tests.support.simulator.worker import Traces
+from tests.support.simulator.traces import Traces
 
 
 class LawBrokenError(AssertionError):

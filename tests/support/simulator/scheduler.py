@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar, cast
 from callsheet_scheduler.commits import Commits
 from callsheet_scheduler.domain.days import Days
 from callsheet_scheduler.domain.engine import Engine
-from callsheet_scheduler.domain.job import JobId, JobState, LiveJob, Token, WorkerId
+from callsheet_scheduler.domain.job import LEASED, JobId, JobState, LiveJob, Token, WorkerId
 from callsheet_scheduler.domain.job_type import KnownType
 from callsheet_scheduler.domain.limits import Pause, Scope
 from callsheet_scheduler.domain.retry import RetryRules
@@ -28,6 +28,7 @@ from callsheet_scheduler.use_cases.queues import Queues
 from callsheet.catalog import Category
 from callsheet.errors import CallsheetError, UnavailableError
 from callsheet.v1.lease_service_pb2 import WorkRequest, WorkResponse
+from callsheet.worker.leftovers import Standing
 from tests.support.simulator.chance import Chance
 from tests.support.simulator.contents import Contents, Row, limits_of
 from tests.support.simulator.streams import Pipe, StreamEndedError
@@ -264,6 +265,14 @@ class Scheduler:
                 job.worker_id, job.host, job.error = None, None, done.error
                 found[job_id] = job, done.state
         return found
+
+    def standing(self, job_id: JobId, token: Token) -> Standing:
+        """Return what the fence and the job's state say of a lease."""
+        contents = self._database.contents
+        row, done = contents.live.get(job_id), contents.done.get(job_id)
+        if row is not None and row.job.token == token and row.job.state in LEASED:
+            return Standing.HELD
+        return Standing.SETTLED if done is not None and done.state is JobState.COMPLETED else Standing.OVER
 
     # ---- calls and streams ----
 

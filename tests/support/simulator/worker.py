@@ -2,8 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Final
 
 from callsheet_scheduler.rpc.convert import known_type_to_wire
@@ -48,28 +49,11 @@ from tests.support.simulator.chance import Chance
 from tests.support.simulator.contents import POISON
 from tests.support.simulator.scheduler import START, TYPES, Scheduler
 from tests.support.simulator.streams import Pipe, StreamEndedError
+from tests.support.simulator.traces import Traces
 
 TICK_S: Final = 0.5
-
-
-@dataclass(slots=True)
-class Traces:
-    """What workers did, for the laws to judge."""
-
-    started: list[LeaseKey] = field(default_factory=list)
-    files: set[LeaseKey] = field(default_factory=set)
-    """Leases whose outputs lie in a root."""
-    made: set[LeaseKey] = field(default_factory=set)
-    acknowledged: list[tuple[LeaseKey, str, int]] = field(default_factory=list)
-    """Lease, outcome, fate."""
-    killed: set[str] = field(default_factory=set)
-    """Workers that were killed, with what they had not yet told of their logs."""
-    placed: set[tuple[str, str]] = field(default_factory=set)
-    """Root and path."""
-    said: dict[tuple[str, int], list[str]] = field(default_factory=dict)
-    """By job and attempt: the lines of its log, in order."""
-    on_start: Callable[[LeaseKey], None] = lambda _: None
-    on_ack: Callable[[LeaseKey, str, int], None] = lambda _key, _outcome, _fate: None
+#: Ticks between two looks at what killed workers left.
+SWEEP_TICKS: Final = 10
 
 
 @dataclass(slots=True, kw_only=True)
@@ -155,8 +139,11 @@ class Worker:
             again_at = self.session.stream_lost(self._now(), jitter=self._chance.random.random())
             await asyncio.sleep(min(again_at - self._now(), 2.0))
 
+    def _leader(self) -> Scheduler | None:
+        return next((one for one in self._schedulers if one.term is not None), None)
+
     async def _one_stream(self) -> None:
-        scheduler = next((one for one in self._schedulers if one.term is not None), None)
+        scheduler = self._leader()
         if scheduler is None:
             await asyncio.sleep(0.3)
             return
@@ -216,11 +203,14 @@ class Worker:
             self._down.end(lose=True)
 
     async def _keep_time(self) -> None:
-        while True:
+        for tick in count():
             await self._gate()
             for command in self.session.tick(self._now()):
                 self._obey(command)
             self._wake.set()
+            scheduler = self._leader()
+            if tick % SWEEP_TICKS == 0 and scheduler is not None:
+                self._traces.sweep(scheduler.standing)
             await asyncio.sleep(TICK_S)
 
     def _obey(self, command: Command) -> None:

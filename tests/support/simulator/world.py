@@ -15,7 +15,8 @@ from tests.support.simulator.loop import VirtualLoop
 from tests.support.simulator.people import STORM_S, People
 from tests.support.simulator.scheduler import RULES, TYPES, Scheduler
 from tests.support.simulator.tables import Database, Recorder
-from tests.support.simulator.worker import Traces, Worker, hello_of
+from tests.support.simulator.traces import Traces
+from tests.support.simulator.worker import Worker, hello_of
 
 #: Virtual seconds that the system may take to come to rest.
 REST_S: Final = 900.0

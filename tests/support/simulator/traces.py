@@ -1,0 +1,36 @@
+"""What workers did, for the laws to judge."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from callsheet_scheduler.domain.job import JobId, Token
+
+from callsheet.worker.commands import LeaseKey
+from callsheet.worker.leftovers import Leftover, Standing
+
+
+@dataclass(slots=True)
+class Traces:
+    """What workers did."""
+
+    started: list[LeaseKey] = field(default_factory=list)
+    files: set[LeaseKey] = field(default_factory=set)
+    """Leases whose outputs lie in a root."""
+    made: set[LeaseKey] = field(default_factory=set)
+    acknowledged: list[tuple[LeaseKey, str, int]] = field(default_factory=list)
+    """Lease, outcome, fate."""
+    killed: set[str] = field(default_factory=set)
+    """Workers that were killed, with what they had not yet told of their logs."""
+    placed: set[tuple[str, str]] = field(default_factory=set)
+    """Root and path."""
+    said: dict[tuple[str, int], list[str]] = field(default_factory=dict)
+    """By job and attempt: the lines of its log, in order."""
+    on_start: Callable[[LeaseKey], None] = lambda _: None
+    on_ack: Callable[[LeaseKey, str, int], None] = lambda _key, _outcome, _fate: None
+
+    def sweep(self, standing: Callable[[JobId, Token], Standing]) -> None:
+        """Remove what nobody can want, as workers do with the files of killed ones."""
+        for job_id, token in sorted(self.files):
+            left = Leftover(root="media", path="", lease=(job_id, token), whole=True)
+            if left.may_go(standing(JobId(job_id), Token(token))):
+                self.files.discard((job_id, token))
