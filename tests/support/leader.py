@@ -10,7 +10,7 @@ from secrets import token_hex
 import asyncpg
 from callsheet_scheduler.domain.effects import Output, SendAck, SendGrant, SessionMessage
 from callsheet_scheduler.domain.fleet import Capability
-from callsheet_scheduler.domain.job import JobId, WorkerId
+from callsheet_scheduler.domain.job import JobId, Token, WorkerId
 from callsheet_scheduler.domain.limits import SCOPE_OF
 from callsheet_scheduler.domain.outcome import Ending, Outcome
 from callsheet_scheduler.domain.rules import Rules
@@ -131,7 +131,7 @@ class Leader:
             self.give_credit(len(grants))
         self.leave()
 
-    async def open(self, *, slots: int, credit: int) -> None:
+    async def open(self, *, slots: int, credit: int, held: Sequence[tuple[JobId, Token]] = ()) -> None:
         """Let a worker come, as a new one."""
         self.leave()
         self.hands = Hands()
@@ -142,7 +142,7 @@ class Leader:
             types=frozenset({"public_scan"}),
             roots=frozenset({"library"}),
         )
-        self.session, _ = await self.grants.open(capability, [], credit, [], self.hands)
+        self.session, _ = await self.grants.open(capability, [], credit, held, self.hands)
 
     def leave(self) -> None:
         """Let the worker go, if there is one."""

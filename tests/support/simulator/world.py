@@ -108,7 +108,8 @@ class World:
 
     @staticmethod
     def _understood(reason: str) -> bool:
-        return "unknown" in reason or "connection was lost" in reason
+        words = ("unknown", "connection was lost", "a later leadership")
+        return any(word in reason for word in words)
 
     def _leader(self) -> Scheduler:
         return next(one for one in self.schedulers if one.term is not None)

@@ -17,6 +17,11 @@ Token = NewType("Token", int)
 """A fencing token: ``term << 32 | counter``."""
 
 
+def term_of(token: Token) -> int:
+    """Return the leadership that granted the lease of *token*."""
+    return token >> 32
+
+
 class JobState(IntEnum):
     """Where a job is in its life; the values are those on the wire and in the tables.
 

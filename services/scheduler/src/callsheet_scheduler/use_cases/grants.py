@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from callsheet.catalog import CATALOG
-from callsheet.errors import InvalidError
+from callsheet.errors import InvalidError, UnavailableError
 from callsheet_scheduler.domain.effects import NewRow, Output
 from callsheet_scheduler.domain.fleet import Capability
-from callsheet_scheduler.domain.job import JobId, Token, WorkerId
+from callsheet_scheduler.domain.job import JobId, Token, WorkerId, term_of
 from callsheet_scheduler.domain.job_type import KnownType
 from callsheet_scheduler.domain.library import LibraryChanges, check_path, check_root
 from callsheet_scheduler.domain.outcome import Ending, Outcome
@@ -88,8 +88,16 @@ class Grants:
         held: Sequence[tuple[JobId, Token]],
         outbox: Outbox,
     ) -> tuple[Session, list[tuple[JobId, Token]]]:
-        """Open a session; return it and the leases named that are no longer the worker's."""
+        """Open a session; return it and the leases named that are no longer the worker's.
+
+        Raises:
+            UnavailableError: A later leadership granted one of *held*: this one is over, and knows
+                nothing of what that lease is worth.
+        """
         term = self._leadership.current()
+        if any(term_of(token) > term.number for _, token in held):
+            term.commits.step_down("a worker holds a lease of a later leadership")
+            raise UnavailableError("another scheduler leads; connect again")
         await self._keep(term, offers)
         self._number += 1
         session = Session(number=self._number, worker_id=capability.id, term=term)
