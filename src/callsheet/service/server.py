@@ -168,9 +168,9 @@ def _unary(behaviour: Unary, method: str, deadline_s: float, known: Known) -> Un
     async def call(request: Message, context: Context) -> Message:
         try:
             if not telemetry.is_on():
-                return await _in_time(behaviour(request, context), deadline_s)
+                return await in_time(behaviour(request, context), deadline_s)
             with telemetry.span(method.removeprefix("/"), _headers(context)):
-                return await _in_time(behaviour(request, context), deadline_s)
+                return await in_time(behaviour(request, context), deadline_s)
         except Exception as error:  # the border: everything becomes a status
             await _abort(context, error, method, known)
             raise
@@ -178,7 +178,7 @@ def _unary(behaviour: Unary, method: str, deadline_s: float, known: Known) -> Un
     return call
 
 
-async def _in_time(behaviour: Coroutine[object, object, Message], deadline_s: float) -> Message:
+async def in_time(behaviour: Coroutine[object, object, Message], deadline_s: float) -> Message:
     """Return what *behaviour* returns, or end it; one that hangs even then is not waited for.
 
     Raises:
@@ -191,7 +191,9 @@ async def _in_time(behaviour: Coroutine[object, object, Message], deadline_s: fl
             return running.result()
         raise TimeoutError
     finally:
-        if not running.done():
+        if running.done():
+            _ended(running)  # who is cancelled in that instant does not ask for the error
+        else:
             _ENDING.add(running)
             running.add_done_callback(_ended)
             running.cancel()

@@ -1,7 +1,9 @@
 """The server lets in who may, ends what takes too long, and closes what its caller leaves."""
 
 import asyncio
+import gc
 import socket
+from typing import NoReturn
 
 import grpc
 import pytest
@@ -16,7 +18,7 @@ from callsheet.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
-from callsheet.service.server import Checks, House, make_server, serve
+from callsheet.service.server import Checks, House, in_time, make_server, serve
 from callsheet.v1.job_service_pb2 import (
     GetStatsRequest,
     GetStatsResponse,
@@ -220,3 +222,22 @@ async def test_a_taken_port_is_one_sentence() -> None:
         with pytest.raises(UnavailableError, match=f"cannot listen on {address}"):
             await serve(server, address, ())
         await server.stop(None)
+
+
+async def test_error_of_a_call_that_fails_while_it_is_ended_is_not_left_over() -> None:
+    loop = asyncio.get_running_loop()
+    left_over: list[str] = []
+    loop.set_exception_handler(lambda _, context: left_over.append(str(context)))
+
+    async def fail() -> NoReturn:
+        await asyncio.sleep(0)
+        loop.call_soon(call.cancel)
+        raise UnavailableError("the leadership has ended")
+
+    call = asyncio.ensure_future(in_time(fail(), 5.0))
+    await asyncio.wait({call})
+    assert call.cancelled()
+    del call
+    gc.collect()
+
+    assert left_over == []
