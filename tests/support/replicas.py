@@ -70,7 +70,7 @@ async def replicas_on(
         for number in range(count):
             own = folder / f"replica-{number}"
             own.mkdir()
-            ops_port = _free_port()
+            ops_port = free_port()
             process = await stack.enter_async_context(
                 real_scheduler(dsn, own, ops_port=str(ops_port), **settings)
             )
@@ -83,7 +83,7 @@ def addresses_of(replicas: list[Replica]) -> str:
     return ",".join(replica.address for replica in replicas)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum, auto
+from functools import partial
 from typing import TypeVar
 
 from callsheet.errors import StandbyError, UnavailableError
@@ -304,6 +305,8 @@ class Leadership:
         log.info("leading", extra={"term": number, "live_jobs": len(engine.queue.jobs)})
         lanes = asyncio.create_task(commits.run())
         ticks = asyncio.create_task(self._tick(commits))
+        for part in (lanes, ticks):
+            part.add_done_callback(partial(_end_with, commits))
         try:
             await commits.lost.wait()
             log.warning("stepping down: %s", commits.reason)
@@ -340,6 +343,13 @@ class Leadership:
         if what != self._said:
             self._said = what
             log.warning("this scheduler %s", what)
+
+
+def _end_with(commits: Commits, part: asyncio.Task[None]) -> None:
+    """End the leadership that *part* belongs to, if *part* has failed."""
+    if not part.cancelled() and (fault := part.exception()) is not None:
+        log.error("a part of the leadership failed", exc_info=fault)
+        commits.step_down("a part of it failed")
 
 
 @contextmanager

@@ -3,12 +3,10 @@
 import asyncio
 import logging
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-
-import asyncpg
 
 from callsheet.catalog import CATALOG
 from callsheet.errors import UnavailableError
@@ -29,7 +27,7 @@ from callsheet_scheduler.rpc.job_service import JobService
 from callsheet_scheduler.rpc.lease_service import LeaseService
 from callsheet_scheduler.rpc.library_service import LibraryService
 from callsheet_scheduler.settings import SchedulerSettings
-from callsheet_scheduler.store.connection import Own
+from callsheet_scheduler.store.connection import LOST_CONNECTION, Own, Pool
 from callsheet_scheduler.store.history import HistoryStore
 from callsheet_scheduler.store.job_types import load_job_types
 from callsheet_scheduler.store.library_reads import LibraryStore
@@ -52,14 +50,17 @@ log = logging.getLogger(__name__)
 
 SERVICES = tuple(f"callsheet.v1.{name}Service" for name in ("Job", "Lease", "Library", "Fleet"))
 
+#: The exit code after a fault of the scheduler's own.
+FAULT_EXIT = 1
+
 #: Seconds that calls under way have to end when the scheduler stops.
 GRACE_S = 1.0
 
 #: Seconds between two looks at whether this scheduler leads or could.
 HEALTH_PAUSE_S = 0.5
 
-#: Seconds to wait for a database that is not there yet.
-DATABASE_PATIENCE_S = 30
+#: Seconds between two looks for a database that is not there yet.
+DATABASE_PAUSE_S = 0.5
 
 
 def main() -> None:
@@ -71,9 +72,7 @@ def main() -> None:
 
 async def _main(settings: SchedulerSettings, stop: asyncio.Event) -> int:
     dsn = settings.database_url
-    await _migrate(dsn)
     readers = await open_readers(dsn, connections_max=settings.readers_max)
-    lists = open_lists(dsn, connections_max=settings.readers_max)
     types = JobTypes()
     leadership = Leadership(
         dsn,
@@ -83,6 +82,23 @@ async def _main(settings: SchedulerSettings, stop: asyncio.Event) -> int:
         ttl_s=settings.leader_ttl_s,
         prepare=partial(_learn, types),
     )
+    ops = OpsServer(_ready(leadership))
+    try:
+        ops_port = await ops.start("127.0.0.1", settings.ops_port)
+        log.info("answering probes", extra={"ops_port": ops_port})
+        if not await _done_before(stop, _migrate(dsn)):
+            return 0
+        return await _serve(settings, stop, leadership, readers, types)
+    finally:
+        await ops.stop()
+        readers.terminate()
+
+
+async def _serve(
+    settings: SchedulerSettings, stop: asyncio.Event, leadership: Leadership, readers: Pool, types: JobTypes
+) -> int:
+    dsn = settings.database_url
+    lists = open_lists(dsn, connections_max=settings.readers_max)
     jobs = Jobs(leadership, types)
     actions = Actions(leadership, types, partial(read_done, readers))
     watching = Watching(leadership)
@@ -102,53 +118,69 @@ async def _main(settings: SchedulerSettings, stop: asyncio.Event) -> int:
     )
     add_LeaseServiceServicer_to_server(lease_service, server)
     export_metrics(leadership)
-    ops = OpsServer(_ready(leadership))
     checks = Checks(SERVICES)
     running: list[asyncio.Task[None]] = []
     try:
-        ops_port = await ops.start("127.0.0.1", settings.ops_port)
         port = await serve(server, settings.listen, SERVICES, checks)
-        log.info("listening", extra={"grpc_port": port, "ops_port": ops_port})
+        log.info("listening", extra={"grpc_port": port})
+        partitions = Partitions(leadership, dsn, history_days=settings.history_days)
         running += [
-            asyncio.create_task(leadership.run(settings.advertised(port))),
-            asyncio.create_task(watching.run()),
-            asyncio.create_task(Partitions(leadership, dsn, history_days=settings.history_days).run()),
-            asyncio.create_task(_tell_health(checks, leadership)),
+            asyncio.create_task(leadership.run(settings.advertised(port)), name="leadership"),
+            asyncio.create_task(watching.run(), name="watching"),
+            asyncio.create_task(partitions.run(), name="partitions"),
+            asyncio.create_task(_tell_health(checks, leadership), name="health"),
         ]
         if settings.port_file is not None:
             _write_port(settings.port_file, port)
-        await _until(stop, *running)
+        return 0 if await _until(stop, *running) else FAULT_EXIT
     finally:
         # The leadership goes first, so that another scheduler can begin while calls here come to their end.
         for part in running:
             part.cancel()
-            with suppress(asyncio.CancelledError):
+            with suppress(asyncio.CancelledError, Exception):
                 await part
         await server.stop(GRACE_S)
-        await ops.stop()
         await lists.dispose()
-        readers.terminate()
-    return 0
+
+
+async def _done_before(stop: asyncio.Event, work: Coroutine[object, object, None]) -> bool:
+    """Do *work* until its end or *stop*; return whether it came to its end."""
+    stopping, working = asyncio.create_task(stop.wait()), asyncio.create_task(work)
+    try:
+        await asyncio.wait({stopping, working}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            return False
+        working.result()
+        return True
+    finally:
+        for one in (stopping, working):
+            one.cancel()
+        await asyncio.wait({stopping, working})
 
 
 async def _migrate(dsn: str) -> None:
-    error: Exception | None = None
-    for _ in range(DATABASE_PATIENCE_S * 2):
+    """Bring the tables up to date; a database that is away is waited for.
+
+    Raises:
+        UnavailableError: It will not do, however long one waits.
+    """
+    said = ""
+    while True:
         try:
             await check_direct(dsn)
             applied = await migrate(dsn)
-        except (OSError, asyncpg.PostgresError) as cause:
-            if isinstance(cause, OSError) or meaning_of(cause) is not None:
-                error = cause
-                await asyncio.sleep(0.5)
-                continue
-            message = f"CALLSHEET_DATABASE_URL does not work: {cause}"
-            raise UnavailableError(message) from cause
+        except LOST_CONNECTION as cause:
+            if meaning_of(cause) is None:
+                message = f"CALLSHEET_DATABASE_URL does not work: {cause}"
+                raise UnavailableError(message) from cause
+            reason = str(cause) or type(cause).__name__
+            if reason != said:
+                said = reason
+                log.warning("waiting for the database of CALLSHEET_DATABASE_URL: %s", reason)
+            await asyncio.sleep(DATABASE_PAUSE_S)
         else:
             log.info("tables are up to date", extra={"applied": applied})
             return
-    message = f"the database of CALLSHEET_DATABASE_URL cannot be reached: {error}"
-    raise UnavailableError(message)
 
 
 async def _learn(types: JobTypes, connection: Own) -> None:
@@ -158,13 +190,14 @@ async def _learn(types: JobTypes, connection: Own) -> None:
             types.learn(row)
 
 
-async def _until(stop: asyncio.Event, *running: asyncio.Task[None]) -> None:
-    """Wait for *stop*; a part that ends before is a fault, and its error ends the scheduler."""
+async def _until(stop: asyncio.Event, *running: asyncio.Task[None]) -> bool:
+    """Wait for *stop*, and return whether it came; a part that ends before is a fault, and is logged."""
     stopping = asyncio.create_task(stop.wait())
     done, _ = await asyncio.wait({stopping, *running}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     for part in done & set(running):
-        part.result()
+        log.critical("the scheduler ends: its %s failed", part.get_name(), exc_info=part.exception())
+    return stopping in done
 
 
 def _ready(leadership: Leadership) -> Callable[[], Awaitable[bool]]:

@@ -138,10 +138,10 @@ async def _check_silence(connection: asyncpg.Connection, silence_ms: int) -> Non
 
 
 async def open_readers(dsn: str, *, connections_max: int) -> asyncpg.Pool:
-    """Open a pool for reading."""
+    """Open a pool for reading; it connects when somebody reads."""
     return await asyncpg.create_pool(
         dsn,
-        min_size=1,
+        min_size=0,
         max_size=connections_max,
         timeout=10.0,
         command_timeout=READ_LIMIT_S * 2,
