@@ -26,7 +26,7 @@ class Early:
     async def says(self, path: str) -> int:
         """Return the status of its answer, once it answers."""
         async with asyncio.timeout(PATIENCE_S):
-            while not (status := (await self.replica.said(path))[0]):
+            while not (status := (await self.replica.said(path))[0]):  # noqa: ASYNC110 -- a process
                 await asyncio.sleep(0.02)
         return status
 
@@ -41,9 +41,7 @@ async def early(tmp_path: Path) -> AsyncIterator[Early]:
         process = RealScheduler(dsn, tmp_path, {"CALLSHEET_OPS_PORT": str(ops_port)})
         starting = asyncio.create_task(process.start())
         try:
-            yield Early(
-                replica=Replica(process=process, ops_port=ops_port), starting=starting, folder=folder
-            )
+            yield Early(replica=Replica(process=process, ops_port=ops_port), starting=starting, folder=folder)
         finally:
             starting.cancel()
             await process.kill()
@@ -83,7 +81,7 @@ async def test_a_fault_of_the_engine_ends_the_leadership_and_another_begins(
         faulty.engine.credit(WorkerId("w"), 1, faulty.commits.now())
         async with asyncio.timeout(PATIENCE_S):
             await faulty.commits.lost.wait()
-            while await one.leadership.leading() is faulty:
+            while await one.leadership.leading() is faulty:  # noqa: ASYNC110 -- the leadership has no event for it
                 await asyncio.sleep(0.02)
 
         assert faulty.commits.reason == "a part of it failed"
