@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, Generic, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, ParamSpec, Self, TypeAlias, TypeVar, cast
 
 import grpc
 from typing_extensions import override
@@ -43,11 +43,11 @@ _ELSEWHERE: Final = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEAD
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
-MethodT = TypeVar("MethodT")
+ParamsT = ParamSpec("ParamsT")
+CallT = TypeVar("CallT", bound=grpc.aio.Call)
 MetadataT: TypeAlias = grpc.aio.Metadata | Sequence[tuple[str, str | bytes]] | None
 SerializerT: TypeAlias = Callable[[RequestT], bytes] | None
 DeserializerT: TypeAlias = Callable[[bytes], ResponseT] | None
-RequestsT: TypeAlias = AsyncIterator[RequestT] | Iterator[RequestT] | None
 
 
 def open_channel(target: str, *, token: str | None = None) -> LeaderChannel:
@@ -166,126 +166,28 @@ def _leader(trailer: grpc.aio.Metadata) -> str:
     return ""
 
 
-class _Method(Generic[MethodT]):
-    """A method of whichever scheduler is to be asked."""
+class _Method(Generic[ParamsT, CallT]):
+    """A method of whichever scheduler is to be asked, of any of gRPC's four kinds."""
 
-    def __init__(self, calls: _Calls, make: Callable[[grpc.aio.Channel], MethodT]) -> None:
+    def __init__(self, calls: _Calls, make: Callable[[grpc.aio.Channel], Callable[ParamsT, CallT]]) -> None:
         self._calls = calls
         self._make = make
-        self._made: tuple[grpc.aio.Channel, MethodT] | None = None
+        self._made: tuple[grpc.aio.Channel, Callable[ParamsT, CallT]] | None = None
 
-    def present(self) -> MethodT:
+    def __call__(self, *args: ParamsT.args, **options: ParamsT.kwargs) -> CallT:
+        """Begin a call; what goes with it is given by name."""
+        options["metadata"] = self._calls.metadata(cast("MetadataT", options.get("metadata")))
+        options["wait_for_ready"] = options.get("wait_for_ready") and self._calls.route.alone
+        call = self._present()(*args, **options)
+        self._calls.watch(call)
+        return call
+
+    def _present(self) -> Callable[ParamsT, CallT]:
         """Return the method of the scheduler that is to be asked at present."""
         channel = self._calls.route.channel()
         if self._made is None or self._made[0] is not channel:
             self._made = channel, self._make(channel)
         return self._made[1]
-
-
-class _UnaryUnary(
-    _Method["grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT]"],
-    grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT],
-):
-    @override
-    def __call__(
-        self,
-        request: RequestT,
-        *,
-        timeout: float | None = None,
-        metadata: MetadataT = None,
-        credentials: grpc.CallCredentials | None = None,
-        wait_for_ready: bool | None = None,
-        compression: grpc.Compression | None = None,
-    ) -> grpc.aio.UnaryUnaryCall[RequestT, ResponseT]:
-        call = self.present()(
-            request,
-            timeout=timeout,
-            metadata=self._calls.metadata(metadata),
-            credentials=credentials,
-            wait_for_ready=wait_for_ready and self._calls.route.alone,
-            compression=compression,
-        )
-        self._calls.watch(call)
-        return call
-
-
-class _UnaryStream(
-    _Method["grpc.aio.UnaryStreamMultiCallable[RequestT, ResponseT]"],
-    grpc.aio.UnaryStreamMultiCallable[RequestT, ResponseT],
-):
-    @override
-    def __call__(
-        self,
-        request: RequestT,
-        *,
-        timeout: float | None = None,
-        metadata: MetadataT = None,
-        credentials: grpc.CallCredentials | None = None,
-        wait_for_ready: bool | None = None,
-        compression: grpc.Compression | None = None,
-    ) -> grpc.aio.UnaryStreamCall[RequestT, ResponseT]:
-        call = self.present()(
-            request,
-            timeout=timeout,
-            metadata=self._calls.metadata(metadata),
-            credentials=credentials,
-            wait_for_ready=wait_for_ready and self._calls.route.alone,
-            compression=compression,
-        )
-        self._calls.watch(call)
-        return call
-
-
-class _StreamUnary(
-    _Method["grpc.aio.StreamUnaryMultiCallable[RequestT, ResponseT]"],
-    grpc.aio.StreamUnaryMultiCallable[RequestT, ResponseT],
-):
-    @override
-    def __call__(
-        self,
-        request_iterator: RequestsT[RequestT] = None,
-        timeout: float | None = None,
-        metadata: MetadataT = None,
-        credentials: grpc.CallCredentials | None = None,
-        wait_for_ready: bool | None = None,
-        compression: grpc.Compression | None = None,
-    ) -> grpc.aio.StreamUnaryCall[RequestT, ResponseT]:
-        call = self.present()(
-            request_iterator,
-            timeout=timeout,
-            metadata=self._calls.metadata(metadata),
-            credentials=credentials,
-            wait_for_ready=wait_for_ready and self._calls.route.alone,
-            compression=compression,
-        )
-        self._calls.watch(call)
-        return call
-
-
-class _StreamStream(
-    _Method["grpc.aio.StreamStreamMultiCallable[RequestT, ResponseT]"],
-    grpc.aio.StreamStreamMultiCallable[RequestT, ResponseT],
-):
-    @override
-    def __call__(
-        self,
-        request_iterator: RequestsT[RequestT] = None,
-        timeout: float | None = None,
-        metadata: MetadataT = None,
-        credentials: grpc.CallCredentials | None = None,
-        wait_for_ready: bool | None = None,
-        compression: grpc.Compression | None = None,
-    ) -> grpc.aio.StreamStreamCall[RequestT, ResponseT]:
-        call = self.present()(
-            request_iterator,
-            timeout=timeout,
-            metadata=self._calls.metadata(metadata),
-            credentials=credentials,
-            wait_for_ready=wait_for_ready and self._calls.route.alone,
-            compression=compression,
-        )
-        self._calls.watch(call)
-        return call
 
 
 class LeaderChannel(grpc.aio.Channel):
@@ -336,10 +238,11 @@ class LeaderChannel(grpc.aio.Channel):
         response_deserializer: DeserializerT[ResponseT] = None,
         _registered_method: bool | None = None,
     ) -> grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT]:
-        return _UnaryUnary(
+        called = _Method(
             self._calls,
             lambda channel: channel.unary_unary(method, request_serializer, response_deserializer),
         )
+        return cast("grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT]", called)
 
     @override
     def unary_stream(
@@ -349,10 +252,11 @@ class LeaderChannel(grpc.aio.Channel):
         response_deserializer: DeserializerT[ResponseT] = None,
         _registered_method: bool | None = None,
     ) -> grpc.aio.UnaryStreamMultiCallable[RequestT, ResponseT]:
-        return _UnaryStream(
+        called = _Method(
             self._calls,
             lambda channel: channel.unary_stream(method, request_serializer, response_deserializer),
         )
+        return cast("grpc.aio.UnaryStreamMultiCallable[RequestT, ResponseT]", called)
 
     @override
     def stream_unary(
@@ -362,10 +266,11 @@ class LeaderChannel(grpc.aio.Channel):
         response_deserializer: DeserializerT[ResponseT] = None,
         _registered_method: bool | None = None,
     ) -> grpc.aio.StreamUnaryMultiCallable[RequestT, ResponseT]:
-        return _StreamUnary(
+        called = _Method(
             self._calls,
             lambda channel: channel.stream_unary(method, request_serializer, response_deserializer),
         )
+        return cast("grpc.aio.StreamUnaryMultiCallable[RequestT, ResponseT]", called)
 
     @override
     def stream_stream(
@@ -375,7 +280,8 @@ class LeaderChannel(grpc.aio.Channel):
         response_deserializer: DeserializerT[ResponseT] = None,
         _registered_method: bool | None = None,
     ) -> grpc.aio.StreamStreamMultiCallable[RequestT, ResponseT]:
-        return _StreamStream(
+        called = _Method(
             self._calls,
             lambda channel: channel.stream_stream(method, request_serializer, response_deserializer),
         )
+        return cast("grpc.aio.StreamStreamMultiCallable[RequestT, ResponseT]", called)
