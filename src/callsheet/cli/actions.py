@@ -11,14 +11,7 @@ import typer
 from callsheet.cli.choices import job_state_text
 from callsheet.cli.commands import Reach, command
 from callsheet.cli.exits import ExitCode
-from callsheet.cli.filters import (
-    CategoryOption,
-    Filter,
-    ParentOption,
-    QueryOption,
-    StateOption,
-    TypeOption,
-)
+from callsheet.cli.filters import Filter
 from callsheet.client import Client
 from callsheet.client.steering import ACTED_ON
 from callsheet.errors import InvalidError
@@ -30,18 +23,6 @@ REFUSED_SHOWN_MAX: Final = 20
 
 #: Who asked, as logs keep it.
 REQUESTED_BY: Final = "callsheet jobs cancel"
-
-IdArguments = Annotated[
-    list[str] | None, typer.Argument(metavar="ID", help="The jobs; or choose them by --all-matching.")
-]
-AllMatching = Annotated[
-    bool,
-    typer.Option(
-        "--all-matching",
-        help="All jobs that pass the filters below; without --state, those that this is meant for.",
-    ),
-]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before --all-matching.")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,12 +42,20 @@ class Verb:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """To which jobs."""
+    """Parameters of a command that say to which jobs."""
 
-    ids: Sequence[str]
-    all_matching: bool
+    job_ids: Annotated[
+        list[str] | None, typer.Argument(metavar="ID", help="The jobs; or choose them by --all-matching.")
+    ] = None
+    all_matching: Annotated[
+        bool,
+        typer.Option(
+            "--all-matching",
+            help="All jobs that pass the filters below; without --state, those that this is meant for.",
+        ),
+    ] = False
     chosen: Filter
-    sure: bool
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before --all-matching.")] = False
 
 
 CANCEL: Final = Verb(
@@ -121,61 +110,38 @@ def add_actions(app: typer.Typer) -> None:
 
 
 def _add(app: typer.Typer, verb: Verb) -> None:
-    async def act(  # noqa: PLR0913 - each option is one parameter
-        reach: Reach,
-        job_ids: IdArguments = None,
-        *,
-        all_matching: AllMatching = False,
-        state: StateOption = None,
-        job_type: TypeOption = None,
-        category: CategoryOption = None,
-        query: QueryOption = "",
-        parent: ParentOption = "",
-        yes: Yes = False,
-    ) -> ExitCode:
-        chosen = Filter(state=state, job_type=job_type, category=category, query=query, parent=parent)
-        wanted = Wanted(ids=job_ids or (), all_matching=all_matching, chosen=chosen, sure=yes)
+    async def act(reach: Reach, wanted: Wanted) -> ExitCode:
         return await _act(reach, verb, wanted)
 
     act.__doc__ = verb.help
     command(app, verb.name)(act)
 
 
-async def _prioritize(  # noqa: PLR0913 - each option is one parameter
+async def _prioritize(
     reach: Reach,
-    job_ids: IdArguments = None,
     *,
     to: Annotated[int, typer.Option(min=1, max=10, help="The new priority; 1 is the most urgent.")],
-    all_matching: AllMatching = False,
-    state: StateOption = None,
-    job_type: TypeOption = None,
-    category: CategoryOption = None,
-    query: QueryOption = "",
-    parent: ParentOption = "",
-    yes: Yes = False,
+    wanted: Wanted,
 ) -> ExitCode:
     """Make jobs more or less urgent. What runs is not interrupted by it."""
-    chosen = Filter(state=state, job_type=job_type, category=category, query=query, parent=parent)
-    wanted = Wanted(ids=job_ids or (), all_matching=all_matching, chosen=chosen, sure=yes)
     return await _act(reach, PRIORITIZE, wanted, priority=to)
 
 
 async def _act(reach: Reach, verb: Verb, wanted: Wanted, *, priority: int = 0) -> ExitCode:
-    if bool(wanted.ids) == wanted.all_matching or (wanted.ids and not wanted.chosen.is_empty):
+    ids = wanted.job_ids or ()
+    if bool(ids) == wanted.all_matching or (ids and not wanted.chosen.is_empty):
         raise InvalidError("name jobs by their ids, or choose them by --all-matching and filters", field="ID")
-    if len(wanted.ids) == 1:
-        job = await verb.one(reach.client, wanted.ids[0], priority)
+    if len(ids) == 1:
+        job = await verb.one(reach.client, ids[0], priority)
         if reach.output.as_json:
             reach.output.document(job)
         else:
             reach.output.say(verb.said(job))
         return ExitCode.OK
-    request = ActOnJobsRequest(
-        action=verb.action, ids=wanted.ids, priority=priority, requested_by=REQUESTED_BY
-    )
+    request = ActOnJobsRequest(action=verb.action, ids=ids, priority=priority, requested_by=REQUESTED_BY)
     if wanted.all_matching:
         request.filter.CopyFrom(wanted.chosen.on_wire())
-        if not await _is_meant(reach, verb, request.filter, sure=wanted.sure):
+        if not await _is_meant(reach, verb, request.filter, sure=wanted.yes):
             return ExitCode.INTERRUPTED
     return await _act_on_many(reach, verb, request)
 

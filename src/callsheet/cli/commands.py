@@ -2,9 +2,10 @@
 
 import asyncio
 import inspect
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import dataclass, is_dataclass
 from datetime import datetime
+from inspect import Parameter
 from pathlib import Path
 from typing import Annotated, Any, Concatenate, Final, ParamSpec, cast
 
@@ -82,11 +83,14 @@ Command = Callable[Concatenate[Reach, P], Coroutine[object, object, ExitCode]]
 def command(app: typer.Typer, name: str) -> Callable[[Command[P]], Command[P]]:
     """Register an async function as the command *name* of *app*.
 
-    It is given a `Reach` first, and its other parameters are the command's own. Every command gets the
-    connection options and ``--json`` besides.
+    It is given a `Reach` first, and its other parameters are the command's own: one that is annotated with a
+    dataclass stands for the parameters that are its fields. Every command gets the connection options and
+    ``--json`` besides.
     """
 
     def register(function: Command[P]) -> Command[P]:
+        own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+
         def call(
             *,
             scheduler: Scheduler = None,
@@ -105,11 +109,11 @@ def command(app: typer.Typer, name: str) -> Callable[[Command[P]], Command[P]]:
                         clock=SystemClock(),
                     )
                     run = cast("Callable[..., Coroutine[object, object, ExitCode]]", function)
-                    return await run(reach, **arguments)
+                    return await run(reach, **{one.name: _gathered(one, arguments) for one in own})
 
             raise typer.Exit(run_command(main))
 
-        _sign(call, function)
+        _sign(call, function, own)
         app.command(name)(call)
         return function
 
@@ -135,16 +139,35 @@ def report(error: CallsheetError) -> ExitCode:
     return exit_code_of(error)
 
 
-def _sign(call: Callable[..., None], function: Callable[..., object]) -> None:
+def _sign(call: Callable[..., None], function: Callable[..., object], own: list[Parameter]) -> None:
     """Give *call* the name, help and parameters of *function*, and keep its own options behind them."""
-    own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+    flat = [single for one in own for single in _singles(one)]
     shared = [
         parameter
         for parameter in inspect.signature(call, eval_str=True).parameters.values()
-        if parameter.kind is not inspect.Parameter.VAR_KEYWORD
+        if parameter.kind is not Parameter.VAR_KEYWORD
     ]
-    parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in (*own, *shared)]
+    parameters = [parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in (*flat, *shared)]
     call.__name__ = function.__name__
     call.__doc__ = function.__doc__
     call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     vars(call)["__signature__"] = inspect.Signature(parameters)
+
+
+def _fields(parameter: Parameter) -> Iterable[Parameter]:
+    """Return the parameters that one stands for; none where it stands for itself."""
+    group = parameter.annotation
+    if not isinstance(group, type) or not is_dataclass(group):
+        return ()
+    return inspect.signature(group, eval_str=True).parameters.values()
+
+
+def _singles(parameter: Parameter) -> list[Parameter]:
+    fields = _fields(parameter)
+    return [single for one in fields for single in _singles(one)] or [parameter]
+
+
+def _gathered(parameter: Parameter, arguments: Mapping[str, object]) -> object:
+    """Return the value of a parameter from *arguments*, which are all single."""
+    fields = {one.name: _gathered(one, arguments) for one in _fields(parameter)}
+    return parameter.annotation(**fields) if fields else arguments[parameter.name]

@@ -8,26 +8,25 @@ import typer
 from callsheet.cli.choices import CategoryChoice, JobStateChoice
 from callsheet.v1.job_service_pb2 import ListJobsRequest
 
-StateOption = Annotated[
-    list[JobStateChoice] | None, typer.Option("--state", help="Only jobs in this state; repeatable.")
-]
-TypeOption = Annotated[list[str] | None, typer.Option("--type", help="Only jobs of this type; repeatable.")]
-CategoryOption = Annotated[
-    list[CategoryChoice] | None, typer.Option("--category", help="Only jobs of this category; repeatable.")
-]
-QueryOption = Annotated[str, typer.Option("--query", help="A part of the id, type, parameters or error.")]
-ParentOption = Annotated[str, typer.Option("--parent", metavar="ID", help="Only jobs that this job caused.")]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """What such options say."""
+    """Parameters of a command, and what they say."""
 
-    state: list[JobStateChoice] | None = None
-    job_type: list[str] | None = None
-    category: list[CategoryChoice] | None = None
-    query: str = ""
-    parent: str = ""
+    state: Annotated[
+        list[JobStateChoice] | None, typer.Option("--state", help="Only jobs in this state; repeatable.")
+    ] = None
+    job_type: Annotated[
+        list[str] | None, typer.Option("--type", help="Only jobs of this type; repeatable.")
+    ] = None
+    category: Annotated[
+        list[CategoryChoice] | None,
+        typer.Option("--category", help="Only jobs of this category; repeatable."),
+    ] = None
+    query: Annotated[str, typer.Option("--query", help="A part of the id, type, parameters or error.")] = ""
+    parent: Annotated[str, typer.Option("--parent", metavar="ID", help="Only jobs that this job caused.")] = (
+        ""
+    )
 
     @property
     def is_empty(self) -> bool:

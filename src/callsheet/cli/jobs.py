@@ -14,14 +14,7 @@ from callsheet.cli.actions import add_actions
 from callsheet.cli.choices import category_text
 from callsheet.cli.commands import Reach, command
 from callsheet.cli.exits import ExitCode
-from callsheet.cli.filters import (
-    CategoryOption,
-    Filter,
-    ParentOption,
-    QueryOption,
-    StateOption,
-    TypeOption,
-)
+from callsheet.cli.filters import Filter
 from callsheet.cli.job_views import COLUMNS, job_facts, job_row
 from callsheet.cli.progress import follow_job
 from callsheet.errors import InvalidError
@@ -39,16 +32,11 @@ JobIdArgument = Annotated[str, typer.Argument(metavar="ID", help="The job's id."
 @command(app, "list")
 async def list_jobs(
     reach: Reach,
+    chosen: Filter,
     *,
-    state: StateOption = None,
-    job_type: TypeOption = None,
-    category: CategoryOption = None,
-    query: QueryOption = "",
-    parent: ParentOption = "",
     limit: Annotated[int, typer.Option(min=0, help="How many at most; 0 for all.")] = 20,
 ) -> ExitCode:
     """List jobs, newest first."""
-    chosen = Filter(state=state, job_type=job_type, category=category, query=query, parent=parent)
     wanted = chosen.on_wire()
     wanted.page_size = min(limit, 200)
     shown: list[Job] = []
