@@ -29,7 +29,18 @@ def test_a_job_is_a_document_of_all_its_fields() -> None:
     assert (written["state"], written["category"]) == ("running", "gpu_encode")
     assert (written["created_at"], written["started_at"]) == ("2030-03-17T17:46:40.123Z", None)
     assert written["attempts"] == [
-        {"number": 1, "worker_id": "", "started_at": None, "ended_at": None, "outcome": "", "error": ""}
+        {
+            "number": 1,
+            "worker_id": "",
+            "started_at": None,
+            "ended_at": None,
+            "outcome": "",
+            "error": "",
+            "device_uuid": "",
+            "vram_mib": 0,
+            "software": False,
+            "peak_vram_mib": 0,
+        }
     ]
 
 
