@@ -11,18 +11,11 @@ from callsheet_scheduler.domain.job_type import KnownType
 from callsheet_scheduler.store import leader as keys
 from callsheet_scheduler.store.job_types import load_job_types, save_job_types
 
-from callsheet.catalog import Category
 from callsheet.errors import UnavailableError
+from tests.support.job_types import NOOP
 from tests.support.leader import Hands, Leader, leader
 
-SHEET = KnownType(
-    name="contact_sheet",
-    description="Lays stills out.",
-    category=Category.CPU,
-    vram_mib=0,
-    run_limit_s=60,
-    params_schema="{}",
-)
+SHEET = replace(NOOP, name="contact_sheet", description="Lays stills out.")
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import asyncpg
 import grpc
 import pytest
 from callsheet_scheduler.domain.job import JobId
-from callsheet_scheduler.domain.job_type import KnownType
 from callsheet_scheduler.local.postgres import EmbeddedPostgres
 from callsheet_scheduler.rpc.lease_service import LeaseService
 from callsheet_scheduler.store.pool import open_writer
@@ -19,12 +18,12 @@ from callsheet_scheduler.use_cases.grants import Grants
 from callsheet_scheduler.use_cases.jobs import Submission
 from typing_extensions import override
 
-from callsheet.catalog import Category
 from callsheet.ids import new_job_id
 from callsheet.service.server import make_server, serve
 from callsheet.v1.lease_service_pb2 import WorkRequest, WorkResponse
 from callsheet.v1.lease_service_pb2_grpc import add_LeaseServiceServicer_to_server
 from tests.support.fresh_database import new_database
+from tests.support.job_types import NOOP
 from tests.support.leader import PATIENCE_S, Leader, leader
 from tests.support.workers import running_worker
 
@@ -167,16 +166,7 @@ async def test_worker_that_is_kept_busy_needs_few_messages_for_a_job(
     fresh_dsn: str, tmp_path: Path, slots: int
 ) -> None:
     async with leader(fresh_dsn) as queue:
-        queue.types.learn(
-            KnownType(
-                name="noop",
-                description="",
-                category=Category.CPU,
-                vram_mib=0,
-                run_limit_s=60,
-                params_schema="{}",
-            )
-        )
+        queue.types.learn(NOOP)
         for _ in range(JOBS * 2 // TOGETHER):
             await queue.jobs.submit([Submission(type="noop") for _ in range(TOGETHER)])
         async with serving(queue.grants) as (service, port), running_worker(port, tmp_path, slots=slots):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 
 import asyncpg
@@ -10,15 +11,11 @@ from callsheet_scheduler.domain.job_type import KnownType
 from callsheet_scheduler.store.job_types import load_job_types, save_job_types
 from callsheet_scheduler.store.shared import Shared
 
-from callsheet.catalog import Category
+from tests.support.job_types import NOOP
 
 
 def types(name: str) -> Sequence[KnownType]:
-    return [
-        KnownType(
-            name=name, description="", category=Category.CPU, vram_mib=0, run_limit_s=1, params_schema="{}"
-        )
-    ]
+    return [replace(NOOP, name=name)]
 
 
 async def save(shared: Shared[asyncpg.Connection], name: str) -> str:

@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Final, TypeVar, cast
 
 from callsheet_scheduler.commits import Commits
 from callsheet_scheduler.domain.days import Days
 from callsheet_scheduler.domain.engine import Engine
 from callsheet_scheduler.domain.job import LEASED, JobId, JobState, LiveJob, Token, WorkerId
-from callsheet_scheduler.domain.job_type import KnownType
 from callsheet_scheduler.domain.limits import Pause, Scope
 from callsheet_scheduler.domain.retry import RetryRules
 from callsheet_scheduler.domain.rules import Rules
@@ -29,6 +29,7 @@ from callsheet.catalog import Category
 from callsheet.errors import CallsheetError, UnavailableError
 from callsheet.v1.lease_service_pb2 import WorkRequest, WorkResponse
 from callsheet.worker.leftovers import Standing
+from tests.support.job_types import NOOP
 from tests.support.simulator.chance import Chance
 from tests.support.simulator.contents import Contents, Row, limits_of
 from tests.support.simulator.streams import Pipe, StreamEndedError
@@ -40,31 +41,9 @@ ORPHAN_LIMIT_S: Final = 60.0
 RULES: Final = Rules(lease_ttl_s=LEASE_TTL_S, retry=RetryRules(base_s=0.5, cap_s=4.0))
 
 TYPES: Final = (
-    KnownType(
-        name="cut",
-        description="",
-        category=Category.CPU,
-        vram_mib=0,
-        run_limit_s=600,
-        params_schema='{"properties": {"root": {"type": "string"}}}',
-    ),
-    KnownType(
-        name="render",
-        description="",
-        category=Category.GPU_ENCODE,
-        vram_mib=0,
-        run_limit_s=600,
-        params_schema="{}",
-        resumable=True,
-    ),
-    KnownType(
-        name="label",
-        description="",
-        category=Category.GPU_AI,
-        vram_mib=0,
-        run_limit_s=600,
-        params_schema="{}",
-    ),
+    replace(NOOP, name="cut", run_limit_s=600, params_schema='{"properties": {"root": {"type": "string"}}}'),
+    replace(NOOP, name="render", run_limit_s=600, category=Category.GPU_ENCODE, resumable=True),
+    replace(NOOP, name="label", run_limit_s=600, category=Category.GPU_AI),
 )
 
 AnswerT = TypeVar("AnswerT")

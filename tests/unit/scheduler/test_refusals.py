@@ -1,13 +1,13 @@
 """Parameters that are not right are refused by the name of the one that is wrong, and with what is right."""
 
 import json
+from dataclasses import replace
 
 import pytest
-from callsheet_scheduler.domain.job_type import KnownType
 from callsheet_scheduler.use_cases.job_types import JobTypes
 
-from callsheet.catalog import Category
 from callsheet.errors import InvalidError
+from tests.support.job_types import NOOP
 
 VIDEO = "0190a5d0-ac96-774b-8cce-000000000001"
 
@@ -29,15 +29,7 @@ NESTED = {
 def refusal(job_type: str, params: object) -> tuple[str, str]:
     """Return the field and the sentence with which *params* are refused."""
     types = JobTypes()
-    nested = KnownType(
-        name="nested",
-        description="",
-        category=Category.CPU,
-        vram_mib=0,
-        run_limit_s=1,
-        params_schema=json.dumps(NESTED),
-    )
-    types.learn(nested)
+    types.learn(replace(NOOP, name="nested", params_schema=json.dumps(NESTED)))
     with pytest.raises(InvalidError) as caught:
         types.check_params(job_type, json.dumps(params), field="jobs[0].params")
     return caught.value.field.removeprefix("jobs[0]."), caught.value.message
