@@ -94,18 +94,24 @@ async def test_processor_that_ends_when_it_is_asked_says_so(
         FailureKind.FAILURE_KIND_CANCELLED,
         StopRung.STOP_RUNG_ASKED,
     )
+    assert worker.patient.cancelled == 1
 
 
-async def test_attempt_cancelled_before_it_began_says_so(
+async def test_attempt_cancelled_in_the_message_that_grants_it_never_begins_and_says_so(
     scheduler: ScriptedScheduler, worker: RunningWorker
 ) -> None:
     stream = await scheduler.welcomed()
-    grant = digest(0.0)
+    lease = LeaseRef(job_id="01890a5d-ac96-774b-bcce-000000000001", token=1)
+    grant = Grant(lease=lease, type="patient", run_limit_s=60)
 
-    stream.say(WorkResponse(grants=[grant], revokes=[Revoke(lease=grant.lease, cancelled=True)]))
+    stream.say(WorkResponse(grants=[grant], revokes=[Revoke(lease=lease, cancelled=True)]))
 
-    failed = (await stream.result(grant.lease)).failed
-    assert failed.stop_rung == StopRung.STOP_RUNG_BEFORE_START
+    failed = (await stream.result(lease)).failed
+    assert (failed.kind, failed.stop_rung) == (
+        FailureKind.FAILURE_KIND_CANCELLED,
+        StopRung.STOP_RUNG_BEFORE_START,
+    )
+    assert worker.patient.begun == 0
 
 
 async def test_encoder_of_a_cancelled_job_is_terminated_and_its_file_removed(

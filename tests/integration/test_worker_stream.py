@@ -9,7 +9,7 @@ import pytest
 
 from callsheet.errors import InvalidError
 from callsheet.v1.job_pb2 import FailureKind
-from callsheet.v1.lease_service_pb2 import Grant, LeaseRef, ResultFate, Revoke, WorkResponse
+from callsheet.v1.lease_service_pb2 import ResultFate
 from tests.support.scripted_scheduler import ScriptedScheduler, scripted_scheduler
 from tests.support.workers import RunningWorker, running_worker
 
@@ -93,33 +93,6 @@ async def test_fault_of_a_processor_is_a_bug_and_leaves_its_trace_in_the_log(
     capacity = (await stream.result(full)).failed
     assert (capacity.kind, capacity.reason) == (FailureKind.FAILURE_KIND_CAPACITY, "the disk is full")
     assert "Traceback" not in stream.log_of(full)
-
-
-async def test_cancelled_attempt_ends_and_says_so(
-    scheduler: ScriptedScheduler, worker: RunningWorker
-) -> None:
-    stream = await scheduler.welcomed()
-    (lease,) = stream.grant("patient")
-    await stream.started(lease)
-
-    stream.revoke(lease, cancelled=True)
-
-    failed = (await stream.result(lease)).failed
-    assert failed.kind == FailureKind.FAILURE_KIND_CANCELLED
-    assert worker.patient.cancelled == 1
-
-
-async def test_attempt_revoked_in_the_message_that_grants_it_never_begins(
-    scheduler: ScriptedScheduler, worker: RunningWorker
-) -> None:
-    stream = await scheduler.welcomed()
-    lease = LeaseRef(job_id="01890a5d-ac96-774b-bcce-000000000001", token=1)
-    grant = Grant(lease=lease, type="patient", run_limit_s=60)
-
-    stream.say(WorkResponse(grants=[grant], revokes=[Revoke(lease=lease, cancelled=True)]))
-
-    assert (await stream.result(lease)).failed.kind == FailureKind.FAILURE_KIND_CANCELLED
-    assert worker.patient.begun == 0
 
 
 async def test_attempt_whose_lease_is_stale_ends_and_reports_nothing(

@@ -10,6 +10,8 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from callsheet.client import Patience
+from callsheet.errors import UnavailableError
 from callsheet.service.server import make_server, serve
 from callsheet.v1 import fleet_service_pb2, job_service_pb2, library_service_pb2
 
@@ -26,6 +28,9 @@ SERVICES: Final[tuple[ServiceDescriptor, ...]] = tuple(
         (fleet_service_pb2, "FleetService"),
     )
 )
+#: For clients of theirs.
+QUICK: Final = Patience(total_s=20.0, try_s=5.0, pause_s=0.01, pause_max_s=0.02)
+AWAY: Final = UnavailableError("no scheduler leads")
 NAMES: Final = tuple(service.full_name for service in SERVICES)
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -33,7 +32,7 @@ from callsheet.v1.library_service_pb2 import (
     MediaKind,
 )
 from tests.support.command_line import CommandLine
-from tests.support.scripted_services import Script, serving
+from tests.support.scripted_services import Script
 
 ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 CHILD = "01890a5d-ac96-774b-bcce-b302099a8058"
@@ -63,17 +62,6 @@ MADE = Job(
     params_json='{"itemIds": ["a", "b"]}',
     result_json='{"made": 2, "failed": 0}',
 )
-
-
-@pytest.fixture
-def script() -> Script:
-    return Script()
-
-
-@pytest.fixture
-async def callsheet(script: Script, tmp_path: Path) -> AsyncIterator[CommandLine]:
-    async with serving(script) as address:
-        yield CommandLine(tmp_path, scheduler=address)
 
 
 @pytest.mark.parametrize(

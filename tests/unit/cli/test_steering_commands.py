@@ -4,7 +4,6 @@ import os
 import pty
 import sys
 from asyncio.subprocess import PIPE, create_subprocess_exec
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -43,24 +42,13 @@ from callsheet.v1.job_service_pb2 import (
     ResumeJobResponse,
 )
 from tests.support.command_line import CommandLine
-from tests.support.scripted_services import Script, serving
+from tests.support.scripted_services import Script
 
 ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 OTHER = "01890a5d-ac96-774b-bcce-b302099a8058"
 PENDING = JobState.JOB_STATE_PENDING
 RUNNING = JobState.JOB_STATE_RUNNING
 PAUSED = JobState.JOB_STATE_PAUSED
-
-
-@pytest.fixture
-def script() -> Script:
-    return Script()
-
-
-@pytest.fixture
-async def callsheet(script: Script, tmp_path: Path) -> AsyncIterator[CommandLine]:
-    async with serving(script) as address:
-        yield CommandLine(tmp_path, scheduler=address)
 
 
 def stamp(at: int) -> Timestamp:

@@ -1,7 +1,6 @@
 """The client repeats what got no answer, and only that; a lost stream goes on where it was."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from itertools import pairwise
 
 import grpc
@@ -38,24 +37,10 @@ from callsheet.v1.job_service_pb2 import (
 )
 from callsheet.v1.job_service_pb2_grpc import JobServiceStub
 from callsheet.v1.library_service_pb2 import GetItemsRequest, GetItemsResponse, Item
-from tests.support.scripted_services import Script, serving
-
-QUICK = Patience(total_s=20.0, try_s=5.0, pause_s=0.01, pause_max_s=0.02)
-AWAY = UnavailableError("no scheduler leads")
+from tests.support.scripted_services import AWAY, QUICK, Script, serving
 
 RUNNING = JobState.JOB_STATE_RUNNING
 COMPLETED = JobState.JOB_STATE_COMPLETED
-
-
-@pytest.fixture
-def script() -> Script:
-    return Script()
-
-
-@pytest.fixture
-async def client(script: Script) -> AsyncIterator[Client]:
-    async with serving(script) as address, Client(address, patience=QUICK) as client:
-        yield client
 
 
 async def no_word() -> None:

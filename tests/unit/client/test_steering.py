@@ -1,14 +1,13 @@
 """What the client steers with is safe to repeat, and pages through what a filter chooses."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from callsheet.client import Client, Limit, Patience
-from callsheet.errors import InvalidError, NotFoundError, StateError, UnavailableError
+from callsheet.client import Client, Limit
+from callsheet.errors import InvalidError, NotFoundError, StateError
 from callsheet.v1.fleet_service_pb2 import (
     DrainWorkerRequest,
     DrainWorkerResponse,
@@ -33,26 +32,12 @@ from callsheet.v1.job_service_pb2 import (
     RefusedAction,
     ResumeJobResponse,
 )
-from tests.support.scripted_services import Script, serving
-
-QUICK = Patience(total_s=20.0, try_s=5.0, pause_s=0.01, pause_max_s=0.02)
-AWAY = UnavailableError("no scheduler leads")
+from tests.support.scripted_services import AWAY, Script
 
 PENDING = JobState.JOB_STATE_PENDING
 PAUSED = JobState.JOB_STATE_PAUSED
 CANCELLED = JobState.JOB_STATE_CANCELLED
 COMPLETED = JobState.JOB_STATE_COMPLETED
-
-
-@pytest.fixture
-def script() -> Script:
-    return Script()
-
-
-@pytest.fixture
-async def client(script: Script) -> AsyncIterator[Client]:
-    async with serving(script) as address, Client(address, patience=QUICK) as client:
-        yield client
 
 
 async def test_what_has_no_state_to_be_refused_for_is_just_repeated(script: Script, client: Client) -> None:
