@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
+from callsheet_scheduler.domain.effects import SendGrant
 from callsheet_scheduler.domain.job import JobId
 from callsheet_scheduler.domain.outcome import Ending
 from callsheet_scheduler.store import leader as keys
@@ -46,6 +47,13 @@ class Reader:
 
 async def whole(queue: Leader, job_id: JobId) -> str:
     return "".join([text async for text in queue.logs.read(job_id, follow=False)])
+
+
+async def ended(queue: Leader, grant: SendGrant, *, ending: Ending | None = None) -> None:
+    """End an attempt and wait until its worker was told that this counts."""
+    queue.end(grant, ending=ending)
+    queue.term.commits.flush()
+    await queue.told(lambda: bool(queue.hands.acks))
 
 
 async def test_follower_hears_each_piece_when_it_is_written_and_ends_with_the_job(queue: Leader) -> None:
@@ -94,9 +102,7 @@ async def test_text_that_is_on_its_way_when_the_job_ends_is_read_before_the_end(
     await change.start()
     await db_writer.execute("INSERT INTO job_log VALUES ($1, 1, 1, '')", job_id)
     queue.say(grant, "early\n", "late\n")
-    queue.end(grant)
-    queue.term.commits.flush()
-    await queue.told(lambda: bool(queue.hands.acks))
+    await ended(queue, grant)
     reading = asyncio.create_task(whole(queue, job_id))
     done, _ = await asyncio.wait({reading, reader.reading}, timeout=0.3)
     assert done == set()
@@ -114,9 +120,7 @@ async def test_mark_does_not_overtake_the_text_before_it(
     await change.start()
     await db_writer.execute("INSERT INTO job_log VALUES ($1, 1, 1, '')", job_id)
     queue.say(grant, "text\n")
-    queue.end(grant, ending=Ending.BAD_INPUT)
-    queue.term.commits.flush()
-    await queue.told(lambda: bool(queue.hands.acks))
+    await ended(queue, grant, ending=Ending.BAD_INPUT)
     queue.leave()
     await queue.actions.retry(job_id)
     assert await db_writer.fetchval("SELECT count(*) FROM job_log WHERE body LIKE '%RETRY ATTEMPT%'") == 1
@@ -134,9 +138,7 @@ async def test_large_log_comes_in_messages_that_fit_and_without_a_gap(queue: Lea
     [grant] = await queue.granted(job_id)
     pieces = [f"{number:05}".ljust(PIECE - 1, "x") + "\n" for number in range(700)]
     queue.say(grant, *pieces)
-    queue.end(grant)
-    queue.term.commits.flush()
-    await queue.told(lambda: bool(queue.hands.acks))
+    await ended(queue, grant)
     texts = [text async for text in queue.logs.read(job_id, follow=False)]
     assert "".join(texts) == "".join(pieces)
     assert max(map(len, texts)) <= PAGE_BYTES_MAX
@@ -147,9 +149,7 @@ async def test_piece_that_comes_twice_is_kept_once(queue: Leader) -> None:
     [grant] = await queue.granted(job_id)
     queue.say(grant, "one\n", "two\n")
     queue.say(grant, "one\n", "two\n", "three\n")
-    queue.end(grant)
-    queue.term.commits.flush()
-    await queue.told(lambda: bool(queue.hands.acks))
+    await ended(queue, grant)
     assert await whole(queue, job_id) == "one\ntwo\nthree\n"
 
 
