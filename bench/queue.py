@@ -1,6 +1,7 @@
 """Measures the queue: durable no-op jobs through gRPC, done by a real worker process.
 
-Prints jobs per second and the time from submission to start, with the machine's facts.
+Each completion is fenced and committed before it is acknowledged, with fsync on. Prints jobs per second and
+the time from submission to start, with the machine's facts.
 """
 
 import argparse
@@ -9,216 +10,136 @@ import json
 import os
 import platform
 import statistics
-import sys
 import tempfile
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Coroutine, Generator, Iterable
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import Final, TypeAlias
 
-import grpc
-from callsheet_scheduler.local.postgres import EmbeddedPostgres
+from bench.rig import BATCH, Rig, rig
 
-from callsheet.channel import open_channel
-from callsheet.ids import new_job_id
-from callsheet.service.clock import SystemClock
-from callsheet.v1.fleet_service_pb2 import ListWorkersRequest
-from callsheet.v1.fleet_service_pb2_grpc import FleetServiceStub
-from callsheet.v1.job_pb2 import JOB_STATE_COMPLETED, NewJob
-from callsheet.v1.job_service_pb2 import GetStatsRequest, SubmitJobsRequest
-from callsheet.v1.job_service_pb2_grpc import JobServiceStub
+#: Submissions under way at once while jobs flow.
+CALLERS: Final = 3
 
-if TYPE_CHECKING:
-    from callsheet.v1.fleet_service_pb2_grpc import FleetServiceAsyncStub
-    from callsheet.v1.job_service_pb2_grpc import JobServiceAsyncStub
+#: Seconds from one probe of the idle queue to the next.
+PROBE_S: Final = 0.02
 
-BATCH = 500
+Figures: TypeAlias = dict[str, str | float]
 
-Jobs: TypeAlias = "JobServiceAsyncStub"
-Fleet: TypeAlias = "FleetServiceAsyncStub"
+Part: TypeAlias = Callable[[Rig, Path], Coroutine[object, object, Figures]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
-    """What was measured."""
-
-    machine: str
-    cores: int
-    python: str
-    fsync: str
-    slots: int
-    drain_jobs: int
-    submit_per_s: float
-    drain_per_s: float
-    idle_p50_ms: float
-    idle_p99_ms: float
-
-
-class Bench:
-    """One database, one scheduler, one worker process."""
-
-    def __init__(self, folder: Path, dsn: str, slots: int) -> None:
-        self.folder = folder
-        self.dsn = dsn
-        self.slots = slots
-        self.clock = SystemClock()
-        self.starts = folder / "starts"
-        self.address = ""
-
-    @asynccontextmanager
-    async def scheduler(self) -> AsyncGenerator[None]:
-        """Run a scheduler whose limits do not hold the worker back."""
-        port_file = self.folder / "port"
-        environment = os.environ | {
-            "CALLSHEET_DATABASE_URL": self.dsn,
-            "CALLSHEET_LISTEN": "127.0.0.1:0",
-            "CALLSHEET_PORT_FILE": str(port_file),
-            "CALLSHEET_LIMIT_CPU": "10000",
-            "CALLSHEET_LOG_LEVEL": "warning",
-        }
-        async with _process("callsheet_scheduler.main", environment):
-            while not port_file.exists():
-                await asyncio.sleep(0.02)
-            self.address = f"127.0.0.1:{port_file.read_text().strip()}"
-            yield
-
-    @asynccontextmanager
-    async def worker(self, *, starts: bool) -> AsyncGenerator[None]:
-        """Run the worker until the block ends."""
-        arguments = ["--scheduler", self.address, "--slots", str(self.slots)]
-        arguments += ["--spool", str(self.folder / "spool")]
-        arguments += ["--starts", str(self.starts)] if starts else []
-        async with _process("bench.noop_worker", dict(os.environ), *arguments):
-            yield
+async def drain(made: Rig, *, jobs: int, slots: int) -> Figures:
+    """Submit *jobs* with nobody there, then let a worker do them all."""
+    begun = made.clock.monotonic()
+    await made.submit_many(jobs)
+    submitted_s = made.clock.monotonic() - begun
+    async with made.worker(slots):
+        begun, already = made.clock.monotonic(), await made.completed()
+        await made.until_completed(jobs)
+        drained_s = made.clock.monotonic() - begun
+    return {
+        "submit_per_s": round(jobs / submitted_s),
+        f"drain_{slots}_slots_per_s": round((jobs - already) / drained_s),
+    }
 
 
-@asynccontextmanager
-async def _process(module: str, environment: dict[str, str], *arguments: str) -> AsyncGenerator[None]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        module,
-        *arguments,
-        env=environment,
-    )
-    try:
-        yield
-    finally:
-        process.terminate()
-        try:
-            await asyncio.wait_for(process.wait(), 20.0)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+async def flow(made: Rig, *, jobs: int, slots: int, waiting: int = 0) -> Figures:
+    """Submit and do *jobs* at the same time, while *waiting* others wait all along."""
+    await made.submit_many(waiting, callers=CALLERS)
+    memory_mib = made.memory_mib()
+    async with made.worker(slots):
+        await made.until_completed(await made.completed() + min(BATCH, waiting))
+        begun, already = made.clock.monotonic(), await made.completed()
+        submitting = asyncio.create_task(made.submit_many(jobs, callers=CALLERS))
+        await made.until_completed(already + jobs)
+        flowed_s = made.clock.monotonic() - begun
+        await submitting
+        if not waiting:
+            return {f"flow_{slots}_slots_per_s": round(jobs / flowed_s)}
+    return {
+        f"flow_with_{waiting}_waiting_per_s": round(jobs / flowed_s),
+        f"scheduler_mib_with_{waiting}_waiting": round(memory_mib),
+    }
 
 
-async def measure(folder: Path, *, jobs: int, probes: int, slots: int) -> Figures:
-    """Run the benchmark in *folder* and return its figures."""
-    async with EmbeddedPostgres(folder) as dsn:
-        bench = Bench(folder, dsn, slots)
-        async with bench.scheduler():
-            channel = open_channel(bench.address)
-            try:
-                return await _measure(
-                    bench, JobServiceStub(channel), FleetServiceStub(channel), jobs=jobs, probes=probes
-                )
-            finally:
-                await channel.close()
-
-
-async def _measure(bench: Bench, stub: Jobs, fleet: Fleet, *, jobs: int, probes: int) -> Figures:
-    async with bench.worker(starts=False):
-        await _until(lambda: _connected(fleet))
-    await _until(lambda: _gone(fleet))
-    begun = bench.clock.monotonic()
-    for start in range(0, jobs, BATCH):
-        count = min(BATCH, jobs - start)
-        await stub.SubmitJobs(
-            SubmitJobsRequest(jobs=[NewJob(id=new_job_id(), type="noop") for _ in range(count)])
-        )
-    submit_s = bench.clock.monotonic() - begun
-    async with bench.worker(starts=False):
-        await _until(lambda: _connected(fleet))
-        begun = bench.clock.monotonic()
-        already = await _completed(stub)
-        while (done := await _completed(stub)) < jobs:
-            await asyncio.sleep(0.01)
-        drain_s = bench.clock.monotonic() - begun
-    async with bench.worker(starts=True):
-        await _until(lambda: _connected(fleet))
-        latencies = await _idle(bench, stub, probes)
-    cuts = statistics.quantiles(latencies, n=100)
-    return Figures(
-        machine=f"{platform.machine()} {platform.system()} {platform.release()}",
-        cores=os.cpu_count() or 0,
-        python=platform.python_version(),
-        fsync="on",
-        slots=bench.slots,
-        drain_jobs=jobs,
-        submit_per_s=round(jobs / submit_s),
-        drain_per_s=round((done - already) / drain_s),
-        idle_p50_ms=round(statistics.median(latencies) * 1000, 2),
-        idle_p99_ms=round(cuts[98] * 1000, 2),
-    )
-
-
-async def _idle(bench: Bench, stub: Jobs, probes: int) -> list[float]:
+async def idle(made: Rig, folder: Path, *, probes: int) -> Figures:
+    """Submit one job after another to a worker that waits, and see when each begins."""
+    starts = folder / "starts"
     submitted: dict[str, float] = {}
-    for _ in range(probes):
-        job_id = new_job_id()
-        submitted[job_id] = bench.clock.monotonic()
-        await stub.SubmitJobs(SubmitJobsRequest(jobs=[NewJob(id=job_id, type="noop")]))
-        await asyncio.sleep(0.02)
-    await asyncio.sleep(0.3)
-    started = dict(line.split() for line in bench.starts.read_text().splitlines())
-    return [float(started[job_id]) - at for job_id, at in submitted.items()]
+    async with made.worker(10, starts=starts):
+        already = await made.completed()
+        for _ in range(probes):
+            at = made.clock.monotonic()
+            [job_id] = await made.submit(1)
+            submitted[job_id] = at
+            await asyncio.sleep(PROBE_S)
+        await made.until_completed(already + probes)
+    started = dict(line.split() for line in starts.read_text().splitlines())
+    cuts = statistics.quantiles([float(started[one]) - at for one, at in submitted.items()], n=100)
+    return {"idle_p50_ms": round(cuts[49] * 1000, 2), "idle_p99_ms": round(cuts[98] * 1000, 2)}
 
 
-async def _completed(stub: Jobs) -> int:
-    stats = await stub.GetStats(GetStatsRequest())
-    return sum(count.count for count in stats.states if count.state == JOB_STATE_COMPLETED)
+async def measure(options: argparse.Namespace) -> Figures:
+    """Run what *options* ask for and return its figures; each part has a database of its own."""
+    figures: Figures = {
+        "machine": f"{platform.machine()} {platform.system()} {platform.release()}",
+        "cores": os.cpu_count() or 0,
+        "python": platform.python_version(),
+        "fsync": "on",
+        "jobs": options.jobs,
+    }
+    few = max(options.jobs // 10, BATCH)
+    parts: dict[str, Part] = {
+        "drain": lambda made, _: drain(made, jobs=options.jobs, slots=500),
+        "flow": lambda made, _: flow(made, jobs=options.jobs, slots=500),
+        "drain-5": lambda made, _: drain(made, jobs=few, slots=5),
+        "flow-5": lambda made, _: flow(made, jobs=few, slots=5),
+        "idle": lambda made, folder: idle(made, folder, probes=options.probes),
+    }
+    for waiting in options.waiting:
+        parts[f"waiting-{waiting}"] = _flow_behind(options.jobs, waiting)
+    for name in options.only or parts:
+        with _folder() as folder:
+            async with rig(folder) as made:
+                await made.meet()
+                figures |= await parts[name](made, folder)
+    return figures
 
 
-async def _connected(fleet: Fleet) -> bool:
-    workers = (await fleet.ListWorkers(ListWorkersRequest(), wait_for_ready=True)).workers
-    return any(worker.connected for worker in workers)
+@contextmanager
+def _folder() -> Generator[Path]:
+    with tempfile.TemporaryDirectory(prefix="callsheet-bench-") as name:
+        folder = Path(name)
+        folder.chmod(0o711)  # so that the database of a root lies here too
+        yield folder
 
 
-async def _gone(fleet: Fleet) -> bool:
-    return not await _connected(fleet)
+def _flow_behind(jobs: int, waiting: int) -> Part:
+    async def part(made: Rig, _: Path) -> Figures:
+        return await flow(made, jobs=jobs, slots=500, waiting=waiting)
+
+    return part
 
 
-async def _until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                if await condition():
-                    return
-            except grpc.aio.AioRpcError as error:
-                if error.code() is not grpc.StatusCode.UNAVAILABLE:
-                    raise
-            await asyncio.sleep(0.02)
+def report(figures: Figures) -> Iterable[str]:
+    """Return the lines for a person."""
+    width = max(map(len, figures))
+    return (f"{name:>{width}}  {value}" for name, value in figures.items())
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--jobs", type=int, default=20_000)
-    parser.add_argument("--probes", type=int, default=200)
-    parser.add_argument("--slots", type=int, default=500)
+    parser.add_argument("--jobs", type=int, default=40_000)
+    parser.add_argument("--probes", type=int, default=300)
+    parser.add_argument("--waiting", type=int, nargs="*", default=[], help="also flow with so many waiting")
+    parser.add_argument("--only", nargs="*", help="drain, flow, drain-5, flow-5, idle, waiting-N")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="callsheet-bench-") as folder:
-        Path(folder).chmod(0o711)  # so that the database of a root lies here too
-        figures = asyncio.run(
-            measure(Path(folder), jobs=options.jobs, probes=options.probes, slots=options.slots),
-        )
-    if options.json:
-        print(json.dumps(asdict(figures)))
-        return
-    for name, value in asdict(figures).items():
-        print(f"{name:>14}  {value}")
+    with suppress(KeyboardInterrupt):
+        figures = asyncio.run(measure(options))
+        print(json.dumps(figures) if options.json else "\n".join(report(figures)))
 
 
 if __name__ == "__main__":

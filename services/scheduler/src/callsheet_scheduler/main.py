@@ -1,6 +1,7 @@
 """Starts the scheduler."""
 
 import asyncio
+import gc
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
@@ -56,6 +57,9 @@ FAULT_EXIT = 1
 #: Seconds that calls under way have to end when the scheduler stops.
 GRACE_S = 1.0
 
+#: New objects between two looks of the garbage collector. A batch of jobs is many objects and no garbage.
+OBJECTS_UNTIL_COLLECTED = 50_000
+
 #: Seconds between two looks at whether this scheduler leads or could.
 HEALTH_PAUSE_S = 0.5
 
@@ -67,6 +71,7 @@ def main() -> None:
     """Run the scheduler until it is told to stop."""
     settings = read_settings(SchedulerSettings)
     logs.configure(settings.log_level)
+    gc.set_threshold(OBJECTS_UNTIL_COLLECTED)
     sys.exit(run(lambda stop: _main(settings, stop)))
 
 

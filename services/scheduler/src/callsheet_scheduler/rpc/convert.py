@@ -1,6 +1,6 @@
 """Translates between the wire and the domain; no other module knows both."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -25,9 +25,8 @@ def instant_to_wire(at: float | datetime | None) -> Timestamp | None:
     """Return the instant as a message; None stays None, that is an unset field."""
     if at is None:
         return None
-    stamp = Timestamp()
-    stamp.FromDatetime(at if isinstance(at, datetime) else datetime.fromtimestamp(at, UTC))
-    return stamp
+    microseconds = round((at.timestamp() if isinstance(at, datetime) else at) * 1e6)
+    return Timestamp(seconds=microseconds // 1_000_000, nanos=microseconds % 1_000_000 * 1000)
 
 
 def duration_to_wire(seconds: float) -> Duration:

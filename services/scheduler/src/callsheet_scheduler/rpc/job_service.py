@@ -37,7 +37,6 @@ from callsheet.v1.job_service_pb2 import (
     StateCount,
     SubmitJobsRequest,
     SubmitJobsResponse,
-    SubmittedJob,
     WatchJobsRequest,
     WatchJobsResponse,
 )
@@ -99,18 +98,15 @@ class JobService(JobServiceServicer):
 
     @override
     async def SubmitJobs(self, request: SubmitJobsRequest, context: Context) -> SubmitJobsResponse:
-        accepted = await self._jobs.submit([submission_from_wire(job) for job in request.jobs])
-        return SubmitJobsResponse(
-            jobs=[
-                SubmittedJob(
-                    id=job.id,
-                    state=job_pb2.JobState.ValueType(job.state),
-                    created_at=instant_to_wire(job.created_at),
-                    existed=job.existed,
-                )
-                for job in accepted
-            ],
-        )
+        response = SubmitJobsResponse()
+        for job in await self._jobs.submit([submission_from_wire(job) for job in request.jobs]):
+            response.jobs.add(
+                id=job.id,
+                state=job_pb2.JobState.ValueType(job.state),
+                created_at=instant_to_wire(job.created_at),
+                existed=job.existed,
+            )
+        return response
 
     @override
     async def GetJob(self, request: GetJobRequest, context: Context) -> GetJobResponse:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import asyncpg
 
@@ -21,6 +21,8 @@ from callsheet_scheduler.domain.job import JobId, JobState, LiveJob, Token, Work
 from callsheet_scheduler.store.connection import Connection, Pool
 from callsheet_scheduler.store.errors import DisagreementError
 from callsheet_scheduler.store.statements import statement
+
+ValueT = TypeVar("ValueT")
 
 #: Log sequences from here on are marks set by the scheduler.
 MARK_SEQUENCE = 1_000_000
@@ -66,20 +68,20 @@ async def insert_jobs(connection: Connection, rows: Sequence[NewRow]) -> dict[Jo
         [job.type for job in jobs],
         [int(job.category) for job in jobs],
         [job.priority for job in jobs],
-        [job.interactive for job in jobs],
-        [job.vram_mib for job in jobs],
+        _sparse([job.interactive for job in jobs]),
+        _sparse([job.vram_mib for job in jobs]),
         [job.max_retries for job in jobs],
         [job.request_hash for job in jobs],
-        [job.parent_id for job in jobs],
+        _sparse([job.parent_id for job in jobs]),
         [job.created_at for job in jobs],
-        [job.run_at for job in jobs],
+        _sparse([job.run_at for job in jobs]),
         [row.params for row in rows],
         [int(job.state) for job in jobs],
-        [job.token for job in jobs],
-        [job.attempt for job in jobs],
-        [job.worker_id for job in jobs],
-        [job.host for job in jobs],
-        [job.root for job in jobs],
+        _sparse([job.token for job in jobs]),
+        _sparse([job.attempt for job in jobs]),
+        _sparse([job.worker_id for job in jobs]),
+        _sparse([job.host for job in jobs]),
+        _sparse([job.root for job in jobs]),
         min(ids),
         max(ids),
     )
@@ -125,10 +127,10 @@ async def end_and_begin(
         [int(finish.state) for finish in finishes],
         [finish.job.started_at for finish in finishes],
         [finish.finished_at for finish in finishes],
-        [finish.error for finish in finishes],
-        [finish.result for finish in finishes],
-        [finish.lost_count for finish in finishes],
-        [int(finish.rung) for finish in finishes],
+        _sparse([finish.error for finish in finishes]),
+        _sparse([finish.result for finish in finishes]),
+        _sparse([finish.lost_count for finish in finishes]),
+        _sparse([int(finish.rung) for finish in finishes]),
         [job.id for job in begun],
         [job.token for job in begun],
         [job.attempt for job in begun],
@@ -326,6 +328,11 @@ def _live(row: asyncpg.Record) -> LiveJob:
         error=row["error"],
         root=row["root"],
     )
+
+
+def _sparse(column: list[ValueT]) -> list[ValueT] | None:
+    """Return a column, or None where it has nothing but zeros and NULLs: each value costs."""
+    return column if any(column) else None
 
 
 def _count(status: str) -> int:

@@ -98,7 +98,7 @@ class JobTypes:
             message = f"the parameters have {len(text)} characters; at most {PARAMS_BYTES_MAX} are allowed"
             raise InvalidError(message, field=field)
         try:
-            value: object = json.loads(text, parse_constant=_refuse_constant)
+            value: object = _DECODER.decode(text)
         except (ValueError, RecursionError) as error:
             message = f"the parameters are not JSON: {error}"
             raise InvalidError(message, field=field) from error
@@ -131,3 +131,6 @@ def _default_root(schema: object) -> str | None:
 def _refuse_constant(name: str) -> None:
     message = f"{name} is not JSON"
     raise ValueError(message)
+
+
+_DECODER: Final = json.JSONDecoder(parse_constant=_refuse_constant)

@@ -1,6 +1,7 @@
 -- One turn: move what ended to history, on behalf of the leases that hold it (or of nobody, for waiting
 -- jobs); write leases; count. A stale token matches no row, and neither does a grant to a job that is not
--- pending or whose token is not older: then nothing is written.
+-- pending or whose token is not older: then nothing is written. A column that is NULL as a whole has zeros,
+-- or nothing.
 WITH gone AS (
     DELETE FROM job_live AS l
     USING unnest(
@@ -11,7 +12,7 @@ WITH gone AS (
     RETURNING
         l.id, l.sequence, l.type, l.category, l.priority, l.interactive, l.vram_mib, l.max_retries,
         l.request_hash, l.parent_id, l.created_at, l.run_at, l.params, u.state, l.token, l.attempt,
-        l.retry_count, u.lost_count, l.capacity_count, l.worker_id, l.granted_at,
+        l.retry_count, coalesce(u.lost_count, 0), l.capacity_count, l.worker_id, l.granted_at,
         to_timestamp(u.started_at), to_timestamp(u.finished_at), u.error, u.result::json,
         l.host, l.root, nullif(u.rung, 0)
 ),
