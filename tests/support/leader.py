@@ -162,7 +162,14 @@ class Leader:
         chunks = [(grant.job.id, grant.token, number, text) for number, text in enumerate(texts, first)]
         self.grants.add_logs(self.session, chunks)
 
-    def end(self, grant: SendGrant, *, ending: Ending | None = None, output: str | None = None) -> None:
+    def end(
+        self,
+        grant: SendGrant,
+        *,
+        ending: Ending | None = None,
+        output: str | None = None,
+        follow_ups: Sequence[Submission] = (),
+    ) -> None:
         """Complete an attempt, or end it otherwise."""
         assert self.session is not None
         now = self.term.commits.now()
@@ -174,7 +181,9 @@ class Leader:
             Output(job_id=attempt.job_id, token=attempt.token, root="made", path=path, staged_path=path)
             for path in ([] if output is None else [output])
         ]
-        self.grants.completed(self.session, attempt, Completion(result="{}", outputs=outputs), now)
+        self.grants.completed(
+            self.session, attempt, Completion(result="{}", outputs=outputs, follow_ups=follow_ups), now
+        )
 
     async def told(self, enough: Callable[[], bool]) -> None:
         """Wait until the worker was told enough."""

@@ -123,7 +123,7 @@ class Contents:
             self._add_outputs(finish.outputs)
         for settled in _of(batch, SettleOutput):
             self.outputs.pop(_key(settled.output), None)
-        self._insert([row for finish in finishes for row in finish.follow_ups])
+        self._follow(finishes)
 
     def append(self, rows: Sequence[LogRow]) -> None:
         """Append log text."""
@@ -152,6 +152,14 @@ class Contents:
                 message = "invalid input syntax"
                 raise RefusedError(message)
             self.live[row.job.id] = Row(job=_copy(row.job), params=row.params)
+
+    def _follow(self, finishes: Sequence[FinishJob]) -> None:
+        hashes = {job_id: done.row.job.request_hash for job_id, done in self.done.items()}
+        for finish in finishes:
+            if (clash := finish.leave_out(hashes)) is not None:
+                message = f"{clash} is another job in history"
+                raise RefusedError(message)
+        self._insert([row for finish in finishes for row in finish.follow_ups])
 
     def _finish(self, finish: FinishJob) -> None:
         row = self._leased_or(finish.job, finish.token, finish.was)

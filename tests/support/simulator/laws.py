@@ -68,6 +68,8 @@ class Laws:
                     self._finished(one, before)
                     for row in one.follow_ups:
                         self._came(row.job, after)
+                    for row in one.known:
+                        _demand(row.job.id in after.done, f"{row.job.id} was left out and is not done")
                 case ReleaseLease(job=job):
                     self.book.ended.add((job.id, one.token))
                     retries = one.verdict.retry_count - self.book.manual[job.id]

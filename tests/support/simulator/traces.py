@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from callsheet_scheduler.domain.job import JobId, Token
 
+from callsheet.v1.job_pb2 import NewJob
 from callsheet.worker.commands import LeaseKey
 from callsheet.worker.leftovers import Leftover, Standing
 
@@ -25,6 +26,8 @@ class Traces:
     """Root and path."""
     said: dict[tuple[str, int], list[str]] = field(default_factory=dict)
     """By job and attempt: the lines of its log, in order."""
+    children: list[NewJob] = field(default_factory=list[NewJob])
+    """Follow-ups that were reported."""
     on_start: Callable[[LeaseKey], None] = lambda _: None
     on_ack: Callable[[LeaseKey, str, int], None] = lambda _key, _outcome, _fate: None
 

@@ -335,18 +335,27 @@ class Worker:
         if chance.strikes(chance.faults.content_refused):
             done.result_json = POISON
         for child in range(int(str(wanted.get("children", 0)))):
-            at_ms = int((START + asyncio.get_running_loop().time()) * 1000)
-            number = chance.random.getrandbits(74)
-            done.follow_ups.append(
-                NewJob(
-                    id=uuid7(at_ms, number), type="cut", params_json=json.dumps({"s": 0.05, "child": child})
-                )
-            )
+            done.follow_ups.append(self._child(child))
         path = wanted.get("output")
         if isinstance(path, str):
             staged = f"{path}.{lease.token:016x}"
             done.outputs.append(Output(lease=lease, root="media", staged_path=staged, path=path))
         return done
+
+    def _child(self, number: int) -> NewJob:
+        """Return a job to follow, which another attempt may have reported before."""
+        random, earlier = self._chance.random, self._traces.children
+        if earlier and random.random() < 0.3:
+            child = NewJob()
+            child.CopyFrom(random.choice(earlier))
+            if random.random() < 0.1:
+                child.priority = 1
+            return child
+        at_ms = int((START + asyncio.get_running_loop().time()) * 1000)
+        made = uuid7(at_ms, random.getrandbits(74))
+        child = NewJob(id=made, type="cut", params_json=json.dumps({"s": 0.05, "child": number}))
+        earlier.append(child)
+        return child
 
     def _say(self, key: LeaseKey, attempt: int, text: str) -> None:
         self._traces.said.setdefault((key[0], attempt), []).append(text)

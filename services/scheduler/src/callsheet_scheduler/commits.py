@@ -330,7 +330,7 @@ class _Turn(Ledge[TurnEffect]):
         commits.halt(halted=False)
         for effect in batch:
             commits.engine.committed(effect, now)
-        commits.resolve(effect.job.id for effect in batch if not isinstance(effect, SettleOutput))
+        commits.resolve(job_id for effect in batch for job_id in _settled_by(effect))
         commits.engine.plan(now)
         commits.flush()
 
@@ -338,7 +338,9 @@ class _Turn(Ledge[TurnEffect]):
     def refused(self, item: TurnEffect, reason: str) -> TurnEffect:
         if not isinstance(item, FinishJob | ReleaseLease) or not item.brings:
             raise DisagreementError(reason)
+        added = [job_id for job_id in _settled_by(item) if job_id != item.job.id]
         instead = self._commits.engine.finish_refused(item, reason, self._commits.now())
+        self._commits.resolve(added)
         self._commits.flush()
         return instead
 
@@ -346,6 +348,17 @@ class _Turn(Ledge[TurnEffect]):
     def exhausted(self, item: TurnEffect, reason: str) -> bool:
         self._commits.halt(halted=True, reason=reason)
         return True
+
+
+def _settled_by(effect: TurnEffect) -> list[JobId]:
+    """Return the jobs about which nothing is under way once *effect* is written."""
+    match effect:
+        case SettleOutput():
+            return []
+        case FinishJob():
+            return [effect.job.id, *(row.job.id for row in (*effect.follow_ups, *effect.known))]
+        case _:
+            return [effect.job.id]
 
 
 def _overload() -> OverloadedError:

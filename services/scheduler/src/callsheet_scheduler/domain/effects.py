@@ -1,5 +1,6 @@
 """What the engine wants done: rows to write, and messages to send once they are written."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum, auto
 
@@ -80,6 +81,8 @@ class FinishJob:
     result: str | None = None
     library: LibraryChanges | None = None
     follow_ups: list[NewRow] = field(default_factory=list[NewRow])
+    known: list[NewRow] = field(default_factory=list[NewRow])
+    """Follow-ups that are in history; taken out of the others by the statement that writes them."""
     outputs: list[Output] = field(default_factory=list[Output])
     mark: str | None = None
     """A line for the log."""
@@ -94,6 +97,18 @@ class FinishJob:
     def brings(self) -> bool:
         """Whether it writes what a worker gave, which the tables may refuse."""
         return bool(self.result is not None or self.library or self.follow_ups or self.outputs)
+
+    def leave_out(self, done: Mapping[JobId, int]) -> JobId | None:
+        """Take out what is in history; return an id that another job has there.
+
+        *done* are jobs of history and the hashes of their requests.
+        """
+        for row in [row for row in self.follow_ups if row.job.id in done]:
+            if done[row.job.id] != row.job.request_hash:
+                return row.job.id
+            self.follow_ups.remove(row)
+            self.known.append(row)
+        return None
 
     @property
     def run_ms(self) -> int:

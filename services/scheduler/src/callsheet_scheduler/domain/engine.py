@@ -26,7 +26,7 @@ from callsheet_scheduler.domain.effects import (
 )
 from callsheet_scheduler.domain.fleet import Capability, Worker
 from callsheet_scheduler.domain.job import LEASED, JobId, JobState, LiveJob, Token, WorkerId
-from callsheet_scheduler.domain.lanes import Place, place_of
+from callsheet_scheduler.domain.lanes import place_of
 from callsheet_scheduler.domain.library import LibraryChanges
 from callsheet_scheduler.domain.limits import Limits, Pause
 from callsheet_scheduler.domain.outcome import Ending, Outcome
@@ -43,7 +43,7 @@ class Engine(Steering):
     def submit(self, request: int, rows: list[NewRow], now: float) -> None:
         """Accept jobs that are not live; those that a free slot awaits are inserted leased."""
         effect = InsertJobs(request=request, rows=rows)
-        for row in sorted(rows, key=_place) if len(rows) > 1 else rows:
+        for row in sorted(rows, key=lambda row: place_of(row.job)) if len(rows) > 1 else rows:
             job = row.job
             job.busy = True
             self.queue.add(job)
@@ -305,7 +305,7 @@ class Engine(Steering):
         Returns:
             What has to be written instead, before anything that was decided later.
         """
-        for row in effect.follow_ups if isinstance(effect, FinishJob) else []:
+        for row in [*effect.follow_ups, *effect.known] if isinstance(effect, FinishJob) else []:
             self.queue.remove(row.job)
         outcome = Outcome(ending=Ending.BAD_INPUT, reason=f"The result was refused: {reason}")
         self.conclude(effect.job, outcome, now, session=effect.session, fate=Fate.REFUSED)
@@ -373,6 +373,8 @@ class Engine(Steering):
         if effect.outputs:
             self._offer_outputs(job.worker_id)
         self.settle(job, now)
+        for row in effect.known:
+            self.queue.remove(row.job)
         for row in effect.follow_ups:
             self.settle(row.job, now)
             self.wait_if_free(row.job, now)
@@ -393,7 +395,3 @@ class Engine(Steering):
             self.acknowledge(effect.session, job.id, effect.token, Fate.COMMITTED)
         self.settle(job, now)
         self.wait_if_free(job, now)
-
-
-def _place(row: NewRow) -> Place:
-    return place_of(row.job)

@@ -84,15 +84,28 @@ async def _write_moves(connection: Own, turn: _Turn) -> None:
     if revivals := turn.of(ReviveJob):
         await revive_jobs(connection, revivals)
     finishes = turn.of(FinishJob)
-    if (follow_ups := [row for finish in finishes for row in finish.follow_ups]) and (
-        known := await insert_jobs(connection, follow_ups)
-    ):
-        message = f"the follow-up job {min(known)} is in history already: give each one a new id"
-        raise InvalidError(message, field="follow_ups")
+    await _add_follow_ups(connection, finishes)
     if outputs := [output for finish in finishes for output in finish.outputs]:
         await add_outputs(connection, outputs)
     if settled := turn.of(SettleOutput):
         await settle_outputs(connection, [effect.output for effect in settled])
+
+
+async def _add_follow_ups(connection: Own, finishes: Sequence[FinishJob]) -> None:
+    """Insert follow-ups; those that are in history are the same jobs, and are left out.
+
+    Raises:
+        InvalidError: An id belongs to another job.
+    """
+    while rows := [row for finish in finishes for row in finish.follow_ups]:
+        done = await insert_jobs(connection, rows)
+        if not done:
+            return
+        hashes = {job_id: one.request_hash for job_id, one in done.items()}
+        for finish in finishes:
+            if (clash := finish.leave_out(hashes)) is not None:
+                message = f"the follow-up job {clash} is another one in history: give each a new id"
+                raise InvalidError(message, field="follow_ups")
 
 
 def _changes(endings: Sequence[FinishJob | ReleaseLease]) -> list[LeasedChanges]:
