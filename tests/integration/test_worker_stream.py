@@ -33,6 +33,7 @@ async def test_worker_says_who_it_is_and_what_it_can_do(
 
     assert re.fullmatch(r"atlas-cpu-[0-9a-f]{8}", hello.worker_id)
     assert (hello.host, hello.slots, hello.credit, list(hello.roots)) == ("atlas", 3, 3, ["made"])
+    assert list(hello.writable_roots) == ["made"]
     assert [one.name for one in hello.types] == ["count", "faulty", "full", "noop", "patient", "publish"]
     assert '"countTo"' in hello.types[0].params_schema_json
 

@@ -106,11 +106,17 @@ class Drive:
         host: str = "atlas",
         types: Sequence[str] = ("scan",),
         roots: Sequence[str] = (),
+        read_only: Sequence[str] = (),
         held: Sequence[tuple[JobId, Token]] = (),
     ) -> list[tuple[JobId, Token]]:
         """Connect a worker."""
         capability = Capability(
-            id=WorkerId(worker), host=host, slots=slots, types=frozenset(types), roots=frozenset(roots)
+            id=WorkerId(worker),
+            host=host,
+            slots=slots,
+            types=frozenset(types),
+            roots=frozenset(roots),
+            writable_roots=frozenset(roots) - frozenset(read_only),
         )
         stale = self.engine.hello(capability, session, slots - len(held), held, self.now)
         self.settle()

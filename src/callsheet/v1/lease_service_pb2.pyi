@@ -239,6 +239,7 @@ class Hello(_message.Message):
     SOFTWARE_GPU_FIELD_NUMBER: _builtins.int
     SANDBOX_FIELD_NUMBER: _builtins.int
     DEVICES_FIELD_NUMBER: _builtins.int
+    WRITABLE_ROOTS_FIELD_NUMBER: _builtins.int
     worker_id: _builtins.str
     """Its identity, stable across reconnects of one process: [A-Za-z0-9._-]{1,128}."""
     host: _builtins.str
@@ -271,6 +272,10 @@ class Hello(_message.Message):
     def devices(self) -> _containers.RepeatedCompositeFieldContainer[Global___Device]:
         """The GPUs that it can give to its jobs."""
 
+    @_builtins.property
+    def writable_roots(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Those of its roots that it may write to."""
+
     def __init__(
         self,
         *,
@@ -285,10 +290,11 @@ class Hello(_message.Message):
         software_gpu: _builtins.bool = ...,
         sandbox: _abc.Iterable[_builtins.str] | None = ...,
         devices: _abc.Iterable[Global___Device] | None = ...,
+        writable_roots: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["credit", b"credit", "devices", b"devices", "held", b"held", "host", b"host", "roots", b"roots", "sandbox", b"sandbox", "slots", b"slots", "software_gpu", b"software_gpu", "types", b"types", "version", b"version", "worker_id", b"worker_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credit", b"credit", "devices", b"devices", "held", b"held", "host", b"host", "roots", b"roots", "sandbox", b"sandbox", "slots", b"slots", "software_gpu", b"software_gpu", "types", b"types", "version", b"version", "worker_id", b"worker_id", "writable_roots", b"writable_roots"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -62,6 +62,7 @@ async def work(
             slots=settings.slots,
             types=offers(handled),
             roots=sorted(settings.roots),
+            writable_roots=sorted(name for name, root in settings.roots.items() if root.writable),
             software_gpu=software_gpu,
             sandbox=strength(),
         )

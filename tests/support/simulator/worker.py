@@ -391,4 +391,4 @@ def uuid7(at_ms: int, number: int) -> str:
 def hello_of(name: str, host: str, slots: int, types: frozenset[str], roots: list[str]) -> Hello:
     """Return what a worker says of itself."""
     offers = [known_type_to_wire(known) for known in TYPES if known.name in types]
-    return Hello(worker_id=name, host=host, slots=slots, types=offers, roots=roots)
+    return Hello(worker_id=name, host=host, slots=slots, types=offers, roots=roots, writable_roots=roots)

@@ -162,9 +162,10 @@ def test_output_goes_to_another_worker_when_the_first_one_goes() -> None:
     assert placed(drive) == [(2, "made")]
 
 
-def test_output_waits_for_a_worker_that_reaches_its_root() -> None:
+def test_output_waits_for_a_worker_that_writes_to_its_root() -> None:
     drive = Drive()
     drive.hello("w1", roots=["library"])
+    drive.hello("w3", session=3, roots=["made"], read_only=["made"])
     made = with_output(drive)
     assert placed(drive) == []
     drive.hello("w2", session=2, roots=["made"])

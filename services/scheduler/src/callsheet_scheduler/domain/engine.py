@@ -158,7 +158,7 @@ class Engine(Steering):
 
     def _ask_to_place(self, worker: Worker) -> None:
         if worker.session is not None:
-            for output in self.outputs.give(worker.session, worker.capability.roots):
+            for output in self.outputs.give(worker.session, worker.capability.writable_roots):
                 self.messages.append(SendPlace(session=worker.session, output=output))
 
     def placed(self, output: Output, problem: str) -> None:

@@ -18,6 +18,7 @@ class Capability:
     slots: int
     types: frozenset[str]
     roots: frozenset[str] = frozenset()
+    writable_roots: frozenset[str] = frozenset()
     version: str = ""
     software_gpu: bool = False
     sandbox: tuple[str, ...] = ()

@@ -52,7 +52,7 @@ class Outputs:
         self._pending.pop(key_of(output), None)
 
     def give(self, session: int, roots: Iterable[str]) -> list[Output]:
-        """Let *session* put what lies in *roots* and nobody else was asked for; return these."""
+        """Let *session* put what lies in *roots*, which it writes to, and nobody else was asked for."""
         if not self._pending:
             return []
         reached = frozenset(roots)

@@ -65,6 +65,7 @@ def capability_from_wire(hello: Hello) -> Capability:
         slots=hello.slots,
         types=frozenset(offer.name for offer in hello.types),
         roots=frozenset(hello.roots),
+        writable_roots=frozenset(hello.writable_roots),
         version=hello.version,
         software_gpu=hello.software_gpu,
         sandbox=tuple(hello.sandbox),
