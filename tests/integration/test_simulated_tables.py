@@ -60,7 +60,7 @@ async def test_half_of_the_batches_leave_the_same_rows(db_writer: asyncpg.Connec
         await _write(db_writer, rows, effects)
         live = [restored(row) for row in sorted(contents.live.values(), key=lambda row: row.job.sequence)]
         states |= {job.state for job in live}
-        assert [_facts(job) for job in await queue.load_live(db_writer)] == [_about(job) for job in live]
+        assert await _live_facts(db_writer) == [_about(job) for job in live]
     assert {JobState.PENDING, JobState.QUEUED} <= states
 
 
@@ -73,7 +73,7 @@ async def _write(connection: asyncpg.Connection, rows: list[NewRow], effects: li
 
 async def _compare(connection: asyncpg.Connection, wanted: Contents) -> None:
     live = [restored(row) for row in sorted(wanted.live.values(), key=lambda row: row.job.sequence)]
-    assert [_facts(job) for job in await queue.load_live(connection)] == [_about(job) for job in live]
+    assert await _live_facts(connection) == [_about(job) for job in live]
     done = await connection.fetch(
         "SELECT id::text, state, token, attempt, retry_count, lost_count, error, result::text, stop_rung"
         " FROM job_done ORDER BY id"
@@ -98,6 +98,11 @@ async def _compare(connection: asyncpg.Connection, wanted: Contents) -> None:
     assert [tuple(row) for row in attempts] == sorted(wanted.attempts)
     outputs = await connection.fetch("SELECT job_id::text, root, path FROM output_intent ORDER BY 1, 2, 3")
     assert [tuple(row) for row in outputs] == sorted(wanted.outputs)
+
+
+async def _live_facts(connection: asyncpg.Connection) -> list[dict[str, object]]:
+    live = await queue.load_live(connection)
+    return [_facts(job) for job in sorted(live, key=lambda job: job.sequence)]
 
 
 def _facts(job: LiveJob) -> dict[str, object]:

@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from sys import intern
+from typing import Final, NamedTuple, TypeVar, cast
 
 import asyncpg
 
@@ -23,6 +24,9 @@ from callsheet_scheduler.store.errors import DisagreementError
 from callsheet_scheduler.store.statements import statement
 
 ValueT = TypeVar("ValueT")
+
+_CATEGORIES: Final = {int(category): category for category in Category}
+_STATES: Final = {int(state): state for state in JobState}
 
 #: Log sequences from here on are marks set by the scheduler.
 MARK_SEQUENCE = 1_000_000
@@ -265,7 +269,7 @@ def _counter_columns(jobs: Counter[CounterKey], run_ms: Counter[CounterKey]) -> 
 
 
 async def load_live(connection: Connection) -> list[LiveJob]:
-    """Return every live job in the order of arrival."""
+    """Return every live job, in no order."""
     async with connection.transaction():
         return [_live(row) async for row in connection.cursor(statement("load_live"), prefetch=5000)]
 
@@ -301,11 +305,12 @@ def _record(row: asyncpg.Record) -> LiveJob:
 
 
 def _live(row: asyncpg.Record) -> LiveJob:
+    """Return a job that `load_live` reads; a million of them keep what they have in common once."""
     return LiveJob(
         id=JobId(row["id"]),
         sequence=row["sequence"],
-        type=row["type"],
-        category=Category(row["category"]),
+        type=intern(row["type"]),
+        category=_CATEGORIES[row["category"]],
         priority=row["priority"],
         interactive=row["interactive"],
         vram_mib=row["vram_mib"],
@@ -314,20 +319,24 @@ def _live(row: asyncpg.Record) -> LiveJob:
         parent_id=row["parent_id"],
         created_at=row["created_at"],
         run_at=row["run_at"],
-        state=JobState(row["state"]),
+        state=_STATES[row["state"]],
         token=Token(row["token"]),
         attempt=row["attempt"],
         retry_count=row["retry_count"],
         lost_count=row["lost_count"],
         capacity_count=row["capacity_count"],
         retry_after=row["retry_after"],
-        worker_id=None if row["worker_id"] is None else WorkerId(row["worker_id"]),
-        host=row["host"],
+        worker_id=cast("WorkerId | None", _shared(row["worker_id"])),
+        host=_shared(row["host"]),
         cancel_requested_at=row["cancel_requested_at"],
         pause_requested_at=row["pause_requested_at"],
         error=row["error"],
-        root=row["root"],
+        root=_shared(row["root"]),
     )
+
+
+def _shared(text: str | None) -> str | None:
+    return None if text is None else intern(text)
 
 
 def _sparse(column: list[ValueT]) -> list[ValueT] | None:
