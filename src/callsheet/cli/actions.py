@@ -21,9 +21,6 @@ from callsheet.v1.job_service_pb2 import ActOnJobsRequest, JobAction, ListJobsRe
 #: Refused jobs that are told of people one by one.
 REFUSED_SHOWN_MAX: Final = 20
 
-#: Who asked, as logs keep it.
-REQUESTED_BY: Final = "callsheet jobs cancel"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verb:
@@ -63,7 +60,7 @@ CANCEL: Final = Verb(
     action=JobAction.JOB_ACTION_CANCEL,
     help="End jobs: at once where they wait, when their workers confirm where they run.",
     past="cancelled",
-    one=lambda client, job_id, _: client.cancel(job_id, requested_by=REQUESTED_BY),
+    one=lambda client, job_id, _: client.cancel(job_id, requested_by="callsheet jobs cancel"),
     said=lambda job: _confirmed(
         job, JobState.JOB_STATE_CANCELLED, "Cancelled.", "Asked to end; it is cancelled"
     ),
@@ -138,7 +135,9 @@ async def _act(reach: Reach, verb: Verb, wanted: Wanted, *, priority: int = 0) -
         else:
             reach.output.say(verb.said(job))
         return ExitCode.OK
-    request = ActOnJobsRequest(action=verb.action, ids=ids, priority=priority, requested_by=REQUESTED_BY)
+    request = ActOnJobsRequest(
+        action=verb.action, ids=ids, priority=priority, requested_by=f"callsheet jobs {verb.name}"
+    )
     if wanted.all_matching:
         request.filter.CopyFrom(wanted.chosen.on_wire())
         if not await _is_meant(reach, verb, request.filter, sure=wanted.yes):

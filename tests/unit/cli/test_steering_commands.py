@@ -146,6 +146,7 @@ async def test_states_that_are_named_stay_those(script: Script, callsheet: Comma
     asked = script.asked["ActOnJobs"][0]
     assert isinstance(asked, ActOnJobsRequest)
     assert list(asked.filter.states) == [JobState.JOB_STATE_FAILED]
+    assert asked.requested_by == "callsheet jobs retry"
     assert ended.err == "more than 10,000 jobs match.\n"
     assert ended.out == "0 jobs put back into the queue.\n"
 
