@@ -12,7 +12,6 @@ from callsheet_scheduler.domain.rules import Rules
 from callsheet_scheduler.leadership import Leadership
 from callsheet_scheduler.rpc.library_convert import changes_from_wire
 from callsheet_scheduler.rpc.library_service import LibraryService
-from callsheet_scheduler.store.library import apply_changes
 from callsheet_scheduler.store.library_reads import LibraryStore
 from callsheet_scheduler.use_cases.library import Library
 from google.protobuf.message import Message
@@ -26,6 +25,7 @@ from callsheet.service.server import make_server, serve
 from callsheet.v1 import library_service_pb2 as wire
 from callsheet.v1.library_service_pb2_grpc import LibraryServiceStub, add_LibraryServiceServicer_to_server
 from callsheet.wire_errors import from_rpc_error
+from tests.support.library_rows import apply_changes
 
 if TYPE_CHECKING:
     from callsheet.v1.library_service_pb2_grpc import LibraryServiceAsyncStub  # there for types alone

@@ -16,7 +16,6 @@ from callsheet_scheduler.store.library import (
     LeasedChanges,
     Write,
     apply_all,
-    apply_changes,
     upsert_items_fenced,
 )
 from callsheet_scheduler.store.library_reads import ItemFilter, LibraryStore
@@ -25,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsheet.errors import InvalidError, LeaseLostError
 from callsheet.ids import new_job_id
-from tests.support.library_rows import NOW, derive, lease, lending, photo, scanned, thumbnail
+from tests.support.library_rows import NOW, apply_changes, derive, lease, lending, photo, scanned, thumbnail
 
 LATER = NOW + 60
 

@@ -9,13 +9,12 @@ import asyncpg
 import pytest
 from callsheet_scheduler.domain.job import JobId, JobState
 from callsheet_scheduler.domain.library import BrokenItem, ItemId, LibraryChanges
-from callsheet_scheduler.store.library import apply_changes
 from sqlalchemy.engine import make_url
 
 from callsheet.catalog import Category
 from callsheet.ids import new_job_id
 from tests.support.job_rows import JobRow, insert_jobs
-from tests.support.library_rows import NOW, derive, photo, scanned, thumbnail
+from tests.support.library_rows import NOW, apply_changes, derive, photo, scanned, thumbnail
 
 VIEWS = ("jobs", "media", "media_processing_summary", "async_task_batches")
 

@@ -12,8 +12,9 @@ from callsheet_scheduler.domain.library import (
     MediaKind,
 )
 from callsheet_scheduler.store.library import (
+    LeasedChanges,
     Writer,
-    apply_changes,
+    apply_all,
     upsert_items_fenced,
 )
 from callsheet_scheduler.store.shared import Shared
@@ -75,6 +76,13 @@ async def lease(connection: asyncpg.Connection, *, token: int, state: int = 2) -
         token,
     )
     return job_id
+
+
+async def apply_changes(
+    connection: asyncpg.Connection, job_id: str, token: int, changes: LibraryChanges, now: float
+) -> None:
+    """Write what one result changes."""
+    await apply_all(connection, [LeasedChanges(job_id=job_id, token=token, changes=changes)], now=now)
 
 
 async def scanned(connection: asyncpg.Connection, *items: ItemFacts, now: float = NOW) -> list[ItemId]:

@@ -45,18 +45,6 @@ class LeasedChanges:
     changes: LibraryChanges
 
 
-async def apply_changes(
-    connection: asyncpg.Connection, job_id: str, token: int, changes: LibraryChanges, now: float
-) -> None:
-    """Check and write what one result changes, in the caller's transaction, which has checked the lease.
-
-    Raises:
-        InvalidError: Something cannot be written; names it. Nothing was written.
-    """
-    leased = LeasedChanges(job_id=job_id, token=token, changes=changes)
-    await apply_all(connection, [leased], now=now)
-
-
 async def apply_all(connection: asyncpg.Connection, batch: Sequence[LeasedChanges], *, now: float) -> None:
     """Check and write what several results change, in three statements.
 
