@@ -141,8 +141,7 @@ class Runtime:
 
     async def _keep_clean(self) -> None:
         has = self._has
-        jobs = JobServiceStub(has.channel)
-        questions = LeaseQuestions(jobs, self._library, deadline_s=has.library_deadline_s)
+        questions = LeaseQuestions(self._jobs, self._library, deadline_s=has.library_deadline_s)
         await self._connected.wait()
         await keep_clean(has.roots, questions.standing, interval_s=has.sweep_interval_s)
 
