@@ -41,7 +41,7 @@ def descriptors(pid: int | None = None) -> int:
 
 async def until(true: Callable[[], bool]) -> None:
     """Wait for what another process does; the test's time limit ends a vain wait."""
-    while not true():  # noqa: ASYNC110 - another process sets no event of ours
+    while not true():  # noqa: ASYNC110 -- another process sets no event of ours
         await asyncio.sleep(0.01)
 
 

@@ -97,7 +97,7 @@ def command(app: typer.Typer, name: str) -> Callable[[Command[P]], Command[P]]:
             join_token_file: JoinTokenFile = None,
             data: DataFolder = Path("var"),
             as_json: AsJson = False,
-            **arguments: Any,  # noqa: ANN401 - typer passes what the signature below says
+            **arguments: Any,  # noqa: ANN401 -- typer passes what the signature below says
         ) -> None:
             async def main() -> ExitCode:
                 connection = find_connection(scheduler=scheduler, join_token_file=join_token_file, data=data)

@@ -65,7 +65,7 @@ async def show_job(reach: Reach, job_id: JobIdArgument) -> ExitCode:
 
 
 @command(app, "submit")
-async def submit_job(  # noqa: PLR0913 - each option is one parameter
+async def submit_job(  # noqa: PLR0913 -- each option is one parameter
     reach: Reach,
     job_type: Annotated[str, typer.Argument(metavar="TYPE", help="The job type; see `jobs types`.")],
     *,

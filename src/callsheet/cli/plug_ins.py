@@ -29,7 +29,7 @@ def add_commands(app: typer.Typer, *, known: frozenset[str], wanted: str | None)
 def _add(app: typer.Typer, entry: EntryPoint) -> None:
     try:
         loaded: object = entry.load()
-    except Exception as error:  # noqa: BLE001 - whatever a stranger's module raises, the others must work
+    except Exception as error:  # noqa: BLE001 -- whatever a stranger's module raises, the others must work
         _add_broken(app, entry, f"{type(error).__name__}: {error}")
         return
     if isinstance(loaded, typer.Typer):

@@ -94,12 +94,12 @@ def _hlg_nits() -> NDArray[np.float32]:
     """
     a, b, c = 0.17883277, 0.28466892, 0.55991073
     code = np.linspace(0, 1, 4096)
-    scene = np.where(code <= 0.5, code * code / 3, (np.exp((code - c) / a) + b) / 12)  # noqa: PLR2004 - where the curve changes
+    scene = np.where(code <= 0.5, code * code / 3, (np.exp((code - c) / a) + b) / 12)  # noqa: PLR2004 -- where the curve changes
     return (1000 * scene**1.2).astype(np.float32)
 
 
 def _srgb_table() -> NDArray[np.uint8]:
     """Return the sRGB code values of 4,096 steps of linear light (IEC 61966-2-1)."""
     light = np.linspace(0, 1, 4096)
-    code = np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)  # noqa: PLR2004 - where the curve changes
+    code = np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)  # noqa: PLR2004 -- where the curve changes
     return np.round(code * 255).astype(np.uint8)

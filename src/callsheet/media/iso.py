@@ -38,7 +38,7 @@ def boxes(read: ReadAt, start: int, end: int) -> Iterator[Box]:
             size, body = int.from_bytes(header[8:16], "big"), at + _LONG_HEADER
         elif size == 0:
             size = end - at
-        if size < body - at or any(byte not in _PRINTABLE and byte != 0xA9 for byte in header[4:8]):  # noqa: PLR2004 - a copyright sign begins names of text
+        if size < body - at or any(byte not in _PRINTABLE and byte != 0xA9 for byte in header[4:8]):  # noqa: PLR2004 -- a copyright sign begins names of text
             return
         yield Box(name=header[4:8].decode("latin-1"), start=at, body=body, end=at + size)
         at += size

@@ -14,7 +14,7 @@ def jpeg_size(content: bytes) -> tuple[int, int] | None:
     if not content.startswith(b"\xff\xd8") or not content.endswith(b"\xff\xd9"):
         return None
     at = 2
-    while at + 9 <= len(content) and content[at] == 0xFF:  # noqa: PLR2004 - every marker begins so
+    while at + 9 <= len(content) and content[at] == 0xFF:  # noqa: PLR2004 -- every marker begins so
         if content[at + 1] in _FRAMES:
             height, width = (int.from_bytes(content[at + k : at + k + 2], "big") for k in (5, 7))
             return (width, height) if width and height else None

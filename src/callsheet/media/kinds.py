@@ -162,7 +162,7 @@ def transport_packet(head: bytes) -> int:
     """
     for first, packet in ((0, 188), (4, 192)):
         marks = head[first : first + packet * 5 : packet]
-        if len(marks) >= 3 and set(marks) == {0x47}:  # noqa: PLR2004 - fewer could be chance
+        if len(marks) >= 3 and set(marks) == {0x47}:  # noqa: PLR2004 -- fewer could be chance
             return packet
     return 0
 
@@ -188,7 +188,7 @@ def _by_rhythm(head: bytes) -> Family | None:
 
 def _adts_frames(head: bytes) -> bool:
     """Say whether two AAC frames follow one another (ISO/IEC 14496-3, 1.A.2.2)."""
-    if len(head) < _ADTS_HEADER or head[0] != 0xFF or head[1] & 0xF6 != 0xF0:  # noqa: PLR2004 - the sync word
+    if len(head) < _ADTS_HEADER or head[0] != 0xFF or head[1] & 0xF6 != 0xF0:  # noqa: PLR2004 -- the sync word
         return False
     size = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
     return size >= _ADTS_HEADER and head[size : size + 2] == head[:2]
@@ -212,12 +212,12 @@ def _mpeg_audio_frames(head: bytes) -> bool:
 
 
 def _mpeg_audio_frame_size(head: bytes) -> int:
-    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:  # noqa: PLR2004 - the sync word
+    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:  # noqa: PLR2004 -- the sync word
         return 0
     version, layer, rate, frequency = (head[1] >> 3) & 3, (head[1] >> 1) & 3, head[2] >> 4, (head[2] >> 2) & 3
-    if version == 1 or layer == 0 or rate in {0, 15} or frequency == 3:  # noqa: PLR2004 - reserved values
+    if version == 1 or layer == 0 or rate in {0, 15} or frequency == 3:  # noqa: PLR2004 -- reserved values
         return 0
     bits_per_s = _BITRATES_KBPS[version if version == _MPEG_1 else 2, layer][rate - 1] * 1000
     samples = {3: 384, 2: 1152, 1: 1152 if version == _MPEG_1 else 576}[layer]
-    padding = ((head[2] >> 1) & 1) * (4 if layer == 3 else 1)  # noqa: PLR2004 - layer I counts in words
+    padding = ((head[2] >> 1) & 1) * (4 if layer == 3 else 1)  # noqa: PLR2004 -- layer I counts in words
     return samples // 8 * bits_per_s // _SAMPLE_RATES[version][frequency] + padding

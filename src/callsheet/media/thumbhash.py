@@ -38,7 +38,7 @@ def thumbhash(pixels: NDArray[np.uint8]) -> bytes:
     """
     height, width = _checked_size(pixels)
     rgba = pixels.astype(np.float64) / 255.0
-    alpha: Plane = rgba[..., 3] if rgba.shape[2] == 4 else np.ones((height, width))  # noqa: PLR2004 - the fourth is alpha
+    alpha: Plane = rgba[..., 3] if rgba.shape[2] == 4 else np.ones((height, width))  # noqa: PLR2004 -- the fourth is alpha
     has_alpha = bool(alpha.sum() < width * height)
     light, yellow_blue, red_green = _planes(rgba, alpha)
     limit = 5 if has_alpha else 7
@@ -55,7 +55,7 @@ def thumbhash(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def _checked_size(pixels: NDArray[np.uint8]) -> tuple[int, int]:
-    if pixels.ndim != 3 or pixels.shape[2] not in {3, 4}:  # noqa: PLR2004 - rows, columns, channels
+    if pixels.ndim != 3 or pixels.shape[2] not in {3, 4}:  # noqa: PLR2004 -- rows, columns, channels
         raise ValueError(f"pixels must be (height, width, 3 or 4), not {pixels.shape}")
     height, width = int(pixels.shape[0]), int(pixels.shape[1])
     if not (1 <= height <= SIDE_LIMIT and 1 <= width <= SIDE_LIMIT):
@@ -95,7 +95,7 @@ def _steps(count: int) -> Plane:
 
 def _header(channels: list[_Channel], across: int, down: int, *, landscape: bool) -> bytes:
     light, yellow_blue, red_green = channels[:3]
-    has_alpha = len(channels) > 3  # noqa: PLR2004 - the fourth is alpha
+    has_alpha = len(channels) > 3  # noqa: PLR2004 -- the fourth is alpha
     first = (
         _round(63 * light.mean)
         | _round(31.5 + 31.5 * yellow_blue.mean) << 6

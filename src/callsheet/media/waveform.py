@@ -43,7 +43,7 @@ def draw(levels: NDArray[np.float32], width: int, height: int) -> NDArray[np.uin
     relative = levels / loudest if loudest > 0 else np.zeros(max(1, levels.size), dtype=np.float32)
     place = np.arange(width) * relative.size / width
     level = np.maximum(relative[place.astype(np.int64)], _FAINTEST)
-    gap = (place % 1.0) > 0.7 if width >= relative.size * 3 else np.zeros(width, dtype=np.bool_)  # noqa: PLR2004 - part of a bar
+    gap = (place % 1.0) > 0.7 if width >= relative.size * 3 else np.zeros(width, dtype=np.bool_)  # noqa: PLR2004 -- part of a bar
     distance = np.abs(np.arange(height) - (height - 1) / 2) / (height / 2)
     inked = (distance[:, None] <= level[None, :] * 0.94) & ~gap[None, :]
     picture = np.empty((height, width, 3), dtype=np.uint8)

@@ -146,10 +146,10 @@ def _first_scan(read: ReadAt, size_bytes: int) -> int | None:
     at = 2
     while at + 4 <= size_bytes:
         marker = read(at, 4)
-        if marker[0] != 0xFF:  # noqa: PLR2004 - every marker begins so
+        if marker[0] != 0xFF:  # noqa: PLR2004 -- every marker begins so
             at += 1
         elif marker[1] in {0xFF, 0x01, *range(0xD0, 0xD9)}:
-            at += 1 if marker[1] == 0xFF else 2  # noqa: PLR2004 - fill bytes may be repeated
+            at += 1 if marker[1] == 0xFF else 2  # noqa: PLR2004 -- fill bytes may be repeated
         else:
             at += 2 + int.from_bytes(marker[2:4], "big")
             if marker[1] == _SCAN_MARKER:

@@ -33,7 +33,7 @@ class _State:
 def set_up() -> None:
     """Begin to trace where the environment asks for it. Called once, before the loop runs."""
     if os.environ.get(ENDPOINT):
-        from callsheet.service.tracing import OtlpTracer  # noqa: PLC0415 - half a second that few want
+        from callsheet.service.tracing import OtlpTracer  # noqa: PLC0415 -- half a second that few want
 
         _State.tracer = OtlpTracer(service=_service_name())
 

@@ -66,7 +66,7 @@ def _serve(channel: socket.socket, request: Request, descriptors: Sequence[int])
             channel,
             Reply(failure=BadInputError.kind, reason="decoding it needs more memory than a child may use"),
         )
-    except Exception as error:  # noqa: BLE001 - the border of the process: all ends as a reply
+    except Exception as error:  # noqa: BLE001 -- the border of the process: all ends as a reply
         wire.send_reply(channel, Reply(failure="BUG", reason=f"{type(error).__name__}: {str(error)[:500]}"))
     else:
         value, blobs = answer

@@ -26,7 +26,7 @@ def main() -> None:
     die_with_parent(int(sys.argv[1]))
     settings = codec(LaunchSettings).validate_json(sys.argv[2])
     confine(settings.limits, settings.rights)
-    os.execv(sys.argv[3], sys.argv[3:])  # noqa: S606 - no shell is meant
+    os.execv(sys.argv[3], sys.argv[3:])  # noqa: S606 -- no shell is meant
 
 
 if __name__ == "__main__":

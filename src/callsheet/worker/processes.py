@@ -265,7 +265,7 @@ class ChildPool:
 
     async def _spawn(self) -> _Child:
         ours, theirs = socket.socketpair()
-        ours.setblocking(False)  # noqa: FBT003 - the socket's own interface
+        ours.setblocking(False)  # noqa: FBT003 -- the socket's own interface
         readable = python_folders(self._functions)
         settings = ChildSettings(limits=self.limits, readable=readable, functions=self._functions)
         arguments = [

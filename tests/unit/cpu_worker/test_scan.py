@@ -143,10 +143,10 @@ async def test_folder_that_vanished_takes_its_items_with_it(tmp_path: Path, libr
 async def test_unmounted_disk_deletes_nothing(tmp_path: Path, library: Path) -> None:
     async with desk(tmp_path, library) as at:
         await scan(at)
-        library.rename(tmp_path / "elsewhere")  # noqa: ASYNC240 - takes no time
+        library.rename(tmp_path / "elsewhere")  # noqa: ASYNC240 -- takes no time
         with pytest.raises(TransientError, match="mount it"):
             await scan(at)
-        library.mkdir()  # noqa: ASYNC240 - takes no time
+        library.mkdir()  # noqa: ASYNC240 -- takes no time
         assert (await scan(at))["missing"] == 0
         assert "mounted" in at.diary.text
         assert at.library.at("photo.jpg").facts.state == ItemState.ITEM_STATE_OK

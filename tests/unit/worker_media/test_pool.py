@@ -215,7 +215,7 @@ async def test_fault_of_our_own_is_told_from_a_fault_of_the_file(pool: ChildPool
     wrong = Work("callsheet.worker.decode.probe:probe", ProbeArguments, MediaLimits)
     with pytest.raises(ChildFaultError, match="IndexError"):
         await pool.run(wrong, PROBE_IT, deadline_s=30)
-    with open(os.devnull, "rb") as nothing:  # noqa: ASYNC230, PTH123 - opens at once
+    with open(os.devnull, "rb") as nothing:  # noqa: ASYNC230, PTH123 -- opens at once
         answer = await pool.run(PROBE, PROBE_IT, descriptors=[nothing.fileno()], deadline_s=30)
     assert answer.value.fault is not None
 

@@ -41,7 +41,7 @@ def confined(
 def test_confined_program_runs_with_a_clean_environment() -> None:
     done = confined("import os; print(sorted(os.environ))")
     assert done.stderr == ""
-    assert set(CLEAN_ENVIRONMENT) <= set(eval(done.stdout))  # noqa: S307 - our own child's list
+    assert set(CLEAN_ENVIRONMENT) <= set(eval(done.stdout))  # noqa: S307 -- our own child's list
     assert "HOME" not in done.stdout
 
 

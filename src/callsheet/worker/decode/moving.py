@@ -48,7 +48,7 @@ def displayed_size(frame: VideoFrame, media: Opened) -> tuple[int, int]:
     """Return the size a frame is shown at: pixels made square, then turned upright."""
     width = frame.width
     aspect = None if media.video is None else media.video.sample_aspect_ratio
-    if aspect and 0.1 < aspect < 10:  # noqa: PLR2004 - beyond it the header is nonsense
+    if aspect and 0.1 < aspect < 10:  # noqa: PLR2004 -- beyond it the header is nonsense
         width = max(1, round(frame.width * float(aspect)))
     return (frame.height, width) if quarter_turns(frame) % 180 else (width, frame.height)
 

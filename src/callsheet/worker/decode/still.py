@@ -97,7 +97,7 @@ def orientation(image: Image.Image) -> int:
     """Return the EXIF orientation, 1 to 8; 1 where there is none or it makes no sense."""
     with suppress(*_FAULTS):
         value: object = image.getexif().get(ExifTags.Base.Orientation, 1)
-        if isinstance(value, int) and 1 <= value <= 8:  # noqa: PLR2004 - the eight that EXIF has
+        if isinstance(value, int) and 1 <= value <= 8:  # noqa: PLR2004 -- the eight that EXIF has
             return value
     return 1
 

@@ -45,7 +45,7 @@ async def find_programs(environment: Mapping[str, str], account: Account | None)
     for candidate in _candidates(environment):
         problem = await _problem(candidate.programs, account)
         if problem and account and not await _problem(candidate.programs, None):
-            candidate = _copied(candidate)  # noqa: PLW2901 - the same programs in another place
+            candidate = _copied(candidate)  # noqa: PLW2901 -- the same programs in another place
             problem = await _problem(candidate.programs, account)
         if not problem:
             return candidate.programs

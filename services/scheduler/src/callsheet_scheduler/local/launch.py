@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
         end_with(parent, death_signal)
         for ignored_by_python in (signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(ignored_by_python, signal.SIG_DFL)
-        os.execv(program[0], program)  # noqa: S606 - no shell is wanted
+        os.execv(program[0], program)  # noqa: S606 -- no shell is wanted
     except OSError as error:
         sys.stderr.write(f"cannot run {program[0]}: {error.strerror}\n")
         return NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
