@@ -207,8 +207,8 @@ class Contents:
     def _revive(self, revival: ReviveJob) -> None:
         done = self.done.get(revival.job.id)
         if done is None or done.state is not revival.was or done.row.job.token != revival.job.token:
-            message = f"revive_jobs changed nothing for {revival.job.id}"
-            raise DisagreementError(message)
+            message = f"{revival.job.id} is not as it was read"
+            raise RefusedError(message)
         del self.done[revival.job.id]
         row = done.row
         if row.job.attempt:

@@ -232,7 +232,8 @@ class Scheduler:
                 commits.step_down("a connection was lost")
 
     async def _read_done(self, ids: Sequence[JobId]) -> dict[JobId, tuple[LiveJob, JobState]]:
-        await asyncio.sleep(self._chance.delay_s(0.003))
+        travel_s = self._chance.delay_s(0.003) / 2
+        await asyncio.sleep(travel_s)
         found: dict[JobId, tuple[LiveJob, JobState]] = {}
         for job_id in ids:
             done = self._database.contents.done.get(job_id)
@@ -243,6 +244,7 @@ class Scheduler:
                 job.cancel_requested_at = job.pause_requested_at = None
                 job.worker_id, job.host, job.error = None, None, done.error
                 found[job_id] = job, done.state
+        await asyncio.sleep(travel_s)
         return found
 
     def standing(self, job_id: JobId, token: Token) -> Standing:

@@ -23,6 +23,7 @@ from callsheet_scheduler.domain.effects import (
     Message,
     NewRow,
     ReleaseLease,
+    ReviveJob,
     SendAck,
     SettleOutput,
     TurnEffect,
@@ -335,7 +336,11 @@ class _Turn(Ledge[TurnEffect]):
         commits.flush()
 
     @override
-    def refused(self, item: TurnEffect, reason: str) -> TurnEffect:
+    def refused(self, item: TurnEffect, reason: str) -> TurnEffect | None:
+        if isinstance(item, ReviveJob):
+            self._commits.engine.revival_refused(item, self._commits.now())
+            self._commits.resolve([item.job.id])
+            return None
         if not isinstance(item, FinishJob | ReleaseLease) or not item.brings:
             raise DisagreementError(reason)
         added = [job_id for job_id in _settled_by(item) if job_id != item.job.id]

@@ -161,6 +161,8 @@ class ReviveJob:
     job: LiveJob
     was: JobState
     mark: str
+    refused: bool = False
+    """It was not as it was read, and stays where it is."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

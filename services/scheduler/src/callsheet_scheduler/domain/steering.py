@@ -49,13 +49,21 @@ class Steering(Desk):
         if priority != job.priority:
             self._change(job, priority=priority)
 
-    def revive(self, job: LiveJob, was: JobState, now: float) -> None:
+    def revive(self, job: LiveJob, was: JobState, now: float) -> ReviveJob:
         """Somebody retries a job of history: *job* is its record, pending."""
         job.busy = True
         job.created_at = min(job.created_at, now)
         self.queue.add(job)
         mark = f"--- RETRY ATTEMPT {job.retry_count} ---"
-        self.turn.append(ReviveJob(job=job, was=was, mark=mark))
+        effect = ReviveJob(job=job, was=was, mark=mark)
+        self.turn.append(effect)
+        return effect
+
+    def revival_refused(self, effect: ReviveJob, now: float) -> None:
+        """The job stays in history, which has changed since it was read."""
+        effect.refused = True
+        self.queue.remove(effect.job)
+        self.settle(effect.job, now)
 
     def pause_scope(self, pause: Pause) -> None:
         """Grant nothing of a scope. Leases that are being written still go out."""

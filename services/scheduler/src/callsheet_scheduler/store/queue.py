@@ -20,7 +20,7 @@ from callsheet_scheduler.domain.effects import (
 )
 from callsheet_scheduler.domain.job import JobId, JobState, LiveJob, Token, WorkerId
 from callsheet_scheduler.store.connection import Connection, Pool
-from callsheet_scheduler.store.errors import DisagreementError
+from callsheet_scheduler.store.errors import DisagreementError, RefusedError
 from callsheet_scheduler.store.statements import statement
 
 ValueT = TypeVar("ValueT")
@@ -222,7 +222,11 @@ async def load_outputs(connection: Connection) -> list[Output]:
 
 
 async def revive_jobs(connection: Connection, revivals: Sequence[ReviveJob]) -> None:
-    """Bring jobs back from history."""
+    """Bring jobs back from history.
+
+    Raises:
+        RefusedError: One is not as it was read; the transaction has to be rolled back.
+    """
     status = await connection.execute(
         statement("revive_jobs"),
         [revival.job.id for revival in revivals],
@@ -231,7 +235,8 @@ async def revive_jobs(connection: Connection, revivals: Sequence[ReviveJob]) -> 
         [revival.job.sequence for revival in revivals],
         [revival.job.retry_count for revival in revivals],
     )
-    _expect(_count(status), len(revivals), "revive_jobs")
+    if _count(status) != len(revivals):
+        raise RefusedError("the job is not as it was read")
 
 
 async def write_logs(connection: Connection, rows: Sequence[LogRow]) -> None:

@@ -7,6 +7,7 @@ from enum import IntEnum
 from typing import Final
 
 from callsheet.errors import CallsheetError, ConflictError, InvalidError, NotFoundError, StateError
+from callsheet_scheduler.domain.effects import ReviveJob
 from callsheet_scheduler.domain.job import LEASED, JobId, JobState, LiveJob
 from callsheet_scheduler.leadership import Leadership, Term
 from callsheet_scheduler.use_cases.job_types import JobTypes
@@ -141,6 +142,7 @@ class Actions:
         """Put jobs back into the queue; return those for which it is not possible, with the reason."""
         term = self._leadership.current()
         refused: dict[JobId, CallsheetError] = {}
+        revivals: list[ReviveJob] = []
         for some in _chunks(ids):
             for job_id in some:
                 await term.commits.settled(job_id)
@@ -149,13 +151,15 @@ class Actions:
             gone = [job_id for job_id in some if job_id not in refused]
             found = await self._read_done(gone)
             for job_id in gone:
-                error = _revive(term, job_id, found.get(job_id))
-                if error is not None:
-                    refused[job_id] = error
+                revival = _revive(term, job_id, found.get(job_id))
+                if isinstance(revival, ReviveJob):
+                    revivals.append(revival)
+                else:
+                    refused[job_id] = revival
             term.commits.flush()
         for job_id in ids:
             await term.commits.settled(job_id)
-        return refused
+        return refused | {one.job.id: _changed() for one in revivals if one.refused}
 
     async def _refused(self, ids: Sequence[JobId], action: Action) -> dict[JobId, CallsheetError]:
         """Return those of *ids* that are final or unknown, with the reason."""
@@ -178,7 +182,7 @@ class Actions:
         return job
 
 
-def _revive(term: Term, job_id: JobId, found: tuple[LiveJob, JobState] | None) -> CallsheetError | None:
+def _revive(term: Term, job_id: JobId, found: tuple[LiveJob, JobState] | None) -> ReviveJob | CallsheetError:
     """Put a job of history back into the queue, or return why that is not possible.
 
     *found* was read just before: nothing may be awaited in between.
@@ -197,8 +201,11 @@ def _revive(term: Term, job_id: JobId, found: tuple[LiveJob, JobState] | None) -
         return error
     record.retry_count += 1
     record.sequence = term.engine.next_sequence()
-    term.engine.revive(record, was, term.commits.now())
-    return None
+    return term.engine.revive(record, was, term.commits.now())
+
+
+def _changed() -> ConflictError:
+    return ConflictError("the job was retried and has ended again meanwhile; look at it before you retry it")
 
 
 def _not_to_be_retried(state: JobState) -> StateError:
