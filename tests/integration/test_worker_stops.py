@@ -195,6 +195,36 @@ async def test_resumable_job_stops_at_its_next_checkpoint_and_goes_on_from_it(
     assert f"from byte {checkpoint['offset']}" in stream.log_of(second.lease)
 
 
+async def test_resumable_job_of_a_drained_worker_is_handed_back_at_its_next_checkpoint(
+    scheduler: ScriptedScheduler, worker: RunningWorker
+) -> None:
+    stream = await scheduler.welcomed()
+    grant = digest(0.1)
+    stream.say(WorkResponse(grants=[grant]))
+    await stream.until(lambda said: any(one.percent for request in said for one in request.progress))
+    drain = Drain(draining=True)
+    drain.grace.FromSeconds(600)
+
+    stream.say(WorkResponse(drain=drain))
+
+    result = await stream.result(grant.lease)
+    assert result.WhichOneof("outcome") == "returned"
+    assert 0 < json.loads(result.returned.checkpoint_json)["offset"] < len(CONTENT)
+
+
+async def test_drain_without_a_limit_lets_a_resumable_job_come_to_its_end(
+    scheduler: ScriptedScheduler, worker: RunningWorker
+) -> None:
+    stream = await scheduler.welcomed()
+    grant = digest(0.05)
+    stream.say(WorkResponse(grants=[grant]))
+    await stream.until(lambda said: any(one.percent for request in said for one in request.progress))
+
+    stream.say(WorkResponse(drain=Drain(draining=True)))
+
+    assert (await stream.result(grant.lease)).HasField("completed")
+
+
 async def test_pause_comes_too_late_for_a_job_without_a_further_checkpoint(
     scheduler: ScriptedScheduler, worker: RunningWorker
 ) -> None:

@@ -311,6 +311,31 @@ async def test_paused_job_goes_on_from_its_checkpoint_on_another_worker(
     assert job.retry_count == 0
 
 
+async def test_resumable_job_of_a_worker_that_leaves_goes_on_elsewhere_from_its_checkpoint(
+    scheduler: RealScheduler, jobs: Jobs, tmp_path: Path
+) -> None:
+    content = bytes(range(256)) * 8192
+    elsewhere = tmp_path / "elsewhere"
+    for folder in (tmp_path / "made", elsewhere / "made"):
+        folder.mkdir(parents=True)
+        (folder / "file.bin").write_bytes(content)
+    async with running_worker(scheduler.port, tmp_path, more=[Digest()]) as leaving:
+        await jobs.known("test_digest")
+        params = json.dumps({"path": "file.bin", "paceS": 0.1})
+        ids = await jobs.submitted("test_digest", params=params)
+        await jobs.progressed(ids[0])
+        leaving.stop.set()
+        await leaving.exit_code()
+    async with running_worker(scheduler.port, elsewhere, more=[Digest()]):
+        (job,) = await jobs.reached(ids, JobState.JOB_STATE_COMPLETED)
+
+    done = json.loads(job.result_json)
+    assert [attempt.outcome for attempt in job.attempts] == ["returned", "completed"]
+    assert done["digest"] == digest_of(content)
+    assert 0 < done["strides"] < len(content) // STRIDE_BYTES
+    assert job.retry_count == 0
+
+
 async def test_job_that_cannot_be_paused_says_so_and_goes_on(
     scheduler: RealScheduler, jobs: Jobs, tmp_path: Path
 ) -> None:

@@ -763,16 +763,22 @@ class Returned(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     REASON_FIELD_NUMBER: _builtins.int
+    CHECKPOINT_JSON_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
     """Why."""
+    checkpoint_json: _builtins.str
+    """What the next attempt needs to go on, a JSON object; at most 64 KiB. Empty where the worker keeps
+    nothing new: then the next one goes on from what an earlier attempt kept, if there is something.
+    """
     def __init__(
         self,
         *,
         reason: _builtins.str = ...,
+        checkpoint_json: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint_json", b"checkpoint_json", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

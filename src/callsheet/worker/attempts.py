@@ -79,8 +79,7 @@ class Attempts:
             if attempt.stop.ending:
                 _stopped(attempt, result, report)
             elif isinstance(cause, PausedHereError):
-                result.paused.checkpoint_json = cause.message
-                report.close("--- PAUSED ---")
+                _kept(attempt, cause.message, result, report)
             elif isinstance(cause, LeaseLostError):
                 result.returned.reason = "The lease was lost"
             elif isinstance(cause, asyncio.CancelledError) and _is_being_cancelled():
@@ -103,6 +102,15 @@ class Attempts:
         except ValidationError as error:
             raise bad_params(error) from error
         return await processor.process(params, context)
+
+
+def _kept(attempt: Attempt, checkpoint: str, result: Result, report: SessionReporter) -> None:
+    if attempt.stop.reason is StopReason.PAUSED:
+        result.paused.checkpoint_json = checkpoint
+        report.close("--- PAUSED ---")
+    else:
+        result.returned.reason = "The worker is drained; the job goes on from its checkpoint"
+        result.returned.checkpoint_json = checkpoint
 
 
 def _stopped(attempt: Attempt, result: Result, report: SessionReporter) -> None:

@@ -3,6 +3,8 @@
 from enum import Enum, auto
 from math import inf
 
+from callsheet.worker.commands import StopReason
+
 
 class DrainCause(Enum):
     """Who drains the worker."""
@@ -38,6 +40,13 @@ class Drains:
     def leave_by(self) -> float:
         """When what still runs is handed back so that the worker can leave; infinite where it need not."""
         return self._until.get(DrainCause.LEAVING, inf)
+
+    def asks(self, now: float) -> StopReason | None:
+        """Return what is asked of attempts; one that has a limit yields where it can keep a checkpoint."""
+        limit = self.hand_back_at
+        if now >= limit:
+            return StopReason.DRAIN
+        return None if limit == inf else StopReason.YIELDED
 
     def begin(self, cause: DrainCause, until: float) -> None:
         """Drain; what runs may go on *until* then."""

@@ -313,7 +313,7 @@ def _keeps_something(result: Result) -> bool:
     """Whether more than the job's state depends on the result."""
     done = result.completed
     made = done.HasField("library") or bool(done.follow_ups) or bool(done.outputs)
-    return made or result.HasField("paused")
+    return made or result.HasField("paused") or bool(result.returned.checkpoint_json)
 
 
 def _instant(clock: Clock) -> Timestamp:

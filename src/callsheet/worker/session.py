@@ -217,14 +217,14 @@ class Session:
         if self.phase is Phase.LIVE and now > self.pulse.lease_until:
             commands.append(HangUp(reason="the scheduler did not answer heartbeats"))
         silent = now - self._heard_at >= self._orphan_limit_s
-        drained = now >= self._drains.hand_back_at
+        asked = self._drains.asks(now)
         for key, attempt in self._attempts.items():
             if silent:
                 self._stop(key, attempt, StopReason.SILENCE, commands)
-            elif drained:
-                self._stop(key, attempt, StopReason.DRAIN, commands)
-            elif now >= attempt.end_by:
+            elif now >= attempt.end_by and asked is not StopReason.DRAIN:
                 self._stop(key, attempt, StopReason.RUN_LIMIT, commands)
+            elif asked is not None:
+                self._stop(key, attempt, asked, commands)
         if self._may_leave(now):
             self.phase = Phase.LEFT
             commands.append(Leave(undelivered=len(self._results)))

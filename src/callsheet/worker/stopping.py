@@ -18,6 +18,8 @@ from callsheet.worker.commands import StopReason
 TERM_GRACE_S: Final = 5.0
 """How long a child process may take to end after SIGTERM, before SIGKILL, unless told otherwise."""
 
+_ASKING: Final = frozenset({StopReason.PAUSED, StopReason.YIELDED})
+
 Climbed = Callable[[StopRung.ValueType], None]
 """Told of each rung that a child process made necessary."""
 
@@ -55,7 +57,7 @@ class Stop:
     @property
     def pausing(self) -> bool:
         """Whether the attempt is to stop at its next checkpoint."""
-        return self.reason is StopReason.PAUSED
+        return self.reason in _ASKING
 
     @property
     def ending(self) -> bool:
@@ -64,7 +66,7 @@ class Stop:
 
     def ask(self, reason: StopReason, *, begun: bool) -> bool:
         """Take in why it is to end; True where that is the first reason to end at once."""
-        first = not self.ending and reason is not StopReason.PAUSED
+        first = not self.ending and reason not in _ASKING
         self.reason = reason
         if first:
             self.rung = STOP_RUNG_ASKED if begun else STOP_RUNG_BEFORE_START

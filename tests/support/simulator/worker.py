@@ -52,6 +52,7 @@ from tests.support.simulator.streams import Pipe, StreamEndedError
 from tests.support.simulator.traces import Traces
 
 TICK_S: Final = 0.5
+YIELDED: Final = StopReason.YIELDED
 #: Ticks between two looks at what killed workers left.
 SWEEP_TICKS: Final = 10
 
@@ -242,7 +243,7 @@ class Worker:
 
     def _ask_to_stop(self, command: StopAttempt) -> None:
         attempt = self._attempts.get(command.key)
-        if attempt is not None:
+        if attempt is not None and (command.reason is not YIELDED or attempt.grant.type == "render"):
             attempt.stop = command.reason
             attempt.asked.set()
 
@@ -268,7 +269,7 @@ class Worker:
         if attempt.stop in {StopReason.STALE, StopReason.CANCELLED} and result.HasField("completed"):
             self._traces.files.discard(key)
             result.failed.CopyFrom(Failed(kind=FAILURE_KIND_CANCELLED, stop_rung=STOP_RUNG_ASKED))
-        elif result.HasField("completed") or result.HasField("paused"):
+        elif attempt.stop is YIELDED or result.HasField("completed") or result.HasField("paused"):
             self._spool[key] = result
         self._results[key] = result
         del self._attempts[key]
@@ -307,6 +308,9 @@ class Worker:
                 return Result(returned=Returned(reason="handed back"))
             case StopReason.STALE:
                 return Result(returned=Returned(reason="stale"))
+            case StopReason.YIELDED:
+                kept = json.dumps({"part": part})
+                return Result(returned=Returned(reason="handed on", checkpoint_json=kept))
             case _:
                 return Result(paused=Paused(checkpoint_json=json.dumps({"part": part})))
 

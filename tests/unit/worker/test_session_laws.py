@@ -41,6 +41,9 @@ from callsheet.worker.commands import (
 from callsheet.worker.session import Phase, Session
 
 SLOTS = 3
+
+#: What an attempt may have been asked for that goes on.
+ASKED = {None, StopReason.PAUSED, StopReason.YIELDED}
 AT = Timestamp(seconds=1)
 FATES = st.sampled_from(
     [
@@ -139,7 +142,7 @@ class SessionLaws(RuleBasedStateMachine):
         key = data.draw(st.sampled_from(sorted({*self.running, *self.owed})))
         earlier = self.running.get(key, StopReason.STALE)
         lost = self.owed.get(key)
-        heard = earlier is None or (earlier is StopReason.PAUSED and why is not StopReason.PAUSED)
+        heard = earlier is None or (earlier in ASKED and why is not StopReason.PAUSED)
         heard = heard or (why is StopReason.STALE and earlier is not StopReason.STALE)
         if why is StopReason.STALE:
             self._lose(key)
@@ -279,19 +282,20 @@ class SessionLaws(RuleBasedStateMachine):
     @rule(passed=st.floats(0.0, 2.0))
     def time_passes(self, passed: float) -> None:
         self.now += passed
-        over = self.now >= min(self.drained_until, self.leaving_until)
+        limit = min(self.drained_until, self.leaving_until)
+        over = self.now >= limit
         for command in self.session.tick(self.now):
             assert not isinstance(command, StartAttempts | ForgetResults)
             if isinstance(command, StopAttempt):
-                assert over
-                assert command.reason is StopReason.DRAIN
-                assert self.running[command.key] in {None, StopReason.PAUSED}
-                self.running[command.key] = StopReason.DRAIN
+                assert limit < inf
+                assert command.reason is (StopReason.DRAIN if over else StopReason.YIELDED)
+                assert self.running[command.key] in (ASKED if over else {None})
+                self.running[command.key] = command.reason
             if isinstance(command, Leave):
                 assert self.leaving
                 assert command.undelivered == len(self.owed)
         if over:
-            assert not {None, StopReason.PAUSED} & set(self.running.values()), "ran on after the grace"
+            assert not ASKED & set(self.running.values()), "ran on after the grace"
 
     @invariant()
     def credit_never_promises_more_than_the_slots(self) -> None:

@@ -116,7 +116,9 @@ def outcome_from_wire(result: Result) -> Outcome:
         case "paused":
             return Outcome(ending=Ending.PAUSED, checkpoint=result.paused.checkpoint_json or "{}")
         case _:
-            return Outcome(ending=Ending.RETURNED, reason=result.returned.reason)
+            returned = result.returned
+            kept = returned.checkpoint_json or None
+            return Outcome(ending=Ending.RETURNED, reason=returned.reason, checkpoint=kept)
 
 
 _RUNGS: Final = frozenset(int(rung) for rung in Rung)
