@@ -14,6 +14,7 @@ CallsheetError
 └── AttemptError            a job's attempt failed; the class says what happens next
     ├── BadInputError       can never work
     ├── CapacityError       needs more memory, disk or encoder sessions
+    ├── OutOfVramError      needs more memory of the GPU than it was given
     ├── TransientError      may work later
     └── AttemptCancelledError   stopped on request
 """
@@ -117,9 +118,15 @@ class BadInputError(AttemptError):
 
 
 class CapacityError(AttemptError):
-    """Out of memory, disk or encoder sessions; goes again without spending a retry."""
+    """Out of main memory, disk or encoder sessions; goes again without spending a retry."""
 
     kind = "CAPACITY"
+
+
+class OutOfVramError(AttemptError):
+    """The GPU memory that it was given did not suffice; goes again with more, without spending a retry."""
+
+    kind = "OUT_OF_VRAM"
 
 
 class TransientError(AttemptError):

@@ -9,7 +9,7 @@ from typing import Final
 from pydantic import JsonValue
 from typing_extensions import override
 
-from callsheet.catalog import JobType
+from callsheet.catalog import Category, JobType
 from callsheet.errors import BadInputError, TransientError
 from callsheet.params import JobParams
 from callsheet.worker.context import JobContext
@@ -25,6 +25,7 @@ ENTRIES: Final = (
     "[callsheet.processors]\n"
     "test_digest = tests.support.plug_ins:Digest\n"
     "test_encode = tests.support.plug_ins:Encode\n"
+    "test_gpu = tests.support.plug_ins:OnGpu\n"
 )
 
 
@@ -79,6 +80,31 @@ class Encode(Processor[EncodeParams]):
                 raise
             await context.publish(output)
         return Outcome(result={"outputPath": params.output_path, "seconds": seconds})
+
+
+class OnGpuParams(JobParams):
+    scale: str = "iw"
+    """The width; what is none, FFmpeg complains of."""
+
+
+class OnGpu(Processor[OnGpuParams]):
+    """Stands for an encoder: runs FFmpeg until it is told to end, without touching a card."""
+
+    job_type = JobType(
+        name="test_gpu",
+        description="Encodes.",
+        params=OnGpuParams,
+        category=Category.GPU_ENCODE,
+        vram_mib=2000,
+    )
+
+    @override
+    async def process(self, params: OnGpuParams, context: JobContext) -> Outcome:
+        source = ["-f", "lavfi", "-re", "-i", "testsrc2=size=64x64:rate=10:duration=900"]
+        run = await context.children.ffmpeg(
+            [*source, "-vf", f"scale={params.scale}:ih", "-f", "null", "-"], deadline_s=900
+        )
+        raise TransientError(f"ffmpeg ended with {run.exit_code}: {run.stderr[-300:]}")
 
 
 async def opened(context: JobContext, path: str) -> OpenedFile:

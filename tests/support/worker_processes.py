@@ -1,4 +1,4 @@
-"""CPU workers as processes, which can be killed, stopped and started again, with the tests' processors."""
+"""Workers as processes, which can be killed, stopped and started again, with the tests' processors."""
 
 import asyncio
 import json
@@ -16,9 +16,12 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 class WorkerProcess:
-    """``callsheet_cpu_worker.main`` as a process; its spool and its one root lie in *folder*."""
+    """``callsheet_cpu_worker.main``, or of another kind, as a process; spool and root lie in *folder*."""
 
-    def __init__(self, scheduler: str, folder: Path, name: str, settings: dict[str, str]) -> None:
+    def __init__(
+        self, scheduler: str, folder: Path, name: str, settings: dict[str, str], *, kind: str = "cpu"
+    ) -> None:
+        self._module = f"callsheet_{kind}_worker.main"
         self.made = folder / ROOT
         self.made.mkdir(exist_ok=True)
         self.spool = folder / f"spool-{name}"
@@ -44,10 +47,10 @@ class WorkerProcess:
         assert self.process is not None
         return self.process.pid
 
-    async def start(self) -> None:
-        """Start it, with the identity that its spool keeps."""
+    async def start(self, *, stderr: int | None = None) -> None:
+        """Start it, with the identity that its spool keeps; its log goes to the descriptor *stderr*."""
         self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "callsheet_cpu_worker.main", env=self._environment
+            sys.executable, "-m", self._module, env=self._environment, stderr=stderr
         )
 
     async def kill(self) -> None:
@@ -100,7 +103,12 @@ async def worker_process(
 
 def encoders_of(pid: int) -> set[int]:
     """Return the descendants of a process that run FFmpeg."""
-    return {one for one in _descendants(pid) if b"ffmpeg" in _program(one)}
+    return {one for one in _descendants(pid) if _encodes(one)}
+
+
+def environment_of(pid: int) -> list[str]:
+    """Return the environment that a process was started with."""
+    return Path(f"/proc/{pid}/environ").read_text(encoding="utf-8").rstrip("\0").split("\0")
 
 
 def _descendants(pid: int) -> set[int]:
@@ -114,8 +122,10 @@ def _descendants(pid: int) -> set[int]:
     return found
 
 
-def _program(pid: int) -> bytes:
+def _encodes(pid: int) -> bool:
+    """Whether it is a run of FFmpeg for an attempt, and none that only asks for its version."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].rpartition(b"/")[2]
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
-        return b""
+        return False
+    return b"ffmpeg" in words[0].rpartition(b"/")[2] and b"-progress" in words

@@ -9,8 +9,10 @@ from pydantic import ValidationError
 
 from callsheet.errors import AttemptError, LeaseLostError, TransientError
 from callsheet.v1.lease_service_pb2 import Grant, Result
+from callsheet.worker.children import AttemptChildren
 from callsheet.worker.commands import LeaseKey, StopReason
 from callsheet.worker.context import JobContext
+from callsheet.worker.devices import Look
 from callsheet.worker.endings import (
     as_attempt_error,
     bad_params,
@@ -38,9 +40,21 @@ class Attempt:
     stop: Stop = field(default_factory=Stop)
     runner: "asyncio.Task[None] | None" = None
     ending: "asyncio.Task[None] | None" = None
+    children: AttemptChildren | None = None
+    peak_vram_mib: int = 0
+    """The most that its programs were seen to hold of its GPU."""
     begun: bool = False
     over: bool = False
     """The processor has returned; cancelling would only disturb the report."""
+
+    def measure(self, look: Look) -> None:
+        """Take from a look at the cards how much the attempt holds of its own."""
+        if not self.grant.device_uuid or self.children is None:
+            return
+        seen = look.of(self.grant.device_uuid)
+        if seen is not None and seen.reading is not None:
+            used_mib = seen.reading.used_below(frozenset(self.children.pids))
+            self.peak_vram_mib = max(self.peak_vram_mib, used_mib or 0)
 
     def end(self, reason: StopReason, *, ask_grace_s: float) -> None:
         """Have it end as soon as it can; a pause only asks, which the next checkpoint answers.
@@ -88,6 +102,7 @@ class Attempts:
                 _fail(as_attempt_error(cause), cause, result, report)
         finally:
             attempt.over = True
+        result.peak_vram_mib = attempt.peak_vram_mib
         return result
 
     async def _process(self, attempt: Attempt, context: JobContext) -> Outcome:

@@ -4,7 +4,15 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from callsheet.worker.ffmpeg import LIMITS, FfmpegRun, OnProgress, ffmpeg_path, run_ffmpeg
+from callsheet.worker.ffmpeg import (
+    LIMITS,
+    FfmpegRun,
+    OnProgress,
+    Terms,
+    ffmpeg_path,
+    gpu_shortage,
+    run_ffmpeg,
+)
 from callsheet.worker.processes import ChildPool
 from callsheet.worker.sandbox import SandboxLimits
 from callsheet.worker.stopping import Ladder, Stop
@@ -18,11 +26,15 @@ class AttemptChildren:
     what that took.
     """
 
-    __slots__ = ("_pool", "_stop")
+    __slots__ = ("_device_uuid", "_pool", "_stop", "pids")
 
-    def __init__(self, pool: ChildPool, stop: Stop) -> None:
+    def __init__(self, pool: ChildPool, stop: Stop, device_uuid: str = "") -> None:
+        """Begin without a child; programs that are run see the GPU *device_uuid* and no other."""
         self._pool = pool
         self._stop = stop
+        self._device_uuid = device_uuid
+        self.pids: set[int] = set()
+        """The processes of all programs that were run."""
 
     @property
     def size(self) -> int:
@@ -59,9 +71,14 @@ class AttemptChildren:
         limits: SandboxLimits = LIMITS,
         on_progress: OnProgress | None = None,
     ) -> FfmpegRun:
-        """Run FFmpeg; arguments and errors are those of `run_ffmpeg`."""
+        """Run FFmpeg; arguments and errors are those of `run_ffmpeg`.
+
+        Raises:
+            OutOfVramError: The GPU has no memory left.
+            CapacityError: The GPU gives no further encoder session.
+        """
         async with self._stop.child():
-            return await run_ffmpeg(
+            run = await run_ffmpeg(
                 ffmpeg_path(os.environ),
                 arguments,
                 deadline_s=deadline_s,
@@ -69,5 +86,13 @@ class AttemptChildren:
                 writable=writable,
                 limits=limits,
                 on_progress=on_progress,
-                ladder=Ladder(term_grace_s=self._pool.term_grace_s, climbed=self._stop.climbed),
+                terms=Terms(
+                    device_uuid=self._device_uuid,
+                    started=self.pids.add,
+                    ladder=Ladder(term_grace_s=self._pool.term_grace_s, climbed=self._stop.climbed),
+                ),
             )
+        shortage = gpu_shortage(run.stderr) if run.exit_code and self._device_uuid else None
+        if shortage is not None:
+            raise shortage
+        return run

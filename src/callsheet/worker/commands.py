@@ -74,6 +74,8 @@ class HangUp:
     """The stream is of no use: close it, then report it lost."""
 
     reason: str
+    unheard: bool = True
+    """The scheduler does not answer; another may."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
-READING_LIMIT_S: Final = 5.0
+READING_LIMIT_S: Final = 10.0
 """A look at the cards that began longer ago is old: nothing in it is reported as new."""
 
 
@@ -21,6 +21,8 @@ class Device:
     """The driver's version."""
     instance: int | None = None
     """The number of a MIG instance within its card; None for a whole card."""
+    encoder_sessions_max: int | None = None
+    """How many it can hold at once; None for no limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +85,8 @@ class Look:
     """Each card that was seen since the worker started, so that one that went is told of."""
     problem: str = ""
     """Why no card can be used, in one sentence with the remedy; empty where there is none to say."""
+    worker_pid: int = 0
+    """The worker that looked; what stands below it is its own."""
 
     def fresh(self, now: float) -> bool:
         """Return whether it may be reported as new."""
@@ -91,11 +95,3 @@ class Look:
     def of(self, uuid: str) -> SeenDevice | None:
         """Return what it saw of one card."""
         return next((seen for seen in self.devices if seen.device.uuid == uuid), None)
-
-
-class Watch(Protocol):
-    """Looks at the cards beside the loop; the GPU worker implements it over NVML."""
-
-    def latest(self) -> Look | None:
-        """Return the newest look, which may be old; None before the first."""
-        ...

@@ -6,22 +6,24 @@ import shutil
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import imageio_ffmpeg
 
-from callsheet.errors import TransientError
+from callsheet.errors import AttemptError, CapacityError, OutOfVramError, TransientError
 from callsheet.worker.launch import LaunchSettings
 from callsheet.worker.processes import end_group
-from callsheet.worker.sandbox import CLEAN_ENVIRONMENT, Rights, SandboxLimits
+from callsheet.worker.sandbox import Rights, SandboxLimits, environment
 from callsheet.worker.stopping import Ladder
 from callsheet.worker.work import codec
 
 LIMITS: Final = SandboxLimits(address_space_mib=16_384, file_size_mib=65_536, cpu_s=7200, open_files=256)
 """Limits of an FFmpeg child unless told otherwise."""
 _STDERR_BYTES: Final = 16 * 1024
+_NO_SESSION: Final = "OpenEncodeSessionEx failed"
+_NO_VRAM: Final = ("CUDA_ERROR_OUT_OF_MEMORY", "failed: out of memory (10)")
 _SYSTEM_FOLDERS: Final = ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/share/fonts", "/etc/fonts")
 
 OnProgress = Callable[[Mapping[str, str]], None]
@@ -37,6 +39,22 @@ class FfmpegRun:
     """Whether the progress stream ended with ``progress=end``."""
     stderr: str
     """The end of what it wrote on stderr."""
+
+
+def _nobody(_: int) -> None:
+    """Hear that a run began, and forget it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """How a run is kept."""
+
+    device_uuid: str = ""
+    """The GPU that it may use; empty for none."""
+    started: Callable[[int], None] = _nobody
+    """Told its process id."""
+    ladder: Ladder = field(default_factory=Ladder)
+    """How it is ended."""
 
 
 def ffmpeg_path(environment: Mapping[str, str]) -> Path:
@@ -63,7 +81,7 @@ async def run_ffmpeg(
     writable: Sequence[Path] = (),
     limits: SandboxLimits = LIMITS,
     on_progress: OnProgress | None = None,
-    ladder: Ladder | None = None,
+    terms: Terms | None = None,
 ) -> FfmpegRun:
     """Run FFmpeg; inputs come by descriptor, outputs lie in *writable* folders or go to descriptors.
 
@@ -77,11 +95,12 @@ async def run_ffmpeg(
         writable: Folders it may change; nothing else.
         limits: What it may use.
         on_progress: Called with each block of progress.
-        ladder: How it is ended.
+        terms: What it sees, and how it is ended.
 
     Raises:
         TransientError: It took longer, or could not be started.
     """
+    rules = terms or Terms()
     settings = LaunchSettings(
         limits=limits,
         rights=Rights(
@@ -95,8 +114,9 @@ async def run_ffmpeg(
         codec(LaunchSettings).dump_json(settings).decode(),
         str(program), "-hide_banner", "-nostdin", "-progress", "pipe:1", *arguments,
         stdin=DEVNULL, stdout=PIPE, stderr=PIPE, pass_fds=tuple(pass_fds),
-        env=CLEAN_ENVIRONMENT, cwd="/", start_new_session=True,
+        env=environment(rules.device_uuid), cwd="/", start_new_session=True,
     )  # fmt: skip
+    rules.started(process.pid)
     try:
         async with asyncio.timeout(deadline_s):
             said_end, stderr = await asyncio.gather(_follow(process, on_progress), _last_words(process))
@@ -104,8 +124,26 @@ async def run_ffmpeg(
     except TimeoutError as error:
         raise TransientError(f"ffmpeg took longer than {deadline_s:g} s and was ended") from error
     finally:
-        code = await end_group(process, ladder)
+        code = await end_group(process, rules.ladder)
     return FfmpegRun(exit_code=code, said_end=said_end, stderr=stderr)
+
+
+def gpu_shortage(stderr: str) -> AttemptError | None:
+    """Return the failure where the end of FFmpeg's stderr says that the GPU has no room; else None.
+
+    Such a line begins with the part that speaks, in brackets; what a file says of itself is indented.
+
+    Source:
+        libavcodec/nvenc.c and libavutil/cuda_check.h of FFmpeg: status 10 is NV_ENC_ERR_OUT_OF_MEMORY.
+    """
+    for line in stderr.splitlines():
+        if not line.startswith("["):
+            continue
+        if _NO_SESSION in line:
+            return CapacityError(f"the GPU gives no further encoder session: {line[:300]}")
+        if any(words in line for words in _NO_VRAM):
+            return OutOfVramError(f"the GPU has no memory left for this: {line[:300]}")
+    return None
 
 
 async def _follow(process: Process, on_progress: OnProgress | None) -> bool:

@@ -14,6 +14,7 @@ from callsheet.service.ops import OpsServer
 from callsheet.service.run import read_token
 from callsheet.v1.lease_service_pb2 import Hello
 from callsheet.worker.attempts import Attempts
+from callsheet.worker.devices import Look
 from callsheet.worker.guard import Guard
 from callsheet.worker.library import Roots
 from callsheet.worker.metrics import SessionCollector
@@ -28,6 +29,11 @@ from callsheet.worker.spool import Spool
 log = logging.getLogger(__name__)
 
 
+def no_cards() -> Look | None:
+    """See nothing: a worker that has no cards to look at."""
+    return None
+
+
 async def work(
     settings: WorkerSettings,
     stop: asyncio.Event,
@@ -36,6 +42,7 @@ async def work(
     categories: Iterable[Category],
     processors: Mapping[str, AnyProcessor] | None = None,
     software_gpu: bool = False,
+    look: Callable[[], Look | None] = no_cards,
     make_session: Callable[..., Session] = Session,
 ) -> int:
     """Run a worker until it has drained after *stop*, and return its exit code.
@@ -46,7 +53,8 @@ async def work(
         kind: A word for its identity and its logs, such as ``cpu``.
         categories: The processors of these categories that installed packages offer are its own.
         processors: By job type, instead of those installed.
-        software_gpu: Take GPU jobs without a device.
+        software_gpu: Take GPU jobs where there is no card.
+        look: Gives the newest look at the cards; the first is there already, where there is any.
         make_session: Called as `Session` is; a subclass may look on.
 
     Raises:
@@ -66,7 +74,7 @@ async def work(
             software_gpu=software_gpu,
             sandbox=strength(),
         )
-        await _work(settings, stop, hello, spool, handled, make_session)
+        await _work(settings, stop, hello, spool, handled, make_session, look)
     finally:
         spool.close()
     return 0
@@ -79,9 +87,14 @@ async def _work(
     spool: Spool,
     processors: Mapping[str, AnyProcessor],
     make_session: Callable[..., Session],
+    look: Callable[[], Look | None],
 ) -> None:
     clock = SystemClock()
     session = make_session(hello, now=clock.monotonic(), results=spool.load())
+    seen = look()
+    if seen is not None:
+        session.looked(seen)
+        session.cards.news(clock.monotonic())  # whoever gave the look has told of it
 
     async def ready() -> bool:
         return session.connected and clock.monotonic() < session.pulse.lease_until
@@ -107,6 +120,7 @@ async def _work(
             library_deadline_s=settings.library_deadline_s,
             ask_grace_s=settings.stop_ask_grace_s,
             sweep_interval_s=settings.sweep_interval_s,
+            look=look,
             beat=guard.beat,
         )
         port = await ops.start("127.0.0.1", settings.ops_port)

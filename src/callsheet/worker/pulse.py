@@ -2,6 +2,12 @@
 
 from collections import deque
 from math import inf
+from typing import Final
+
+WELCOME_DEADLINE_S: Final = 10.0
+"""How long the scheduler may take to answer a hello."""
+ORPHAN_LIMIT_S: Final = 900.0
+"""How long a worker without a word from the scheduler goes on, until a welcome says otherwise."""
 
 
 class Pulse:

@@ -21,9 +21,10 @@ from callsheet.v1.library_service_pb2 import (
     UpsertItemsRequest,
 )
 from callsheet.wire_errors import from_rpc_error
+from callsheet.worker.backoff import BACKOFF_S
 from callsheet.worker.commands import LeaseKey
 from callsheet.worker.lease import Lease
-from callsheet.worker.session import BACKOFF_S, Session
+from callsheet.worker.session import Session
 
 if TYPE_CHECKING:  # the generated stubs have this name, the generated code has not
     from callsheet.v1.job_service_pb2_grpc import JobServiceAsyncStub

@@ -33,6 +33,7 @@ from callsheet.worker.commands import (
     StopReason,
 )
 from callsheet.worker.context import JobContext
+from callsheet.worker.devices import Look
 from callsheet.worker.endings import cancelled
 from callsheet.worker.lease import Lease, file_tag
 from callsheet.worker.leftovers import LeaseQuestions, keep_clean
@@ -75,6 +76,8 @@ class Surroundings:
     """How often what killed workers left is looked for."""
     ask_another: Callable[[], None] = lambda: None
     """Told when the scheduler on the channel says nothing."""
+    look: Callable[[], Look | None] = lambda: None
+    """Gives the newest look at the cards."""
     beat: Callable[[float], None] = lambda _: None
     """Told at every tick how long, in seconds, the worker may stay silent before its children end."""
 
@@ -97,6 +100,7 @@ class Runtime:
         self._call: Call | None = None
         self._hung_up = ""
         self._load = 0.0
+        self._seen: Look | None = None
         self._chance = SystemRandom()
 
     async def run(self, stop: asyncio.Event, *, drain_grace_s: float) -> None:
@@ -130,6 +134,7 @@ class Runtime:
     async def _keep_time(self) -> None:
         while True:
             self._load = os.getloadavg()[0] / (os.cpu_count() or 1)
+            self._see(self._has.look())
             self._tick()
             self._has.beat(self.session.pulse.lease_ttl_s)
             await asyncio.sleep(TICK_S)
@@ -138,6 +143,19 @@ class Runtime:
         for command in self.session.tick(self._has.clock.monotonic()):
             self._obey(command, _instant(self._has.clock))
         self._wake.set()
+
+    def _see(self, look: Look | None) -> None:
+        """Take in a look at the cards once, and say what changed about them."""
+        if look is None:
+            return
+        if look is not self._seen:
+            self._seen = look
+            for attempt in self._attempts.values():
+                attempt.measure(look)
+            for command in self.session.looked(look):
+                self._obey(command, _instant(self._has.clock))
+        for sentence in self.session.cards.news(self._has.clock.monotonic()):
+            log.warning(sentence)
 
     async def _keep_clean(self) -> None:
         has = self._has
@@ -211,16 +229,17 @@ class Runtime:
             case PlaceOutputs():
                 self._placer.take(command.outputs)
             case HangUp():
-                self._hang_up(command.reason)
+                self._hang_up(command)
             case Leave():
                 log.info("leaving without a goodbye", extra={"undelivered": command.undelivered})
                 self._left.set()
 
-    def _hang_up(self, reason: str) -> None:
+    def _hang_up(self, command: HangUp) -> None:
         if self._call is not None:
-            self._hung_up = reason
+            self._hung_up = command.reason
             self._call.cancel()
-            self._has.ask_another()
+            if command.unheard:
+                self._has.ask_another()
 
     # Attempts
 
@@ -263,13 +282,14 @@ class Runtime:
     def _context(self, attempt: Attempt, report: SessionReporter) -> JobContext:
         has, grant = self._has, attempt.grant
         lease = Lease(job_id=attempt.key[0], token=attempt.key[1], attempt=grant.attempt)
+        attempt.children = AttemptChildren(has.children, attempt.stop, grant.device_uuid)
         return JobContext(
             lease=lease,
             report=report,
             library=RemoteLibrary(self._library, lease, deadline_s=has.library_deadline_s),
             queue=RemoteQueue(self._jobs, lease, deadline_s=has.library_deadline_s),
             roots=has.roots,
-            children=AttemptChildren(has.children, attempt.stop),
+            children=attempt.children,
             stop=attempt.stop,
         )
 

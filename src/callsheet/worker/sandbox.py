@@ -26,8 +26,14 @@ CLEAN_ENVIRONMENT: Final = {
     "LANG": "C.UTF-8",
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
+    "CUDA_VISIBLE_DEVICES": "",
 }
-"""All that a child is told by its environment: no secret, one thread for array work."""
+"""All that a child is told by its environment: no secret, one thread for array work, no GPU."""
+
+
+def environment(device_uuid: str) -> dict[str, str]:
+    """Return the environment of a child that may use this GPU and no other; none where it is empty."""
+    return CLEAN_ENVIRONMENT | {"CUDA_VISIBLE_DEVICES": device_uuid}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

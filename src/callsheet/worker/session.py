@@ -16,7 +16,6 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from callsheet.v1.lease_service_pb2 import (
     Drain,
     Grant,
-    Heartbeat,
     Hello,
     LeaseRef,
     Placed,
@@ -29,6 +28,8 @@ from callsheet.v1.lease_service_pb2 import (
     WorkResponse,
 )
 from callsheet.worker.attempt_log import CHUNK_BYTES_MAX, AttemptLog, LogOutbox
+from callsheet.worker.backoff import Backoff
+from callsheet.worker.cards import Cards
 from callsheet.worker.commands import (
     Command,
     ForgetResults,
@@ -41,24 +42,15 @@ from callsheet.worker.commands import (
     StopReason,
     key_of,
 )
-from callsheet.worker.drains import DrainCause, Drains
+from callsheet.worker.devices import Look
+from callsheet.worker.drains import LEAVE_GRACE_S, DrainCause, Drains
 from callsheet.worker.owed import ResultOutbox, returned
-from callsheet.worker.pulse import Pulse
+from callsheet.worker.pulse import ORPHAN_LIMIT_S, WELCOME_DEADLINE_S, Pulse
 
 REQUEST_BYTES: Final = 512 * 1024
 """Bytes of results, and of log text, after which a message takes no more of them."""
 CHATTER_INTERVAL_S: Final = 0.25
 """Least time between two messages that carry log text or progress of attempts that go on."""
-BACKOFF_S: Final = (0.1, 5.0)
-"""The first and the longest wait before a new stream; it doubles in between."""
-BACKOFF_PER_TTL: Final = 1 / 6
-"""That wait is never longer than this part of the lease TTL, which is all that a new leader grants."""
-WELCOME_DEADLINE_S: Final = 10.0
-"""How long the scheduler may take to answer a hello."""
-LEAVE_GRACE_S: Final = 10.0
-"""Beyond a drain's own grace: how long attempts may take to end and results to be acknowledged."""
-ORPHAN_LIMIT_S: Final = 900.0
-"""What holds until a welcome says otherwise."""
 
 
 class Phase(Enum):
@@ -75,6 +67,7 @@ class _Attempt:
     lease: LeaseRef
     started_at: Timestamp
     end_by: float
+    device: str = ""
     percent: int = 0
     stop: StopReason | None = None
     log: AttemptLog | None = None
@@ -92,6 +85,7 @@ class Session:
     def __init__(self, hello: Hello, *, now: float, results: Iterable[Result] = ()) -> None:
         """Begin apart. *hello* needs neither credit nor leases; *results* are those of the spool."""
         self._hello = hello
+        self.cards = Cards(hello)
         self._slots = hello.slots
         self.phase = Phase.APART
         self._attempts: dict[LeaseKey, _Attempt] = {}
@@ -101,10 +95,8 @@ class Session:
         self._moved: dict[LeaseKey, _Attempt] = {}
         self._logs = LogOutbox()
         self._credit_out = 0
-        self._failures = 0
-        self._chatter_at = now
-        self._opened_at = now
-        self._heard_at = now
+        self._backoff = Backoff()
+        self._chatter_at = self._opened_at = self._heard_at = now
         self.pulse = Pulse(now, lease_ttl_s=WELCOME_DEADLINE_S)
         self._orphan_limit_s = ORPHAN_LIMIT_S
         self._drains = Drains()
@@ -144,10 +136,7 @@ class Session:
         """Return when to open the next stream; *jitter*, 0 to 1, keeps workers from doing so together."""
         if self.phase is not Phase.LEFT:
             self.phase = Phase.APART
-        first, longest = BACKOFF_S[0], min(BACKOFF_S[1], self.pulse.lease_ttl_s * BACKOFF_PER_TTL)
-        wait_s = min(longest, first * 2.0 ** min(self._failures, 16))
-        self._failures += 1
-        return now + wait_s * (0.5 + jitter / 2)
+        return now + self._backoff.next_s(lease_ttl_s=self.pulse.lease_ttl_s, jitter=jitter)
 
     def received(self, response: WorkResponse, now: float, at: Timestamp) -> list[Command]:
         """Take in a message; *at* is the instant at which the attempts that it grants begin."""
@@ -158,7 +147,7 @@ class Session:
             return [HangUp(reason="the scheduler's first message was no welcome")]
         self._heard_at = now
         if response.heartbeat_ack and self.pulse.answered(response.heartbeat_ack):
-            self._failures = 0
+            self._backoff.forget()
         if response.logs_kept:
             self._logs.kept(response.logs_kept)
         if response.result_acks:
@@ -234,6 +223,11 @@ class Session:
         """Take no new lease and leave; what runs may go on for *grace_s* and is then handed back."""
         self._drains.begin(DrainCause.LEAVING, now + grace_s)
 
+    def looked(self, look: Look) -> list[Command]:
+        """Take in a look at the cards; what the hello did not name is told by a new stream."""
+        added = self.cards.take(look) and self.phase in {Phase.OPENING, Phase.LIVE}
+        return [HangUp(reason="there is a card to tell of", unheard=False)] if added else []
+
     def output_placed(self, placed: Placed) -> None:
         """Note what became of an output; should it not arrive, the next stream brings the output again."""
         self._placed.append(placed)
@@ -259,8 +253,7 @@ class Session:
         if self._results.unsent and not self._logs.has_due:
             self._results.add_to(request, REQUEST_BYTES)
         if self.pulse.due(now):
-            beat = Heartbeat(sequence=self.pulse.beat(now), running=len(self._attempts), load=load)
-            request.heartbeat.CopyFrom(beat)
+            self._add_heartbeat(request, now, load)
         if self._placed:
             request.placed.extend(self._placed)
             self._placed.clear()
@@ -301,7 +294,8 @@ class Session:
             elif len(self._attempts) >= self._slots:
                 self._owe(returned(lease, f"All {self._slots} slots of the worker are taken", at))
             else:
-                attempt = _Attempt(lease=lease, started_at=at, end_by=now + (grant.run_limit_s or inf))
+                end_by = now + (grant.run_limit_s or inf)
+                attempt = _Attempt(lease=lease, started_at=at, end_by=end_by, device=grant.device_uuid)
                 self._newest[lease.job_id] = lease.token
                 self._attempts[key] = self._unsaid[key] = attempt
                 started.append(grant)
@@ -367,6 +361,12 @@ class Session:
         )
         self._moved.clear()
         self._logs.due()
+
+    def _add_heartbeat(self, request: WorkRequest, now: float, load: float) -> None:
+        beat = request.heartbeat
+        beat.sequence, beat.running, beat.load = self.pulse.beat(now), len(self._attempts), load
+        held = ((one.device, one.lease) for one in self._attempts.values() if one.device)
+        beat.devices.extend(self.cards.readings(now, held))
 
     def _add_credit(self, request: WorkRequest) -> None:
         free = self._slots - len(self._attempts) - self._results.unsent - self._credit_out

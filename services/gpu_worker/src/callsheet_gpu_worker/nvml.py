@@ -4,6 +4,7 @@ Not yet run on a card: the tests run the real binding against a library of their
 driver. Every call may block for as long as the driver does, so `Nvml.look` belongs in a thread.
 """
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, TypeVar
 
@@ -15,7 +16,7 @@ from callsheet.worker.devices import Device, GpuProcess, Look, Reading, SeenDevi
 from callsheet_gpu_worker.choice import Choice, Place
 from callsheet_gpu_worker.lineage import lineage
 
-REOPEN_S: Final = 60.0
+REOPEN_S: Final = 600.0
 """How often the library is opened anew, since it sees a card that was added only then."""
 TROUBLED_REOPEN_S: Final = 5.0
 """The same while something is wrong."""
@@ -44,17 +45,21 @@ ValueT = TypeVar("ValueT")
 class Nvml:
     """The driver's library: opened when it is first asked, and again and again where that fails."""
 
-    def __init__(self, choice: Choice, clock: Clock, *, sees_pids: bool) -> None:
+    def __init__(
+        self, choice: Choice, clock: Clock, *, sees_pids: bool, encoder_sessions_max: int | None = None
+    ) -> None:
         """Speak to nobody yet.
 
         Args:
             choice: Other cards are passed over.
             clock: Says when a look begins.
             sees_pids: The driver's process ids are those of this machine.
+            encoder_sessions_max: Of each card, which NVML cannot tell; None for no limit.
         """
         self._choice = choice
         self._clock = clock
         self._sees_pids = sees_pids
+        self._encoder_sessions_max = encoder_sessions_max
         self._open = False
         self._opened_at = 0.0
         self._troubled = False
@@ -70,7 +75,7 @@ class Nvml:
         except NVMLError as error:
             problem = sentence(error)
             gone = [SeenDevice(device=one, problem=problem) for one in self._known.values()]
-            look = Look(at=now, devices=gone, problem=problem)
+            look = Look(at=now, devices=gone, problem=problem, worker_pid=os.getpid())
         self._troubled = bool(look.problem) or any(seen.problem for seen in look.devices)
         return look
 
@@ -107,7 +112,7 @@ class Nvml:
         ]
         self._known |= {uuid: one.device for uuid, one in seen.items()}
         problem = "" if self._known else self._nothing(others, errors)
-        return Look(at=now, devices=[*seen.values(), *absent], problem=problem)
+        return Look(at=now, devices=[*seen.values(), *absent], problem=problem, worker_pid=os.getpid())
 
     def _nothing(self, others: Sequence[str], errors: Mapping[int, NVMLError]) -> str:
         """Return why there is no card to use."""
@@ -134,6 +139,7 @@ class Nvml:
                 capacity_mib=memory.total // _MIB,
                 driver=self._driver,
                 instance=place.instance,
+                encoder_sessions_max=self._encoder_sessions_max,
             )
             return SeenDevice(device=device, reading=self._read(handle, memory))
         except NVMLError as error:
