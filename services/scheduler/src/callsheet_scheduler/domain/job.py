@@ -38,6 +38,10 @@ class JobState(IntEnum):
     CANCELLED = 7
 
 
+#: What a job has whose submitter does not say.
+PRIORITY_DEFAULT: Final = 5
+RETRIES_DEFAULT: Final = 3
+
 #: Every transition there is.
 TRANSITIONS: Final[dict[JobState, frozenset[JobState]]] = {
     JobState.PENDING: frozenset({JobState.QUEUED, JobState.PAUSED, JobState.CANCELLED, JobState.FAILED}),

@@ -18,7 +18,15 @@ from callsheet_scheduler.domain.effects import (
     ReleaseLease,
     ReviveJob,
 )
-from callsheet_scheduler.domain.job import JobId, JobState, LiveJob, Token, WorkerId
+from callsheet_scheduler.domain.job import (
+    PRIORITY_DEFAULT,
+    RETRIES_DEFAULT,
+    JobId,
+    JobState,
+    LiveJob,
+    Token,
+    WorkerId,
+)
 from callsheet_scheduler.store.connection import Connection, Pool
 from callsheet_scheduler.store.errors import DisagreementError, RefusedError
 from callsheet_scheduler.store.statements import statement
@@ -71,16 +79,16 @@ async def insert_jobs(connection: Connection, rows: Sequence[NewRow]) -> dict[Jo
         [job.sequence for job in jobs],
         [job.type for job in jobs],
         [int(job.category) for job in jobs],
-        [job.priority for job in jobs],
+        _sparse([job.priority for job in jobs], PRIORITY_DEFAULT),
         _sparse([job.interactive for job in jobs]),
         _sparse([job.vram_mib for job in jobs]),
-        [job.max_retries for job in jobs],
+        _sparse([job.max_retries for job in jobs], RETRIES_DEFAULT),
         [job.request_hash for job in jobs],
         _sparse([job.parent_id for job in jobs]),
         [job.created_at for job in jobs],
         _sparse([job.run_at for job in jobs]),
         [row.params for row in rows],
-        [int(job.state) for job in jobs],
+        _sparse([int(job.state) for job in jobs], int(JobState.PENDING)),
         _sparse([job.token for job in jobs]),
         _sparse([job.attempt for job in jobs]),
         _sparse([job.worker_id for job in jobs]),
@@ -127,8 +135,8 @@ async def end_and_begin(
         statement("write_turn"),
         [finish.job.id for finish in finishes],
         [finish.token for finish in finishes],
-        [int(finish.was) for finish in finishes],
-        [int(finish.state) for finish in finishes],
+        _sparse([int(finish.was) for finish in finishes], int(JobState.QUEUED)),
+        _sparse([int(finish.state) for finish in finishes], int(JobState.COMPLETED)),
         [finish.job.started_at for finish in finishes],
         [finish.finished_at for finish in finishes],
         _sparse([finish.error for finish in finishes]),
@@ -137,7 +145,7 @@ async def end_and_begin(
         _sparse([int(finish.rung) for finish in finishes]),
         [job.id for job in begun],
         [job.token for job in begun],
-        [job.attempt for job in begun],
+        _sparse([job.attempt for job in begun], 1),
         [job.worker_id for job in begun],
         [job.host for job in begun],
         now,
@@ -344,9 +352,13 @@ def _shared(text: str | None) -> str | None:
     return None if text is None else intern(text)
 
 
-def _sparse(column: list[ValueT]) -> list[ValueT] | None:
-    """Return a column, or None where it has nothing but zeros and NULLs: each value costs."""
-    return column if any(column) else None
+def _sparse(column: list[ValueT], usual: ValueT | None = None) -> list[ValueT] | None:
+    """Return a column, or None where nothing in it differs from *usual*, or from zero and NULL: values cost.
+
+    The statement puts there what is left out.
+    """
+    differs = any(column) if usual is None else column.count(usual) < len(column)
+    return column if differs else None
 
 
 def _count(status: str) -> int:

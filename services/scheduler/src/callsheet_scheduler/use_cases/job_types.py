@@ -1,8 +1,7 @@
 """The job types that the scheduler knows, and the check of parameters against them."""
 
 import json
-from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 import jsonschema_rs
 
@@ -16,8 +15,7 @@ from callsheet_scheduler.use_cases.refusals import refusal_of
 PARAMS_BYTES_MAX: Final = 65_536
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
+class Checked(NamedTuple):
     """Parameters that their job type accepts."""
 
     text: str

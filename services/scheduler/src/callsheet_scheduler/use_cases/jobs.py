@@ -1,15 +1,21 @@
 """Accepting jobs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Final
+from typing import Final, NamedTuple
 
 from callsheet.catalog import Category
 from callsheet.errors import ConflictError, InvalidError, OverloadedError
 from callsheet.ids import check_id, new_job_id
 from callsheet_scheduler.domain.effects import NewRow
-from callsheet_scheduler.domain.job import FINAL, JobId, JobState, LiveJob
+from callsheet_scheduler.domain.job import (
+    FINAL,
+    PRIORITY_DEFAULT,
+    RETRIES_DEFAULT,
+    JobId,
+    JobState,
+    LiveJob,
+)
 from callsheet_scheduler.leadership import Leadership, Term
 from callsheet_scheduler.store import queue
 from callsheet_scheduler.use_cases.job_types import JobTypes
@@ -21,9 +27,7 @@ SUBMISSION_MAX: Final = 1000
 WAITING_BYTES_MAX: Final = 64 * 1024 * 1024
 ROW_BYTES: Final = 512
 
-PRIORITY_DEFAULT: Final = 5
 PRIORITY_MAX: Final = 10
-RETRIES_DEFAULT: Final = 3
 RETRIES_MAX: Final = 20
 VRAM_MIB_MAX: Final = 1 << 24
 
@@ -32,13 +36,12 @@ ID_AGE_MAX_S: Final = 24 * 3600.0
 ID_AHEAD_MAX_S: Final = 300.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Submission:
+class Submission(NamedTuple):
     """A job as somebody asks for it."""
 
+    type: str
     id: str = ""
     """Empty to have one chosen."""
-    type: str
     params: str = ""
     priority: int = 0
     """0 for the default."""
@@ -50,8 +53,7 @@ class Submission:
     parent_id: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accepted:
+class Accepted(NamedTuple):
     """What became of a submission."""
 
     id: JobId

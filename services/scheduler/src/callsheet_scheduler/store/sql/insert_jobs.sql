@@ -1,6 +1,6 @@
 -- Insert accepted jobs, pending or already leased, unless some of these ids are in history: then return
 -- those and insert nothing. The least and the greatest of the ids leave the other days alone. A column that
--- is NULL as a whole has zeros, or nothing.
+-- is NULL as a whole has what is usual.
 WITH known AS MATERIALIZED (
     SELECT id::text AS id, request_hash, token, state, created_at
     FROM job_done
@@ -14,9 +14,10 @@ inserted AS (
         retry_count, lost_count, capacity_count, root
     )
     SELECT
-        u.id, u.sequence, u.type, u.category, u.priority, coalesce(u.interactive, false),
-        coalesce(u.vram_mib, 0), u.max_retries, u.request_hash, u.parent_id, to_timestamp(u.created_at), to_timestamp(u.run_at), u.params::json,
-        u.state, coalesce(u.token, 0), coalesce(u.attempt, 0), u.worker_id, u.host,
+        u.id, u.sequence, u.type, u.category, coalesce(u.priority, 5), coalesce(u.interactive, false),
+        coalesce(u.vram_mib, 0), coalesce(u.max_retries, 3), u.request_hash,
+        u.parent_id, to_timestamp(u.created_at), to_timestamp(u.run_at), u.params::json,
+        coalesce(u.state, 1), coalesce(u.token, 0), coalesce(u.attempt, 0), u.worker_id, u.host,
         CASE WHEN u.worker_id IS NOT NULL THEN to_timestamp(u.created_at) END,
         0, 0, 0, u.root
     FROM unnest(

@@ -1,18 +1,18 @@
 -- One turn: move what ended to history, on behalf of the leases that hold it (or of nobody, for waiting
 -- jobs); write leases; count. A stale token matches no row, and neither does a grant to a job that is not
--- pending or whose token is not older: then nothing is written. A column that is NULL as a whole has zeros,
--- or nothing.
+-- pending or whose token is not older: then nothing is written. A column that is NULL as a whole has
+-- what is usual.
 WITH gone AS (
     DELETE FROM job_live AS l
     USING unnest(
         $1::uuid[], $2::bigint[], $3::smallint[], $4::smallint[], $5::float8[], $6::float8[],
         $7::text[], $8::text[], $9::smallint[], $10::smallint[]
     ) AS u (id, token, was, state, started_at, finished_at, error, result, lost_count, rung)
-    WHERE l.id = u.id AND l.token = u.token AND l.state = u.was
+    WHERE l.id = u.id AND l.token = u.token AND l.state = coalesce(u.was, 2)
     RETURNING
         l.id, l.sequence, l.type, l.category, l.priority, l.interactive, l.vram_mib, l.max_retries,
-        l.request_hash, l.parent_id, l.created_at, l.run_at, l.params, u.state, l.token, l.attempt,
-        l.retry_count, coalesce(u.lost_count, 0), l.capacity_count, l.worker_id, l.granted_at,
+        l.request_hash, l.parent_id, l.created_at, l.run_at, l.params, coalesce(u.state, 5),
+        l.token, l.attempt, l.retry_count, coalesce(u.lost_count, 0), l.capacity_count, l.worker_id, l.granted_at,
         to_timestamp(u.started_at), to_timestamp(u.finished_at), u.error, u.result::json,
         l.host, l.root, nullif(u.rung, 0)
 ),
@@ -30,8 +30,8 @@ finished AS (
 
 granted AS (
     UPDATE job_live AS l
-    SET state = 2, token = u.token, attempt = u.attempt, worker_id = u.worker_id, host = u.host,
-        granted_at = to_timestamp($16::float8), started_at = NULL, retry_after = NULL
+    SET state = 2, token = u.token, attempt = coalesce(u.attempt, 1), worker_id = u.worker_id,
+        host = u.host, granted_at = to_timestamp($16::float8), started_at = NULL, retry_after = NULL
     FROM unnest($11::uuid[], $12::bigint[], $13::bigint[], $14::text[], $15::text[])
         WITH ORDINALITY AS u (id, token, attempt, worker_id, host, place)
     WHERE l.id = u.id AND l.state = 1 AND l.token < u.token
