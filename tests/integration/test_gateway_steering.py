@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.rest import JOBS, OBJECTS, Rest
+from tests.support.rest import JOBS, OBJECT, OBJECTS, Rest
 from tests.support.steered import Steered, Steps
 from tests.support.workers import RunningWorker, running_worker
 
@@ -108,3 +108,19 @@ async def test_reprioritised_job_goes_first(steered: Steered, steps: Steps, tmp_
     assert (await rest.refused("PATCH", f"{JOBS}/{first}", {"priority": 1}))[0] == 409
     assert (await rest.refused("PATCH", f"{JOBS}/{first}", {"priority": 11}))[:2] == (422, "priority")
     assert (await rest.refused("PATCH", f"{JOBS}/{first}", {"status": "paused"}))[0] == 422
+
+
+async def test_list_goes_from_either_end_by_cursor(rest: Rest) -> None:
+    made = [await rest.create("scan", params={"path": "from-either-end"}) for _ in range(3)]
+
+    for sort, wanted in (("createdAt", made), ("-createdAt", made[::-1])):
+        seen: list[object] = []
+        cursor = ""
+        while len(seen) < len(made):
+            path = f"{JOBS}?q=from-either-end&limit=2&sort={sort}&cursor={cursor}"
+            page = await rest.ask("GET", path)
+            seen += [job["id"] for job in OBJECTS.validate_python(page["data"])]
+            cursor = str(OBJECT.validate_python(page["pagination"])["nextCursor"])
+        assert seen == wanted
+    status, field, _ = await rest.refused("GET", f"{JOBS}?sort=priority")
+    assert (status, field) == (422, "sort")

@@ -189,20 +189,33 @@ async def test_id_is_found_by_a_part_of_it(db_writer: asyncpg.Connection, store:
     assert await passing(store, JobFilter(query=ids[1][-12:].upper())) == {ids[1]}
 
 
+@pytest.mark.parametrize("oldest_first", [False, True])
 async def test_pages_follow_one_another_without_gap_or_repetition(
-    db_writer: asyncpg.Connection, store: HistoryStore
+    db_writer: asyncpg.Connection, store: HistoryStore, *, oldest_first: bool
 ) -> None:
     states = [JobState.PENDING, JobState.COMPLETED, JobState.FAILED]
-    ids = await insert(db_writer, *(Row(state=states[n % 3]) for n in range(11)))
+    made = await insert(db_writer, *(Row(state=states[n % 3]) for n in range(11)))
+    wanted, ids = JobFilter(oldest_first=oldest_first), made if oldest_first else made[::-1]
     seen: list[str] = []
     token = ""
     for _ in range(3):
-        rows, token = await store.page(JobFilter(), size=4, after=token, skip=0)
+        rows, token = await store.page(wanted, size=4, after=token, skip=0)
         seen += [row.id for row in rows]
     assert token == ""
-    assert seen == ids[::-1]
-    skipped, _ = await store.page(JobFilter(), size=3, after="", skip=5)
-    assert [row.id for row in skipped] == ids[::-1][5:8]
+    assert seen == ids
+    skipped, _ = await store.page(wanted, size=3, after="", skip=5)
+    assert [row.id for row in skipped] == ids[5:8]
+
+
+async def test_page_token_of_one_order_is_refused_in_the_other(
+    db_writer: asyncpg.Connection, store: HistoryStore
+) -> None:
+    await insert(db_writer, *(Row() for _ in range(3)))
+    for one, other in ((False, True), (True, False)):
+        _, token = await store.page(JobFilter(oldest_first=one), size=1, after="", skip=0)
+        with pytest.raises(InvalidError) as caught:
+            await store.page(JobFilter(oldest_first=other), size=1, after=token, skip=0)
+        assert caught.value.field == "page_token"
 
 
 async def test_page_of_jobs_with_much_text_is_cut_to_fit_a_message(

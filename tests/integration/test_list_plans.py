@@ -1,5 +1,6 @@
 """Lists of jobs and items go by index, whatever they are filtered by."""
 
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
@@ -21,7 +22,7 @@ def rendered(query: sa.Select[Any] | sa.Select[Any, Any, Any]) -> str:
     return str(query.compile(dialect=DIALECT, compile_kwargs={"literal_binds": True}))
 
 
-BEFORE = JobId(new_job_id())
+LAST = JobId(new_job_id())
 
 
 async def test_reading_a_whole_table_would_be_noticed(reading: asyncpg.Connection) -> None:
@@ -29,7 +30,8 @@ async def test_reading_a_whole_table_would_be_noticed(reading: asyncpg.Connectio
     assert whole_scans(await plan(reading, "SELECT FROM library_item WHERE width = 7")) == ["library_item"]
 
 
-@pytest.mark.parametrize("before", [None, BEFORE], ids=["first page", "later page"])
+@pytest.mark.parametrize("oldest_first", [False, True], ids=["newest first", "oldest first"])
+@pytest.mark.parametrize("last", [None, LAST], ids=["first page", "later page"])
 @pytest.mark.parametrize(
     "wanted",
     [
@@ -42,13 +44,14 @@ async def test_reading_a_whole_table_would_be_noticed(reading: asyncpg.Connectio
         JobFilter(states=frozenset({JobState.PAUSED, JobState.PENDING, JobState.COMPLETED})),
         JobFilter(states=frozenset({JobState.COMPLETED}), types=frozenset({"type7"})),
         JobFilter(categories=frozenset({Category.GPU_AI})),
-        JobFilter(states=frozenset({JobState.RUNNING}), leased_ids=frozenset({BEFORE})),
+        JobFilter(states=frozenset({JobState.RUNNING}), leased_ids=frozenset({LAST})),
     ],
 )
 async def test_pages_of_jobs_go_by_index(
-    reading: asyncpg.Connection, wanted: JobFilter, before: JobId | None
+    reading: asyncpg.Connection, wanted: JobFilter, last: JobId | None, *, oldest_first: bool
 ) -> None:
-    text = await plan(reading, rendered(page_statement(wanted, before=before, skip=0, limit=21)))
+    wanted = replace(wanted, oldest_first=oldest_first)
+    text = await plan(reading, rendered(page_statement(wanted, last=last, skip=0, limit=21)))
     assert "Index" in text
     assert whole_scans(text) == []
 
@@ -58,7 +61,7 @@ async def test_failed_jobs_are_found_by_the_index_of_what_did_not_complete(
 ) -> None:
     wanted = JobFilter(states=frozenset({JobState.FAILED}))
     assert "state_id_idx" in await plan(
-        reading, rendered(page_statement(wanted, before=None, skip=0, limit=21))
+        reading, rendered(page_statement(wanted, last=None, skip=0, limit=21))
     )
 
 

@@ -201,6 +201,7 @@ class ListJobsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     SKIP_FIELD_NUMBER: _builtins.int
     PARENT_ID_FIELD_NUMBER: _builtins.int
+    OLDEST_FIRST_FIELD_NUMBER: _builtins.int
     query: _builtins.str
     """A part of the id, type, parameters or error."""
     page_size: _builtins.int
@@ -211,6 +212,8 @@ class ListJobsRequest(_message.Message):
     """Jobs to pass over first, at most 10,000. Not together with page_token."""
     parent_id: _builtins.str
     """Only jobs that this job caused; empty for any."""
+    oldest_first: _builtins.bool
+    """From the oldest on, instead of from the newest. A page_token goes on in the order that it began in."""
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[_job_pb2.JobState.ValueType]:
         """Any of these states."""
@@ -234,10 +237,11 @@ class ListJobsRequest(_message.Message):
         page_token: _builtins.str = ...,
         skip: _builtins.int = ...,
         parent_id: _builtins.str = ...,
+        oldest_first: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["categories", b"categories", "page_size", b"page_size", "page_token", b"page_token", "parent_id", b"parent_id", "query", b"query", "skip", b"skip", "states", b"states", "types", b"types"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["categories", b"categories", "oldest_first", b"oldest_first", "page_size", b"page_size", "page_token", b"page_token", "parent_id", b"parent_id", "query", b"query", "skip", b"skip", "states", b"states", "types", b"types"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -261,7 +265,7 @@ class ListJobsResponse(_message.Message):
     """False when total stopped counting at 10,000."""
     @_builtins.property
     def jobs(self) -> _containers.RepeatedCompositeFieldContainer[_job_pb2.Job]:
-        """Newest first."""
+        """Newest first, unless the request has it otherwise."""
 
     def __init__(
         self,

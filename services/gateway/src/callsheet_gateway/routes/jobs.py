@@ -20,6 +20,7 @@ from callsheet_gateway.schemas.jobs import (
     JobPage,
     JobsQuestion,
     NewJob,
+    Sort,
     created_view,
     details,
     filter_to_wire,
@@ -41,10 +42,11 @@ BATCH_BYTES_MAX: Final = 2 * 1024 * 1024
 
 @router.get("")
 async def list_jobs(state: GatewayState, asked: Annotated[JobsQuestion, Query()]) -> JobPage:
-    """List jobs, newest first."""
+    """List jobs, newest first unless `sort` has it otherwise."""
     wanted = filter_to_wire(asked)
     wanted.page_size = asked.limit
     wanted.page_token = asked.cursor
+    wanted.oldest_first = asked.sort is Sort.OLDEST
     wanted.skip = 0 if asked.cursor else _skipped(asked)
     answer = await state.client.jobs_page(wanted)
     return JobPage(

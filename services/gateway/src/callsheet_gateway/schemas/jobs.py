@@ -87,6 +87,13 @@ class StopRung(StrEnum):
     LEASE_LOST = "lease_lost"
 
 
+class Sort(StrEnum):
+    """The orders of a list."""
+
+    NEWEST = "-createdAt"
+    OLDEST = "createdAt"
+
+
 class JobsFilter(Question):
     """Which jobs. All that is given must pass; of several values any passes."""
 
@@ -109,6 +116,12 @@ class JobsQuestion(JobsFilter):
         int, Field(ge=1, description="Counted from 1; at most 10,000 jobs can be passed over.")
     ] = 1
     limit: Annotated[int, Field(ge=1, le=200, description="Jobs of a page.")] = 20
+    sort: Annotated[
+        Sort,
+        Field(
+            description="-createdAt for the newest first, createdAt for the oldest; keep it with a cursor."
+        ),
+    ] = Sort.NEWEST
     cursor: Annotated[
         str, Field(max_length=500, description="The nextCursor of the page before; for lists of any depth.")
     ] = ""

@@ -31,6 +31,7 @@ def filter_from_wire(request: ListJobsRequest) -> JobFilter:
         categories=frozenset(categories),
         query=request.query,
         parent_id=parent_id_from_wire(request.parent_id),
+        oldest_first=request.oldest_first,
     )
 
 

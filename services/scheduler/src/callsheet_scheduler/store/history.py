@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsheet.catalog import Category
+from callsheet.errors import InvalidError
 from callsheet.ids import check_id
 from callsheet_scheduler.domain.job import FINAL, LEASED, JobId, JobState
 from callsheet_scheduler.store.paging import decode_place, encode_place, fitting
@@ -74,7 +75,7 @@ class AttemptRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFilter:
-    """Which jobs. All that is given must hold; what is empty always does."""
+    """Which jobs, and from which end. All that is given must hold; what is empty always does."""
 
     states: frozenset[JobState] = frozenset()
     types: frozenset[str] = frozenset()
@@ -85,6 +86,13 @@ class JobFilter:
     """Only jobs that this one caused."""
     leased_ids: frozenset[JobId] | None = None
     """Of the leased jobs only these; None for all of them."""
+    oldest_first: bool = False
+    """The one order beside newest first that every index of these lists serves."""
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        """What a page's token says beside the last id."""
+        return ("oldest first",) if self.oldest_first else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,22 +133,23 @@ class HistoryStore:
         return sorted(rows, key=lambda row: row.id, reverse=True)
 
     async def page(self, wanted: JobFilter, *, size: int, after: str, skip: int) -> tuple[list[JobRow], str]:
-        """Return a page, newest first, and the token of the next; an empty token on the last page.
+        """Return a page and the token of the next; an empty token on the last page.
 
         Jobs with much text make it shorter than *size*.
 
         Raises:
             InvalidError: *after* is no token of ours.
         """
-        before = JobId(check_id(decode_place(after, parts=1)[0], "page_token")) if after else None
-        query = page_statement(wanted, before=before, skip=skip, limit=size + 1)
+        query = page_statement(wanted, last=_last_id(wanted, after), skip=skip, limit=size + 1)
         with repeatable():
             async with self._lists.connect() as connection:
                 ids = [JobId(row[0]) for row in await connection.execute(query)]
         rows = await self.jobs(ids[:size])
+        if wanted.oldest_first:
+            rows.reverse()
         page = fitting(rows, _size_bytes)
         more = len(ids) > size or len(page) < len(rows)
-        return list(page), encode_place(page[-1].id) if more and page else ""
+        return list(page), encode_place(page[-1].id, *wanted.place) if more and page else ""
 
     async def total(self, wanted: JobFilter, *, live: LiveCounts) -> tuple[int, bool]:
         """Return how many jobs pass, and whether that is exact."""
@@ -199,28 +208,46 @@ class HistoryStore:
         return rows
 
 
-def page_statement(wanted: JobFilter, *, before: JobId | None, skip: int, limit: int) -> sa.Select[Any]:
-    """Return the ids of *limit* jobs older than *before*, newest first, less the first *skip*."""
-    both = _both(wanted, before=before, first=skip + limit)
-    return sa.select(both.c.id).order_by(both.c.id.desc()).offset(skip).limit(limit)
+def _last_id(wanted: JobFilter, token: str) -> JobId | None:
+    """Return the last job of the page before, None for the first page.
+
+    Raises:
+        InvalidError: *token* is none of ours, or of the other order.
+    """
+    if not token:
+        return None
+    last, *place = decode_place(token, parts=1 + len(wanted.place))
+    if tuple(place) != wanted.place:
+        raise InvalidError("is a token of another order; begin again without it", field="page_token")
+    return JobId(check_id(last, "page_token"))
+
+
+def page_statement(wanted: JobFilter, *, last: JobId | None, skip: int, limit: int) -> sa.Select[Any]:
+    """Return the ids of *limit* jobs that come behind *last*, less the first *skip*."""
+    both = _both(wanted, last=last, first=skip + limit)
+    return sa.select(both.c.id).order_by(_ordered(wanted, both.c.id)).offset(skip).limit(limit)
 
 
 def count_statement(wanted: JobFilter) -> sa.Select[int]:
     """Return how many jobs pass, one more than ``COUNT_MAX`` at most."""
-    both = _both(wanted, before=None, first=COUNT_MAX + 1)
+    both = _both(wanted, last=None, first=COUNT_MAX + 1)
     some = sa.select(both.c.id).limit(COUNT_MAX + 1).subquery()
     return sa.select(sa.func.count()).select_from(some)
 
 
-def _both(wanted: JobFilter, *, before: JobId | None, first: int) -> sa.Subquery:
-    """Return the ids of live and finished jobs that pass, the newest *first* of each."""
+def _ordered(wanted: JobFilter, ids: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    return ids.asc() if wanted.oldest_first else ids.desc()
+
+
+def _both(wanted: JobFilter, *, last: JobId | None, first: int) -> sa.Subquery:
+    """Return the ids of live and finished jobs that pass, the *first* of each behind *last*."""
     parts: list[sa.Select[Any]] = []
     for jobs, states in _parts(wanted):
         conditions = [*states, *_conditions(wanted, jobs)]
-        if before is not None:
-            conditions.append(jobs.c.id < before)
-        newest = sa.select(jobs.c.id).where(*conditions).order_by(jobs.c.id.desc()).limit(first)
-        parts.append(sa.select(newest.subquery().c.id))
+        if last is not None:
+            conditions.append(jobs.c.id > last if wanted.oldest_first else jobs.c.id < last)
+        some = sa.select(jobs.c.id).where(*conditions).order_by(_ordered(wanted, jobs.c.id)).limit(first)
+        parts.append(sa.select(some.subquery().c.id))
     return sa.union_all(*parts).subquery()
 
 
