@@ -4,10 +4,10 @@ from enum import Enum, auto
 from math import inf
 from typing import Final
 
+from callsheet.worker.commands import StopReason
+
 LEAVE_GRACE_S: Final = 10.0
 """Beyond a drain's own grace: how long attempts may take to end and results to be acknowledged."""
-
-from callsheet.worker.commands import StopReason
 
 
 class DrainCause(Enum):
