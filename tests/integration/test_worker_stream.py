@@ -9,7 +9,7 @@ import pytest
 
 from callsheet.errors import InvalidError
 from callsheet.v1.job_pb2 import FailureKind
-from callsheet.v1.lease_service_pb2 import ResultFate
+from callsheet.v1.lease_service_pb2 import ResultFate, WorkResponse
 from tests.support.scripted_scheduler import ScriptedScheduler, scripted_scheduler
 from tests.support.workers import RunningWorker, running_worker
 
@@ -66,6 +66,23 @@ async def test_log_is_stamped_clean_and_ahead_of_the_result(
     sizes = [len(chunk.text.encode()) for request in stream.requests for chunk in request.logs]
     assert max(sizes) <= 16 * 1024
     assert len(sizes) < 12
+
+
+async def test_worker_that_fails_many_jobs_in_a_row_drains_itself(
+    scheduler: ScriptedScheduler, tmp_path: Path
+) -> None:
+    async with running_worker(scheduler.port, tmp_path, failures_in_row_max=3) as worker:
+        stream = await scheduler.welcomed()
+        for number, job_type in enumerate(("faulty", "full", "noop", "faulty", "full", "faulty")):
+            assert not any(request.drain for request in stream.requests), number
+            (lease,) = stream.grant(job_type, first=number + 1)
+            await stream.result(lease)
+            stream.acknowledge(lease)
+
+        await stream.until(lambda said: any(request.drain for request in said))
+        stream.say(WorkResponse(logs_kept=1 << 32))
+        await stream.goodbye()
+        assert await worker.exit_code() == 1
 
 
 async def test_parameters_that_the_job_type_refuses_are_bad_input_with_their_name(

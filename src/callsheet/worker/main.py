@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
+from typing import Final
 
 from prometheus_client import REGISTRY
 
@@ -27,6 +28,9 @@ from callsheet.worker.settings import WorkerSettings
 from callsheet.worker.spool import Spool
 
 log = logging.getLogger(__name__)
+
+UNFIT_EXIT: Final = 1
+"""The exit code of a worker that drained itself because too many attempts failed in a row."""
 
 
 def no_cards() -> Look | None:
@@ -74,10 +78,9 @@ async def work(
             software_gpu=software_gpu,
             sandbox=strength(),
         )
-        await _work(settings, stop, hello, spool, handled, make_session, look)
+        return await _work(settings, stop, hello, spool, handled, make_session, look)
     finally:
         spool.close()
-    return 0
 
 
 async def _work(
@@ -88,7 +91,7 @@ async def _work(
     processors: Mapping[str, AnyProcessor],
     make_session: Callable[..., Session],
     look: Callable[[], Look | None],
-) -> None:
+) -> int:
     clock = SystemClock()
     session = make_session(hello, now=clock.monotonic(), results=spool.load())
     seen = look()
@@ -120,6 +123,7 @@ async def _work(
             library_deadline_s=settings.library_deadline_s,
             ask_grace_s=settings.stop_ask_grace_s,
             sweep_interval_s=settings.sweep_interval_s,
+            failures_max=settings.failures_in_row_max,
             look=look,
             beat=guard.beat,
         )
@@ -128,7 +132,9 @@ async def _work(
         worker = {"worker": hello.worker_id, "types": sorted(processors), "slots": settings.slots}
         log.info("working", extra=worker | {"scheduler": settings.scheduler, "ops_port": port})
         try:
-            await Runtime(session, surroundings).run(stop, drain_grace_s=settings.drain_grace_s)
+            runtime = Runtime(session, surroundings)
+            await runtime.run(stop, drain_grace_s=settings.drain_grace_s)
+            return UNFIT_EXIT if runtime.unfit else 0
         finally:
             REGISTRY.unregister(figures)
             await ops.stop()

@@ -43,6 +43,7 @@ from callsheet.worker.processes import ChildPool
 from callsheet.worker.reports import RemoteLibrary, RemoteQueue, SessionReporter
 from callsheet.worker.session import Phase, Session
 from callsheet.worker.spool import Spool
+from callsheet.worker.streak import Streak
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +75,8 @@ class Surroundings:
     """How long an attempt that is to end may let a child process come to the end of its work."""
     sweep_interval_s: float = 6 * 3600.0
     """How often what killed workers left is looked for."""
+    failures_max: int = 0
+    """Failures in a row after which the worker drains itself; 0 for any number."""
     ask_another: Callable[[], None] = lambda: None
     """Told when the scheduler on the channel says nothing."""
     look: Callable[[], Look | None] = lambda: None
@@ -102,9 +105,14 @@ class Runtime:
         self._load = 0.0
         self._seen: Look | None = None
         self._chance = SystemRandom()
+        self._streak = Streak(surroundings.failures_max)
+        self._grace_s = 0.0
+        self.unfit = False
+        """It drains because too many attempts failed in a row."""
 
     async def run(self, stop: asyncio.Event, *, drain_grace_s: float) -> None:
         """Work until *stop* is set, then drain; set a second time, it cuts the drain short."""
+        self._grace_s = drain_grace_s
         async with asyncio.TaskGroup() as group:
             work = self._keep_streams(), self._keep_time(), self._keep_clean()
             parts = [group.create_task(part) for part in (*work, self._await_stop(stop, drain_grace_s))]
@@ -278,6 +286,11 @@ class Runtime:
         del self._attempts[attempt.key]
         self.session.attempt_ended(attempt.key, result)
         self._wake.set()
+        if self._streak.add(result):
+            self.unfit = True
+            failed = {"failures": self._streak.failures, "reason": result.failed.reason}
+            log.error("too many attempts in a row have failed: the worker drains itself", extra=failed)
+            self._drain(self._grace_s)
 
     def _context(self, attempt: Attempt, report: SessionReporter) -> JobContext:
         has, grant = self._has, attempt.grant

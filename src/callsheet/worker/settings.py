@@ -28,5 +28,8 @@ class WorkerSettings(SchedulerClientSettings):
     """Seconds that an attempt which is to end may let a child process finish what it does; then SIGTERM."""
     stop_term_grace_s: float = Field(default=5.0, ge=0.0, le=600.0)
     """Seconds that a child process may take to end after SIGTERM; then SIGKILL."""
+    failures_in_row_max: int = Field(default=20, ge=0)
+    """Attempts in a row that may fail, other than by bad input; then the worker drains itself and ends with
+    exit code 1, to be started afresh. 0 for any number."""
     sweep_interval_s: float = Field(default=6 * 3600.0, ge=1.0)
     """Seconds between two searches of the writable roots for files that killed workers left."""
