@@ -79,6 +79,10 @@ ROWS: dict[int, list[str]] = {
         "INSERT INTO worker_drain VALUES ('old', NULL, now(), 'admin')",
         "INSERT INTO output_intent VALUES ('{completed}', 'made', 'a.mp4', 8, 'staged.mp4')",
     ],
+    7: [
+        "INSERT INTO device VALUES ('GPU-1', 'h', 0, 'card', '1', 8000, 500, NULL, 900, 1)",
+        "INSERT INTO allocation VALUES ('{completed}', 8, 'GPU-1', 'w', 900, 1, now(), now())",
+    ],
 }
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import asyncpg
 import pytest
-from callsheet_scheduler.domain.effects import FinishJob, NewRow, SettleOutput, TurnEffect
+from callsheet_scheduler.domain.effects import JOBLESS, FinishJob, NewRow, TurnEffect
 from callsheet_scheduler.domain.job import JobState, LiveJob
 from callsheet_scheduler.store import queue
 from callsheet_scheduler.store.partitions import make_partitions
@@ -33,7 +33,7 @@ class Tape:
         effects = [_effect(one) for one in what if not isinstance(one, NewRow)]
         self.inserts_and_turns.append((rows, effects))
         self.contents.insert(rows)
-        self.contents.turn(effects)
+        self.contents.turn(effects, now=START)
 
 
 async def test_same_batches_leave_the_same_rows(db_writer: asyncpg.Connection) -> None:
@@ -44,7 +44,9 @@ async def test_same_batches_leave_the_same_rows(db_writer: asyncpg.Connection) -
         for rows, effects in tape.inserts_and_turns:
             await _write(db_writer, rows, effects)
         await _compare(db_writer, tape.contents)
-        await db_writer.execute("TRUNCATE job_live, job_done, job_attempt, job_log, output_intent")
+        await db_writer.execute(
+            "TRUNCATE job_live, job_done, job_attempt, job_log, output_intent, device, allocation"
+        )
 
 
 async def test_half_of_the_batches_leave_the_same_rows(db_writer: asyncpg.Connection) -> None:
@@ -56,11 +58,10 @@ async def test_half_of_the_batches_leave_the_same_rows(db_writer: asyncpg.Connec
     states: set[JobState] = set()
     for rows, effects in tape.inserts_and_turns:
         contents.insert(rows)
-        contents.turn(effects)
+        contents.turn(effects, now=START)
         await _write(db_writer, rows, effects)
-        live = [restored(row) for row in sorted(contents.live.values(), key=lambda row: row.job.sequence)]
-        states |= {job.state for job in live}
-        assert await _live_facts(db_writer) == [_about(job) for job in live]
+        states |= {row.job.state for row in contents.live.values()}
+        await _compare(db_writer, contents)
     assert {JobState.PENDING, JobState.QUEUED} <= states
 
 
@@ -96,6 +97,28 @@ async def _compare(connection: asyncpg.Connection, wanted: Contents) -> None:
         "SELECT job_id::text, number, token, outcome FROM job_attempt ORDER BY job_id, number"
     )
     assert [tuple(row) for row in attempts] == sorted(wanted.attempts)
+    allocations = await connection.fetch(
+        "SELECT job_id::text, token, device, worker_id, vram_mib, encoder_sessions, lingers_since IS NOT NULL"
+        " FROM allocation ORDER BY job_id, token"
+    )
+    assert [tuple(row) for row in allocations] == [
+        (*lease, one.device, one.worker_id, *one.need, one.lingers_since is not None)
+        for lease, one in sorted(wanted.allocations.items())
+    ]
+    devices = await connection.fetch(
+        "SELECT uuid, capacity_mib, margin_mib, encoder_sessions_max, allocated_mib, encoder_sessions"
+        " FROM device ORDER BY uuid"
+    )
+    assert [tuple(row) for row in devices] == [
+        (
+            uuid,
+            kept.bounds.capacity_mib,
+            kept.bounds.margin_mib,
+            kept.bounds.encoder_sessions_max,
+            *wanted.allocated(uuid),
+        )
+        for uuid, kept in sorted(wanted.devices.items())
+    ]
     outputs = await connection.fetch("SELECT job_id::text, root, path FROM output_intent ORDER BY 1, 2, 3")
     assert [tuple(row) for row in outputs] == sorted(wanted.outputs)
 
@@ -124,7 +147,7 @@ def _row(row: NewRow) -> NewRow:
 
 def _effect(effect: TurnEffect) -> TurnEffect:
     other = copy.copy(effect)
-    if not isinstance(other, SettleOutput):
+    if not isinstance(other, JOBLESS):
         other.job = _job(other.job)
     if isinstance(other, FinishJob):
         other.follow_ups = [_row(row) for row in other.follow_ups]

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from callsheet_scheduler.domain.device import Card
 from callsheet_scheduler.domain.effects import (
     FinishJob,
     InsertJobs,
@@ -108,6 +109,8 @@ class Drive:
         roots: Sequence[str] = (),
         read_only: Sequence[str] = (),
         held: Sequence[tuple[JobId, Token]] = (),
+        cards: Sequence[Card] = (),
+        software_gpu: bool = False,
     ) -> list[tuple[JobId, Token]]:
         """Connect a worker."""
         capability = Capability(
@@ -117,6 +120,8 @@ class Drive:
             types=frozenset(types),
             roots=frozenset(roots),
             writable_roots=frozenset(roots) - frozenset(read_only),
+            cards=tuple(cards),
+            software_gpu=software_gpu,
         )
         stale = self.engine.hello(capability, session, slots - len(held), held, self.now)
         self.settle()

@@ -953,7 +953,7 @@ class DeviceReading(_message.Message):
     used_mib: _builtins.int
     """Memory in use, by whomever."""
     ours_mib: _builtins.int
-    """Memory in use by this worker's own children."""
+    """Memory in use by this worker's own children; unset where the driver does not tell."""
     encoder_sessions: _builtins.int
     """Encoder sessions that are open, of whomever."""
     utilization_percent: _builtins.int
@@ -977,7 +977,7 @@ class DeviceReading(_message.Message):
         *,
         uuid: _builtins.str = ...,
         used_mib: _builtins.int = ...,
-        ours_mib: _builtins.int = ...,
+        ours_mib: _builtins.int | None = ...,
         encoder_sessions: _builtins.int = ...,
         utilization_percent: _builtins.int = ...,
         temperature_c: _builtins.int = ...,
@@ -986,10 +986,12 @@ class DeviceReading(_message.Message):
         memory_mib: _builtins.int = ...,
         held: _abc.Iterable[Global___LeaseRef] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_ours_mib", b"_ours_mib", "ours_mib", b"ours_mib"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["encoder_sessions", b"encoder_sessions", "gone", b"gone", "held", b"held", "memory_mib", b"memory_mib", "ours_mib", b"ours_mib", "problem", b"problem", "temperature_c", b"temperature_c", "used_mib", b"used_mib", "utilization_percent", b"utilization_percent", "uuid", b"uuid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ours_mib", b"_ours_mib", "encoder_sessions", b"encoder_sessions", "gone", b"gone", "held", b"held", "memory_mib", b"memory_mib", "ours_mib", b"ours_mib", "problem", b"problem", "temperature_c", b"temperature_c", "used_mib", b"used_mib", "utilization_percent", b"utilization_percent", "uuid", b"uuid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__ours_mib: _TypeAlias = _typing.Literal["ours_mib"]  # noqa: Y015
+    _WhichOneofArgType__ours_mib: _TypeAlias = _typing.Literal["_ours_mib", b"_ours_mib"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ours_mib) -> _WhichOneofReturnType__ours_mib | None: ...
 
 Global___DeviceReading: _TypeAlias = DeviceReading  # noqa: Y015

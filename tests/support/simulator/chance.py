@@ -28,6 +28,9 @@ class Faults:
     scheduler_killed: float = 0.0
     scheduler_frozen: float = 0.0
     scheduler_deposed: float = 0.0
+    strangers: float = 0.0
+    card_vanishes: float = 0.0
+    card_shrinks: float = 0.0
 
 
 #: The likelihood of each fault where a run has it: per commit, message, call or second.
@@ -51,6 +54,9 @@ LIKELY = Faults(
     scheduler_killed=0.008,
     scheduler_frozen=0.006,
     scheduler_deposed=0.006,
+    strangers=0.03,
+    card_vanishes=0.01,
+    card_shrinks=0.01,
 )
 
 

@@ -9,16 +9,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
+from callsheet_scheduler.domain.device import Charge, DeviceId, LeaseKey, Need
 from callsheet_scheduler.domain.effects import (
     ChangeJob,
     FinishJob,
+    FreeVram,
     GrantLease,
+    KeepDevice,
     NewRow,
     Output,
     ReleaseLease,
     ReviveJob,
     SettleOutput,
     TurnEffect,
+    Vram,
 )
 from callsheet_scheduler.domain.job import LEASED, JobId, JobState, LiveJob, Token, WorkerId
 from callsheet_scheduler.domain.limits import Limits, Pause, Scope
@@ -26,6 +30,7 @@ from callsheet_scheduler.store.errors import (
     DisagreementError,
     RefusedError,
 )
+from callsheet_scheduler.store.ledger import lease_of
 from callsheet_scheduler.store.queue import DoneJob, LogRow
 
 #: Stands in parameters and results that the database refuses.
@@ -69,6 +74,8 @@ class Contents:
     pauses: dict[Scope, Pause] = field(default_factory=dict)
     limits: dict[Scope, tuple[int | None, int | None]] = field(default_factory=dict)
     drains: dict[WorkerId, float | None] = field(default_factory=dict)
+    devices: dict[DeviceId, KeepDevice] = field(default_factory=dict)
+    allocations: dict[LeaseKey, Charge] = field(default_factory=dict)
 
     def fork(self) -> "Contents":
         """Return a copy to change; rows are shared, for they never change."""
@@ -81,6 +88,8 @@ class Contents:
             pauses=dict(self.pauses),
             limits=dict(self.limits),
             drains=dict(self.drains),
+            devices=dict(self.devices),
+            allocations=dict(self.allocations),
         )
 
     # ---- statements ----
@@ -103,7 +112,7 @@ class Contents:
             request_hash=job.request_hash, token=job.token, state=done.state, created_at=job.created_at
         )
 
-    def turn(self, batch: Sequence[TurnEffect]) -> None:
+    def turn(self, batch: Sequence[TurnEffect], *, now: float) -> None:
         """Write one turn, in the order of the real statements."""
         finishes = _of(batch, FinishJob)
         if any(finish.result == POISON for finish in finishes):
@@ -111,14 +120,15 @@ class Contents:
             raise RefusedError(message)
         for finish in finishes:
             self._finish(finish)
+        for grant in _of(batch, GrantLease):
+            self._grant(grant)
         for release in _of(batch, ReleaseLease):
             self._release(release)
+        self._write_ledger(batch, now)
         for change in _of(batch, ChangeJob):
             self._change(change)
         for revival in _of(batch, ReviveJob):
             self._revive(revival)
-        for grant in _of(batch, GrantLease):
-            self._grant(grant)
         for finish in finishes:
             self._add_outputs(finish.outputs)
         for settled in _of(batch, SettleOutput):
@@ -242,10 +252,37 @@ class Contents:
             attempt=grant.job.attempt,
             worker_id=grant.job.worker_id,
             host=grant.job.host,
+            device=grant.job.device,
             retry_after=None,
         )
         self.live[job.id] = replace(row, job=job)
         grant.params, grant.checkpoint = row.params, row.checkpoint
+
+    def _write_ledger(self, batch: Sequence[TurnEffect], now: float) -> None:
+        endings: list[FinishJob | ReleaseLease] = [*_of(batch, FinishJob), *_of(batch, ReleaseLease)]
+        for ending in endings:
+            if ending.vram is Vram.LINGERS:
+                lease = lease_of(ending)
+                self.allocations[lease] = replace(self.allocations[lease], lingers_since=now)
+        gone = [lease_of(ending) for ending in endings if ending.vram is Vram.FREED]
+        for lease in [*gone, *(freed.lease for freed in _of(batch, FreeVram))]:
+            if self.allocations.pop(lease, None) is None:
+                message = f"{lease} was not charged"
+                raise DisagreementError(message)
+        for kept in _of(batch, KeepDevice):
+            self.devices[kept.card.id] = kept
+        for grant in _of(batch, GrantLease):
+            if grant.charge is not None:
+                self.allocations[grant.charge.lease] = grant.charge
+        for device, kept in self.devices.items():
+            if not kept.bounds.allow(self.allocated(device)):
+                message = f"device_memory_is_not_overdrawn: {device}"
+                raise RefusedError(message)
+
+    def allocated(self, device: DeviceId) -> Need:
+        """Return the sum of what is charged to a GPU."""
+        needs = [charge.need for charge in self.allocations.values() if charge.device == device]
+        return Need(sum(need.vram_mib for need in needs), sum(need.encoder_sessions for need in needs))
 
     def _add_outputs(self, outputs: Sequence[Output]) -> None:
         for output in outputs:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from callsheet_scheduler.domain.device import held_by
 from callsheet_scheduler.domain.effects import FinishJob, GrantLease, NewRow, ReleaseLease, TurnEffect
 from callsheet_scheduler.domain.engine import Engine
 from callsheet_scheduler.domain.job import LEASED, TRANSITIONS, JobId, JobState, LiveJob
@@ -11,6 +12,7 @@ from callsheet_scheduler.domain.limits import Scope, scopes_of
 
 from callsheet.v1.lease_service_pb2 import RESULT_FATE_COMMITTED, RESULT_FATE_DUPLICATE
 from callsheet.worker.commands import LeaseKey
+from tests.support.simulator.cards import Cards
 from tests.support.simulator.contents import Contents
 from tests.support.simulator.tables import Database
 from tests.support.simulator.traces import Traces
@@ -45,6 +47,7 @@ class Laws:
 
     def __init__(self, book: Book, traces: Traces) -> None:
         self.book = book
+        self.cards: Cards | None = None
         self.checks = 0
         self._traces = traces
         traces.on_start = self.attempt_started
@@ -79,6 +82,15 @@ class Laws:
                 case _:
                     pass
         self._within_limits(before, after)
+        self._ledger_is_the_fold(after)
+
+    def _ledger_is_the_fold(self, after: Contents) -> None:
+        living = {lease for lease, charge in after.allocations.items() if charge.lingers_since is None}
+        jobs = (row.job for row in after.live.values())
+        leases = {(job.id, job.token) for job in jobs if job.state in LEASED and held_by(job) is not None}
+        _demand(living == leases, f"charged {living - leases}, not charged {leases - living}")
+        for device, kept in after.devices.items():
+            _demand(kept.bounds.allow(after.allocated(device)), f"{device} is overdrawn")
 
     def _came(self, job: LiveJob, after: Contents) -> None:
         row = after.live.get(job.id)
@@ -135,7 +147,13 @@ class Laws:
 
     # ---- at every step ----
 
-    def stepped(self, engine: Engine) -> None:
+    def processes_are_charged(self, contents: Contents) -> None:
+        """Judge that nothing is given back that a process may hold."""
+        for card in self.cards.all if self.cards is not None else []:
+            for key in card.processes:
+                _demand(key in contents.allocations, f"{key} holds memory of {card.uuid} and is not charged")
+
+    def stepped(self, engine: Engine, now: float) -> None:
         """Judge the engine's accounts."""
         self.checks += 1
         queue, fleet = engine.queue, engine.fleet
@@ -154,9 +172,26 @@ class Laws:
                 running[job.host or "", scope] += 1
         for key, leases in running.items():
             _demand(fleet.running_on(*key) == leases, f"the account of {key} is not the sum of its leases")
+        self._accounts(engine, held, now)
         waiting = sum(len(lane) for lane in queue.lanes.values())
         free = sum(1 for job in queue.jobs.values() if job.state is JobState.PENDING and not job.busy)
         _demand(waiting <= free, "a job waits that is not free to run")
+
+    @staticmethod
+    def _accounts(engine: Engine, held: set[JobId], now: float) -> None:
+        charged: set[LeaseKey] = set()
+        for account in engine.ledger.accounts.values():
+            needs = [charge.need for charge in account.charges.values()]
+            allocated = (sum(need.vram_mib for need in needs), sum(need.encoder_sessions for need in needs))
+            _demand(allocated == account.allocated, f"{account.id} is not the sum of its charges")
+            _demand(account.bounds.allow(account.allocated), f"{account.id} is overdrawn")
+            free = account.free(now, engine.rules.ledger.fresh_s)
+            left_mib = account.bounds.usable_mib - account.allocated.vram_mib
+            _demand(free.vram_mib <= left_mib, f"{account.id} has more free than its static account")
+            charged |= {lease for lease, charge in account.charges.items() if charge.lingers_since is None}
+        jobs = (engine.queue.jobs[job_id] for job_id in held)
+        leases = {(job.id, job.token) for job in jobs if held_by(job) is not None}
+        _demand(charged == leases, f"charged {charged - leases}, not charged {leases - charged}")
 
     # ---- at the end ----
 
@@ -173,6 +208,8 @@ class Laws:
         _demand(
             not any(fleet.leases for fleet in engine.fleet.workers.values()), "a lease is still on an account"
         )
+        _demand(not contents.allocations, f"still charged: {sorted(contents.allocations)}")
+        _demand(not any(one.charges for one in engine.ledger.accounts.values()), "an account is not at zero")
         _demand(not contents.outputs, f"outputs were never placed: {sorted(contents.outputs)}")
         self._files(contents)
         self._logs(contents)

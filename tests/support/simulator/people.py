@@ -13,6 +13,7 @@ from callsheet_scheduler.use_cases.actions import Action
 from callsheet_scheduler.use_cases.jobs import Submission
 from callsheet_scheduler.use_cases.queues import NewLimits
 
+from callsheet.catalog import Category
 from callsheet.errors import (
     CallsheetError,
     ConflictError,
@@ -22,17 +23,33 @@ from callsheet.errors import (
     StateError,
     UnavailableError,
 )
+from callsheet.v1.job_pb2 import (
+    FAILURE_KIND_BAD_INPUT,
+    FAILURE_KIND_CAPACITY,
+    FAILURE_KIND_OUT_OF_VRAM,
+    FAILURE_KIND_TRANSIENT,
+)
 from tests.support.simulator.chance import Chance
 from tests.support.simulator.contents import POISON
+from tests.support.simulator.hellos import uuid7
 from tests.support.simulator.laws import Book, LawBrokenError
 from tests.support.simulator.scheduler import START, TYPES, Scheduler
 from tests.support.simulator.tables import Database
-from tests.support.simulator.worker import uuid7
 
 #: Virtual seconds of people and faults.
 STORM_S: Final = 60.0
 
 CALL_DEADLINE_S: Final = 5.0
+
+#: What a job can come to grief by: how likely, and how the worker tells of it.
+FAILURES: Final = {
+    "break": (1.0, FAILURE_KIND_BAD_INPUT, "broken"),
+    "fail": (0.6, FAILURE_KIND_TRANSIENT, "it failed"),
+    "crowd": (0.5, FAILURE_KIND_CAPACITY, "no memory"),
+    "choke": (0.4, FAILURE_KIND_OUT_OF_VRAM, "no GPU memory"),
+}
+
+DOINGS: Final = ("work", "fail", "break", "crowd", "crash", "return", "choke")
 
 AnswerT = TypeVar("AnswerT")
 
@@ -42,11 +59,20 @@ Call = Callable[[Scheduler], Awaitable[object]]
 class People:
     """Everybody who uses the system."""
 
-    def __init__(self, chance: Chance, database: Database, schedulers: list[Scheduler], book: Book) -> None:
+    def __init__(
+        self,
+        chance: Chance,
+        database: Database,
+        schedulers: list[Scheduler],
+        book: Book,
+        *,
+        vram_mib_max: int,
+    ) -> None:
         self.chance = chance
         self.database = database
         self.schedulers = schedulers
         self.book = book
+        self._vram_mib_max = vram_mib_max
         self._submitted: list[Submission] = []
         self._number = 0
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -111,11 +137,11 @@ class People:
     def _new_submission(self) -> Submission:
         random = self.chance.random
         loop_time = asyncio.get_running_loop().time()
-        job_type = random.choice(TYPES).name
+        known = random.choice(TYPES)
+        job_type = known.name
+        larger = known.category is not Category.CPU and random.random() < 0.3
         wanted: dict[str, object] = {
-            "do": random.choices(["work", "fail", "break", "crowd", "crash", "return"], [12, 3, 1, 1, 1, 1])[
-                0
-            ],
+            "do": random.choices(DOINGS, [12, 3, 1, 1, 1, 1, 1])[0],
             "s": round(min(random.expovariate(1.0), 6.0), 3),
             "parts": random.randint(1, 4),
         }
@@ -133,6 +159,7 @@ class People:
             type=job_type,
             params=json.dumps(wanted),
             priority=random.randint(1, 10),
+            vram_mib=random.randint(known.vram_mib, self._vram_mib_max) if larger else None,
             max_retries=random.randint(0, 3),
             run_at=START + loop_time + random.random() * 5 if random.random() < 0.1 else None,
             interactive=random.random() < 0.2,

@@ -8,8 +8,10 @@ from typing import Any, Final, TypeVar, cast
 
 from callsheet_scheduler.commits import Commits
 from callsheet_scheduler.domain.days import Days
+from callsheet_scheduler.domain.device import KeptAccount
 from callsheet_scheduler.domain.engine import Engine
 from callsheet_scheduler.domain.job import LEASED, JobId, JobState, LiveJob, Token, WorkerId
+from callsheet_scheduler.domain.ledger import LedgerRules
 from callsheet_scheduler.domain.limits import Pause, Scope
 from callsheet_scheduler.domain.retry import RetryRules
 from callsheet_scheduler.domain.rules import Rules
@@ -38,12 +40,16 @@ from tests.support.simulator.tables import Connection, Database
 START: Final = 1_800_000_000.0
 LEASE_TTL_S: Final = 10.0
 ORPHAN_LIMIT_S: Final = 60.0
-RULES: Final = Rules(lease_ttl_s=LEASE_TTL_S, retry=RetryRules(base_s=0.5, cap_s=4.0))
+RULES: Final = Rules(
+    lease_ttl_s=LEASE_TTL_S,
+    retry=RetryRules(base_s=0.5, cap_s=4.0),
+    ledger=LedgerRules(margin_mib=500, fresh_s=LEASE_TTL_S, orphan_limit_s=ORPHAN_LIMIT_S),
+)
 
 TYPES: Final = (
     replace(NOOP, name="cut", run_limit_s=600, params_schema='{"properties": {"root": {"type": "string"}}}'),
-    replace(NOOP, name="render", run_limit_s=600, category=Category.GPU_ENCODE, resumable=True),
-    replace(NOOP, name="label", run_limit_s=600, category=Category.GPU_AI),
+    replace(NOOP, name="render", run_limit_s=600, category=Category.GPU_ENCODE, vram_mib=800, resumable=True),
+    replace(NOOP, name="label", run_limit_s=600, category=Category.GPU_AI, vram_mib=2_500),
 )
 
 AnswerT = TypeVar("AnswerT")
@@ -194,6 +200,13 @@ class Scheduler:
             return
         contents = database.contents
         engine = Engine(term=number, rules=RULES)
+        engine.restore_ledger(
+            [
+                KeptAccount(card=kept.card, host=kept.host, bounds=kept.bounds)
+                for kept in contents.devices.values()
+            ],
+            contents.allocations.values(),
+        )
         for row in sorted(contents.live.values(), key=lambda row: row.job.sequence):
             engine.restore(restored(row), self.now())
         engine.restore_controls(
@@ -310,6 +323,7 @@ def restored(row: Row) -> LiveJob:
         retry_after=job.retry_after,
         worker_id=job.worker_id,
         host=job.host,
+        device=job.device,
         cancel_requested_at=job.cancel_requested_at,
         pause_requested_at=job.pause_requested_at,
         error=job.error,

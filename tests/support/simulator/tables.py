@@ -81,7 +81,7 @@ class Connection(Tables):
 
     @override
     async def turn(self, batch: Sequence[TurnEffect], *, now: float) -> None:
-        await self._transact(lambda tables: tables.turn(batch), batch)
+        await self._transact(lambda tables: tables.turn(batch, now=now), batch)
 
     @override
     async def logs(self, rows: Sequence[LogRow]) -> None:

@@ -7,13 +7,10 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Final
 
-from callsheet_scheduler.rpc.convert import known_type_to_wire
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from callsheet.v1.job_pb2 import (
-    FAILURE_KIND_BAD_INPUT,
     FAILURE_KIND_CANCELLED,
-    FAILURE_KIND_CAPACITY,
     FAILURE_KIND_TRANSIENT,
     STOP_RUNG_ASKED,
     NewJob,
@@ -45,14 +42,18 @@ from callsheet.worker.commands import (
     key_of,
 )
 from callsheet.worker.session import Phase, Session
+from tests.support.simulator.cards import Cards
 from tests.support.simulator.chance import Chance
 from tests.support.simulator.contents import POISON
-from tests.support.simulator.scheduler import START, TYPES, Scheduler
+from tests.support.simulator.hellos import uuid7
+from tests.support.simulator.people import FAILURES
+from tests.support.simulator.scheduler import LEASE_TTL_S, START, Scheduler
 from tests.support.simulator.streams import Pipe, StreamEndedError
 from tests.support.simulator.traces import Traces
 
 TICK_S: Final = 0.5
 YIELDED: Final = StopReason.YIELDED
+
 #: Ticks between two looks at what killed workers left.
 SWEEP_TICKS: Final = 10
 
@@ -74,8 +75,10 @@ class Worker:
         schedulers: list[Scheduler],
         chance: Chance,
         traces: Traces,
+        cards: Cards,
     ) -> None:
         self.hello = hello
+        self._cards = cards
         self.alive = False
         self._schedulers = schedulers
         self._chance = chance
@@ -90,6 +93,7 @@ class Worker:
     def begin(self) -> None:
         """Start the process."""
         self.alive = True
+        self._cards.sweep(self.hello.worker_id)
         self.session = Session(self.hello, now=self._now(), results=list(self._spool.values()))
         self._attempts: dict[LeaseKey, _Attempt] = {}
         self._wake = asyncio.Event()
@@ -99,9 +103,14 @@ class Worker:
         self._start(self._keep_time())
 
     def kill(self) -> None:
-        """End the process at once; its spool stays."""
+        """End the process at once; its spool stays, and for a moment its children."""
         self._traces.killed.add(self.hello.worker_id)
         self._end()
+        asyncio.get_running_loop().call_later(self._chance.delay_s(0.5), self._watchdog)
+
+    def _watchdog(self) -> None:
+        if not self.alive:
+            self._cards.sweep(self.hello.worker_id)
 
     def _end(self) -> None:
         self.alive = False
@@ -114,9 +123,13 @@ class Worker:
         self.session.drain(self._now(), grace_s=grace_s)
 
     async def freeze(self, seconds: float) -> None:
-        """Let the process do nothing for a while."""
+        """Let the process do nothing for a while; its watchdog ends the children when it takes too long."""
         self._running.clear()
-        await asyncio.sleep(seconds)
+        patience_s = min(seconds, LEASE_TTL_S)
+        await asyncio.sleep(patience_s)
+        if seconds > patience_s:
+            self._cards.sweep(self.hello.worker_id)
+            await asyncio.sleep(seconds - patience_s)
         self._running.set()
 
     def cut(self) -> None:
@@ -185,6 +198,8 @@ class Worker:
         while True:
             await self._gate()
             request = self.session.flush(self._now(), load=0.0)
+            if request is not None and request.HasField("heartbeat"):
+                request.heartbeat.devices.extend(self._cards.seen_by(self.hello))
             if request is None:
                 self._wake.clear()
                 await self._wake.wait()
@@ -258,6 +273,7 @@ class Worker:
         key = key_of(grant.lease)
         self._traces.on_start(key)
         attempt = self._attempts[key] = _Attempt(grant=grant)
+        self._cards.begin(self.hello.worker_id, grant)
         attempt.task = self._start(self._run(key, attempt, self._instant()))
 
     async def _run(self, key: LeaseKey, attempt: _Attempt, started_at: Timestamp) -> None:
@@ -273,6 +289,8 @@ class Worker:
             self._spool[key] = result
         self._results[key] = result
         del self._attempts[key]
+        self._cards.end(key)
+        result.peak_vram_mib = attempt.grant.vram_mib // 2
         self.session.attempt_ended(key, result)
         self._wake.set()
 
@@ -317,12 +335,9 @@ class Worker:
     def _outcome(self, key: LeaseKey, wanted: dict[str, object], grant: Grant) -> Result:
         luck = self._chance.random.random()
         match wanted.get("do"):
-            case "break":
-                return Result(failed=Failed(kind=FAILURE_KIND_BAD_INPUT, reason="broken"))
-            case "fail" if luck < 0.6:
-                return Result(failed=Failed(kind=FAILURE_KIND_TRANSIENT, reason="it failed"))
-            case "crowd" if luck < 0.5:
-                return Result(failed=Failed(kind=FAILURE_KIND_CAPACITY, reason="no memory"))
+            case str(what) if what in FAILURES and luck < FAILURES[what][0]:
+                _, kind, reason = FAILURES[what]
+                return Result(failed=Failed(kind=kind, reason=reason))
             case "crash" if luck < 0.7 and not self._chance.calm:
                 self.kill()
                 return Result(returned=Returned(reason="never said"))
@@ -383,16 +398,3 @@ class Worker:
     def _instant(self) -> Timestamp:
         at = START + self._now()
         return Timestamp(seconds=int(at), nanos=int(at % 1 * 1e9))
-
-
-def uuid7(at_ms: int, number: int) -> str:
-    """Return the UUIDv7 of an instant and a number of 74 bits."""
-    high, low = number >> 62 & 0xFFF, 1 << 63 | number & (1 << 62) - 1
-    text = f"{at_ms:012x}7{high:03x}{low:016x}"
-    return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
-
-
-def hello_of(name: str, host: str, slots: int, types: frozenset[str], roots: list[str]) -> Hello:
-    """Return what a worker says of itself."""
-    offers = [known_type_to_wire(known) for known in TYPES if known.name in types]
-    return Hello(worker_id=name, host=host, slots=slots, types=offers, roots=roots, writable_roots=roots)

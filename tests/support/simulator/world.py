@@ -9,14 +9,16 @@ from callsheet_scheduler.domain.job import JobId, JobState
 from callsheet_scheduler.domain.limits import SCOPE_OF, Scope
 from callsheet_scheduler.use_cases.queues import NewLimits
 
+from tests.support.simulator.cards import SIZES_MIB, Cards
 from tests.support.simulator.chance import Chance
+from tests.support.simulator.hellos import hello_of
 from tests.support.simulator.laws import Book, LawBrokenError, Laws
 from tests.support.simulator.loop import VirtualLoop
 from tests.support.simulator.people import STORM_S, People
 from tests.support.simulator.scheduler import RULES, TYPES, Scheduler
 from tests.support.simulator.tables import Database, Recorder
 from tests.support.simulator.traces import Traces
-from tests.support.simulator.worker import Worker, hello_of
+from tests.support.simulator.worker import Worker
 
 #: Virtual seconds that the system may take to come to rest.
 REST_S: Final = 900.0
@@ -50,20 +52,32 @@ class World:
         for scope, limit in RULES.host_limits.items():
             self.book.limits["*", scope] = limit
         random = self.chance.random
+        self.cards = Cards(self.chance)
+        self.laws.cards = self.cards
         self.schedulers = [
             Scheduler(f"s{number}", self.database, self.chance) for number in range(random.randint(1, 3))
         ]
         self.workers = [self._new_worker(number) for number in range(random.randint(1, 4))]
+        self._return = random.choice((0.1, 0.01))
+        """How likely a dead worker is started again at each look."""
         self._freezes: list[asyncio.Task[None]] = []
-        self.people = People(self.chance, self.database, self.schedulers, self.book)
+        largest_mib = max((card.memory_mib for card in self.cards.all), default=max(SIZES_MIB))
+        self.people = People(
+            self.chance,
+            self.database,
+            self.schedulers,
+            self.book,
+            vram_mib_max=largest_mib - RULES.ledger.margin_mib,
+        )
 
     def _new_worker(self, number: int) -> Worker:
         random = self.chance.random
         names = [known.name for known in TYPES]
         types = frozenset(names) if number == 0 else frozenset(random.sample(names, random.randint(1, 3)))
         roots = ["media", "archive"] if number == 0 else random.sample(["media", "archive"], 1)
-        hello = hello_of(f"w{number}", f"h{number % 2}", random.randint(1, 6), types, roots)
-        return Worker(hello, self.schedulers, self.chance, self.traces)
+        cards = self.cards.all if number == 0 else self.cards.some()
+        hello = hello_of(f"w{number}", f"h{number % 2}", random.randint(1, 6), types, roots, cards)
+        return Worker(hello, self.schedulers, self.chance, self.traces, self.cards)
 
     # ---- the run ----
 
@@ -101,10 +115,11 @@ class World:
             raise _innermost(self.database.faults[0])
         for scheduler in self.schedulers:
             if scheduler.term is not None:
-                self.laws.stepped(scheduler.term.engine)
+                self.laws.stepped(scheduler.term.engine, scheduler.now())
             if scheduler.reasons and not self._understood(scheduler.reasons[-1]):
                 message = f"the leader and its tables disagree: {scheduler.reasons[-1]}"
                 raise LawBrokenError(message)
+        self.laws.processes_are_charged(self.database.contents)
 
     @staticmethod
     def _understood(reason: str) -> bool:
@@ -117,6 +132,7 @@ class World:
     async def _repair(self) -> None:
         """End every fault that is under way."""
         self.database.full_until = 0.0
+        self.cards.repair()
         self.book.held.clear()
         self.book.limits.clear()
         for scheduler in self.schedulers:
@@ -146,7 +162,8 @@ class World:
                 if not worker.alive:
                     worker.begin()
             leader = next((one for one in self.schedulers if one.term is not None), None)
-            if leader is not None and not contents.live and not contents.outputs:
+            empty = not contents.live and not contents.outputs and not contents.allocations
+            if leader is not None and empty:
                 engine = leader.current().engine
                 if not any(worker.leases for worker in engine.fleet.workers.values()) and self._quiet():
                     await leader.current().commits.logs_written()
@@ -178,6 +195,7 @@ class World:
                     scheduler.start(scheduler.freeze(chance.delay_s(6.0)))
             for worker in self.workers:
                 self._trouble(worker)
+            self.cards.trouble()
 
     def _depose(self) -> None:
         """Let another process take the lead; the one before learns of it later."""
@@ -190,7 +208,7 @@ class World:
         chance, faults = self.chance, self.chance.faults
         loop = asyncio.get_running_loop()
         if not worker.alive:
-            if chance.random.random() < 0.1:
+            if chance.random.random() < self._return:
                 worker.begin()
         elif chance.strikes(faults.worker_killed):
             worker.kill()

@@ -62,7 +62,7 @@ def test_paused_type_holds_no_other_type_back() -> None:
 def test_paused_category_holds_no_other_category_back() -> None:
     drive = Drive()
     drive.pause_scope(CPU)
-    drive.hello(types=["scan", "tag_generation"])
+    drive.hello(types=["scan", "tag_generation"], software_gpu=True)
     drive.submit(
         new_job(drive.engine), new_job(drive.engine, type="tag_generation", category=Category.GPU_AI)
     )

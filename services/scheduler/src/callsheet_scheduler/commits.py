@@ -18,7 +18,9 @@ from callsheet_scheduler.commit_lane import EXHAUSTED_PAUSE_S, CommitLane, Ledge
 from callsheet_scheduler.domain.effects import (
     Fate,
     FinishJob,
+    FreeVram,
     InsertJobs,
+    KeepDevice,
     LookUp,
     Message,
     NewRow,
@@ -358,7 +360,7 @@ class _Turn(Ledge[TurnEffect]):
 def _settled_by(effect: TurnEffect) -> list[JobId]:
     """Return the jobs about which nothing is under way once *effect* is written."""
     match effect:
-        case SettleOutput():
+        case SettleOutput() | KeepDevice() | FreeVram():
             return []
         case FinishJob():
             return [effect.job.id, *(row.job.id for row in (*effect.follow_ups, *effect.known))]

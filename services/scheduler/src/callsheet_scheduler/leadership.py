@@ -28,6 +28,7 @@ from callsheet_scheduler.domain.rules import Rules
 from callsheet_scheduler.store import control, leader, queue
 from callsheet_scheduler.store.connection import LOST_CONNECTION, Own, Pool
 from callsheet_scheduler.store.errors import StoreError, sorted_errors
+from callsheet_scheduler.store.ledger import load_ledger
 from callsheet_scheduler.store.partitions import prepare_days
 from callsheet_scheduler.store.pool import open_candidate, open_writer
 from callsheet_scheduler.store.shared import Shared
@@ -285,7 +286,10 @@ class Leadership:
         days = Days(end=await prepare_days(writers.library, now=datetime.fromtimestamp(now(), UTC)))
         engine = Engine(term=number, rules=self._rules)
         with _uncollected():
-            for count, job in enumerate(await queue.load_live(writers.turn), start=1):
+            jobs = await queue.load_live(writers.turn)
+            kept = await load_ledger(writers.turn, jobs, now=now())
+            engine.restore_ledger(kept.accounts, kept.charges)
+            for count, job in enumerate(jobs, start=1):
                 engine.restore(job, now())
                 if count % RESTORED_AT_ONCE == 0:
                     await asyncio.sleep(0)

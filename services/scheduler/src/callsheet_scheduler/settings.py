@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from callsheet.addresses import is_loopback, is_wildcard, join_address, split_address
 from callsheet.catalog import Category
 from callsheet.service.settings import ServiceSettings
+from callsheet_scheduler.domain.ledger import LedgerRules
 from callsheet_scheduler.domain.limits import SCOPE_OF
 from callsheet_scheduler.domain.retry import RetryRules
 from callsheet_scheduler.domain.rules import Rules
@@ -40,6 +41,8 @@ class SchedulerSettings(ServiceSettings):
     """How many seconds a worker may stay silent before its jobs are given to another."""
     orphan_limit_s: float = Field(default=900.0, ge=1.0)
     """After how many seconds without a scheduler a worker stops its attempts."""
+    vram_margin_mib: int = Field(default=512, ge=0, le=1 << 20)
+    """MiB of every GPU that no job is given: for the driver, and what jobs take beyond their share."""
     retry_base_s: float = Field(default=60.0, ge=0.0)
     """The delay before retry n is this times 2 to the power of n, in seconds."""
     retry_cap_s: float = Field(default=3600.0, ge=0.0)
@@ -90,4 +93,9 @@ class SchedulerSettings(ServiceSettings):
             lease_ttl_s=self.lease_ttl_s,
             live_jobs_max=self.live_jobs_max,
             retry=RetryRules(base_s=self.retry_base_s, cap_s=self.retry_cap_s),
+            ledger=LedgerRules(
+                margin_mib=self.vram_margin_mib,
+                fresh_s=self.lease_ttl_s,
+                orphan_limit_s=self.orphan_limit_s,
+            ),
         )

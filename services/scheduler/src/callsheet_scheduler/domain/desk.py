@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from callsheet.catalog import Category
+from callsheet_scheduler.domain.device import SOFTWARE, Charge, DeviceId, need_of
 from callsheet_scheduler.domain.effects import (
     Fate,
     FinishJob,
@@ -17,16 +18,20 @@ from callsheet_scheduler.domain.effects import (
     SendGrant,
     SendRevoke,
     TurnEffect,
+    Vram,
 )
 from callsheet_scheduler.domain.fleet import Fleet, Worker
 from callsheet_scheduler.domain.job import LEASED, JobId, JobState, LiveJob, Token, WorkerId
-from callsheet_scheduler.domain.lanes import Lane
+from callsheet_scheduler.domain.lanes import Lane, Place
+from callsheet_scheduler.domain.ledger import Ledger
 from callsheet_scheduler.domain.limits import Limits, Pauses
 from callsheet_scheduler.domain.outcome import Ending, Outcome, Rung
 from callsheet_scheduler.domain.outputs import Outputs
+from callsheet_scheduler.domain.placing import room_for, spot_for
 from callsheet_scheduler.domain.queue import Queue
 from callsheet_scheduler.domain.retry import judge
 from callsheet_scheduler.domain.rules import Rules
+from callsheet_scheduler.domain.sized_lane import SizedLane
 
 #: The word that an attempt's row keeps.
 OUTCOME_WORDS: Final = {Ending.LOST: "expired", Ending.RETURNED: "returned", Ending.PAUSED: "paused"}
@@ -58,6 +63,7 @@ class Desk:
         self.intake: list[InsertJobs] = []
         self.turn: list[TurnEffect] = []
         self.messages: list[Message] = []
+        self.ledger = Ledger(rules.ledger, self.turn)
         self.changed: dict[JobId, JobId | None] = {}
         """Jobs to tell watchers of, each with its parent; filled only while *watched*."""
         self.watched = False
@@ -111,6 +117,8 @@ class Desk:
     ) -> LiveJob | None:
         """Return the job that a result speaks of, or answer it, or let it wait, and return None."""
         job_id, token = lease
+        if self.ledger.lingering:
+            self.ledger.prove(lease)
         job = self.queue.jobs.get(job_id)
         if job is None:
             self.messages.append(LookUp(session=worker[1], job_id=job_id, token=token, completed=completed))
@@ -141,8 +149,10 @@ class Desk:
         self.queue.wake(now)
         if self.halted:
             return
-        for category, lane in self.queue.lanes.items():
-            while self.fleet.any_ready() and self._grant_next(category, lane):
+        while self.fleet.any_ready() and self._grant_next(Category.CPU, self.queue.cpu_lane):
+            pass
+        for category, lane in self.queue.gpu_lanes.items():
+            while self._grant_next_gpu_job(category, lane, now):
                 pass
 
     def _grant_next(self, category: Category, lane: Lane) -> bool:
@@ -155,6 +165,59 @@ class Desk:
                 self.turn.append(GrantLease(job=job, session=worker.session))
                 return True
         return False
+
+    def _grant_next_gpu_job(self, category: Category, lane: SizedLane, now: float) -> bool:
+        """Grant the first job of *lane* for which there is room on some GPU, or a worker without one."""
+        if not self.fleet.ready_for_gpu_jobs():
+            return False
+        places: list[Place] = []
+        for kind in lane.kinds():
+            if self.pauses.holding(category, kind[0]) is None:
+                room_mib = room_for(self.fleet, self.ledger, (category, *kind), now)
+                place = None if room_mib is None else lane.first(kind, room_mib)
+                if place is not None:
+                    places.append(place)
+        if not places:
+            return False
+        job = self.queue.jobs[min(places)[2]]
+        spot = spot_for(self.fleet, self.ledger, job, now)
+        if spot is None or spot.worker.session is None:
+            return False
+        lane.discard(job)
+        job.busy = True
+        job.device = spot.device
+        self.lease(job, spot.worker)
+        charge = self._charge(job, spot.device, now)
+        self.turn.append(GrantLease(job=job, session=spot.worker.session, charge=charge))
+        return True
+
+    def _charge(self, job: LiveJob, device: DeviceId, now: float) -> Charge | None:
+        need = need_of(job.category, job.vram_mib)
+        if device == SOFTWARE or need is None:
+            return None
+        charge = Charge(
+            lease=(job.id, job.token),
+            device=device,
+            worker_id=job.worker_id or WorkerId(""),
+            need=need,
+            at=now,
+        )
+        self.ledger.charge(charge)
+        return charge
+
+    def vram_after(self, job: LiveJob, *, exit_known: bool = True) -> Vram:
+        """Return what becomes of the share of a GPU that the lease of *job*, which ends, holds."""
+        if job.device is None or job.device == SOFTWARE:
+            return Vram.NONE
+        return Vram.FREED if exit_known else Vram.LINGERS
+
+    def settle_vram(self, job: LiveJob, vram: Vram, now: float) -> None:
+        """Let it become so; to be called when the end of the lease is among what has to be written."""
+        if vram is Vram.FREED:
+            self.ledger.release(DeviceId(job.device or ""), (job.id, job.token))
+        elif vram is Vram.LINGERS:
+            began = job.state is JobState.RUNNING
+            self.ledger.linger(DeviceId(job.device or ""), (job.id, job.token), now, began=began)
 
     def grantee(
         self, category: Category, job_type: str, root: str | None, *, at_once: bool = False
@@ -201,7 +264,9 @@ class Desk:
         """The attempt of *job* is over without success: free its slot and decide what comes next."""
         job.busy = True
         self.fleet.end(job)
-        self.conclude(job, outcome, now, session=session, fate=fate)
+        vram = self.vram_after(job, exit_known=outcome.exit_known)
+        self.conclude(job, outcome, now, session=session, fate=fate, vram=vram)
+        self.settle_vram(job, vram, now)
 
     def end_when_settled(self, job: LiveJob, outcome: Outcome, now: float) -> None:
         """As ``end``, but after the statement about *job*, if one is under way."""
@@ -224,10 +289,11 @@ class Desk:
         *,
         session: int | None = None,
         fate: Fate = Fate.COMMITTED,
+        vram: Vram = Vram.NONE,
     ) -> None:
         """Decide what becomes of *job* after an attempt without success, and have it written.
 
-        *fate* is what *session* is then told of the result.
+        *fate* is what *session* is then told of the result, *vram* what becomes of its share of a GPU.
         """
         ending, reason = outcome.ending, outcome.reason
         verdict = judge(job, ending, reason, self.rules.retry, now)
@@ -245,6 +311,8 @@ class Desk:
                     library=outcome.library,
                     mark=mark,
                     session=session,
+                    vram=vram,
+                    peak_vram_mib=outcome.peak_vram_mib,
                 ),
             )
             return
@@ -263,5 +331,7 @@ class Desk:
                 fate=fate,
                 lost_count=verdict.lost_count,
                 rung=rung if verdict.cancelled else Rung.NONE,
+                vram=vram,
+                peak_vram_mib=outcome.peak_vram_mib,
             ),
         )

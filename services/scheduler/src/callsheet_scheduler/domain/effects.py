@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum, auto
+from typing import Final
 
+from callsheet_scheduler.domain.device import Bounds, Card, Charge, LeaseKey
 from callsheet_scheduler.domain.job import JobId, JobState, LiveJob, Token
 from callsheet_scheduler.domain.library import LibraryChanges
 from callsheet_scheduler.domain.outcome import Rung
@@ -17,6 +19,16 @@ class Fate(IntEnum):
     DUPLICATE = 2
     STALE = 3
     REFUSED = 4
+
+
+class Vram(Enum):
+    """What becomes of the share of a GPU that a lease held."""
+
+    NONE = auto()
+    """It held nothing."""
+    FREED = auto()
+    LINGERS = auto()
+    """It stays charged: nobody knows whether the processes of the lease have ended."""
 
 
 class Revocation(Enum):
@@ -62,6 +74,8 @@ class GrantLease:
 
     job: LiveJob
     session: int
+    charge: Charge | None = None
+    """What it takes of a GPU."""
     params: str = ""
     """Read by the statement that writes the lease, like *checkpoint*."""
     checkpoint: str = ""
@@ -92,6 +106,9 @@ class FinishJob:
     """What is then said of it."""
     lost_count: int = 0
     rung: Rung = Rung.NONE
+    vram: Vram = Vram.NONE
+    peak_vram_mib: int = 0
+    """The most that the attempt held, as measured; 0 if it was not."""
 
     @property
     def brings(self) -> bool:
@@ -133,6 +150,9 @@ class ReleaseLease:
     library: LibraryChanges | None = None
     mark: str | None = None
     session: int | None = None
+    vram: Vram = Vram.NONE
+    peak_vram_mib: int = 0
+    """As in ``FinishJob``."""
 
     @property
     def brings(self) -> bool:
@@ -174,7 +194,29 @@ class SettleOutput:
     """Why it does not; empty where it does."""
 
 
-TurnEffect = GrantLease | FinishJob | ReleaseLease | ChangeJob | ReviveJob | SettleOutput
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeepDevice:
+    """Keep the bounds of a GPU's account, which may be a new one."""
+
+    card: Card
+    host: str
+    bounds: Bounds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FreeVram:
+    """Give back what a lease was charged with that lingered."""
+
+    lease: LeaseKey
+
+
+JobEffect = GrantLease | FinishJob | ReleaseLease | ChangeJob | ReviveJob
+"""What is written about a job."""
+
+#: What is written about no job.
+JOBLESS: Final = (SettleOutput, KeepDevice, FreeVram)
+
+TurnEffect = JobEffect | SettleOutput | KeepDevice | FreeVram
 """What one turn commits."""
 
 

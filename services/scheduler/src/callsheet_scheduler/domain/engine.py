@@ -9,33 +9,35 @@ and sends them, and reports back by ``committed``. While a statement about a job
 from collections.abc import Iterable, Mapping, Sequence
 from typing import assert_never
 
+from callsheet.catalog import Category
+from callsheet_scheduler.domain.device import Charge, KeptAccount
 from callsheet_scheduler.domain.effects import (
     ChangeJob,
     Fate,
     FinishJob,
+    FreeVram,
     GrantLease,
     InsertJobs,
+    KeepDevice,
     NewRow,
     Output,
     ReleaseLease,
     ReviveJob,
-    SendDrain,
-    SendPlace,
     SettleOutput,
     TurnEffect,
 )
-from callsheet_scheduler.domain.fleet import Capability, Worker
+from callsheet_scheduler.domain.fleet import Worker
 from callsheet_scheduler.domain.job import LEASED, JobId, JobState, LiveJob, Token, WorkerId
 from callsheet_scheduler.domain.lanes import place_of
 from callsheet_scheduler.domain.library import LibraryChanges
 from callsheet_scheduler.domain.limits import Limits, Pause
 from callsheet_scheduler.domain.outcome import Ending, Outcome
-from callsheet_scheduler.domain.steering import Steering
+from callsheet_scheduler.domain.presence import Presence
 
 _TOO_LATE = Outcome(ending=Ending.CANCELLED, reason="It was done, but somebody had cancelled it before")
 
 
-class Engine(Steering):
+class Engine(Presence):
     """Decides everything, from memory."""
 
     # ---- submissions ----
@@ -56,8 +58,16 @@ class Engine(Steering):
         self.intake.append(effect)
 
     def _first_worker(self, job: LiveJob, now: float) -> Worker | None:
-        """Return the worker that a new job can be inserted leased to; None where others come first."""
-        if not self.fleet.any_ready() or job.ready_at > now or self.queue.arriving[job.category]:
+        """Return the worker that a new job can be inserted leased to; None where others come first.
+
+        Only the turn, which frees GPUs before it charges them, grants what needs one.
+        """
+        if (
+            not self.fleet.any_ready()
+            or job.category is not Category.CPU
+            or job.ready_at > now
+            or self.queue.arriving[job.category]
+        ):
             return None
         return self.grantee(job.category, job.type, job.root, at_once=True)
 
@@ -88,118 +98,6 @@ class Engine(Steering):
                 self.queue.arriving[job.category] -= 1
             self.queue.remove(job)
             self.settle(job, now)
-        self.plan(now)
-
-    # ---- workers ----
-
-    def hello(
-        self,
-        capability: Capability,
-        session: int,
-        credit: int,
-        held: Iterable[tuple[JobId, Token]],
-        now: float,
-    ) -> list[tuple[JobId, Token]]:
-        """A worker opened a stream. Return the leases it named that are no longer its own.
-
-        Leases it was given but does not name are put back: lost if it had started them, returned if
-        it never did.
-        """
-        worker = self.fleet.connect(capability, session, credit, now)
-        named = dict(held)
-        stale = [
-            (job_id, token)
-            for job_id, token in named.items()
-            if job_id in self.queue.jobs and not self.holds(worker.capability.id, job_id, token)
-        ]
-        for job_id in sorted(worker.leases):
-            job = self.queue.jobs[job_id]
-            if named.get(job_id) != job.token:
-                ending = Ending.LOST if job.state is JobState.RUNNING else Ending.RETURNED
-                outcome = Outcome(ending=ending, reason="The worker came back without this job")
-                self.end_when_settled(job, outcome, now)
-            elif not job.busy:
-                self.revoke(session, job)
-        if worker.draining:
-            grace_s = self.fleet.drained[worker.capability.id]
-            self.messages.append(SendDrain(session=session, draining=True, grace_s=grace_s))
-        self._ask_to_place(worker)
-        self.plan(now)
-        return stale
-
-    def session_closed(self, worker_id: WorkerId, session: int, now: float) -> None:
-        """A stream ended. Its worker may come back."""
-        worker = self.fleet.workers.get(worker_id)
-        if worker is not None and worker.session == session:
-            worker.last_seen_at = now
-            self._part(worker, session)
-
-    def goodbye(self, worker_id: WorkerId, session: int, now: float) -> None:
-        """A worker left for good."""
-        worker = self.fleet.workers.get(worker_id)
-        if worker is None or worker.session != session:
-            return
-        for job_id in sorted(worker.leases):
-            outcome = Outcome(ending=Ending.RETURNED, reason="The worker left")
-            self.end_when_settled(self.queue.jobs[job_id], outcome, now)
-        self._part(worker, session)
-        self.plan(now)
-
-    def _part(self, worker: Worker, session: int) -> None:
-        self.fleet.disconnect(worker)
-        if self.outputs.take_back(session):
-            self._offer_outputs(None)
-
-    def _offer_outputs(self, first: WorkerId | None) -> None:
-        """Ask workers to place what nobody was asked to place, *first* before the others."""
-        maker = self.fleet.workers.get(first or WorkerId(""))
-        for worker in ([maker] if maker else []) + list(self.fleet.workers.values()):
-            self._ask_to_place(worker)
-
-    def _ask_to_place(self, worker: Worker) -> None:
-        if worker.session is not None:
-            for output in self.outputs.give(worker.session, worker.capability.writable_roots):
-                self.messages.append(SendPlace(session=worker.session, output=output))
-
-    def placed(self, output: Output, problem: str) -> None:
-        """A worker put an output where it was asked for, or says why it cannot."""
-        pending = self.outputs.get(output)
-        if pending is not None and not pending.settling:
-            pending.settling = True
-            self.turn.append(SettleOutput(output=pending.output, problem=problem))
-
-    def heard(self, worker_id: WorkerId, *, load: float, now: float) -> None:
-        """A heartbeat."""
-        worker = self.fleet.workers.get(worker_id)
-        if worker is not None:
-            worker.last_seen_at = now
-            worker.load = load
-            self.fleet.update_ready(worker)
-
-    def credit(self, worker_id: WorkerId, credit: int, now: float) -> None:
-        """A worker can take more leases."""
-        worker = self.fleet.workers.get(worker_id)
-        if worker is not None and worker.session is not None:
-            worker.last_seen_at = now
-            self.fleet.add_credit(worker, credit)
-
-    def leaving(self, worker_id: WorkerId) -> None:
-        """A worker takes no more leases."""
-        worker = self.fleet.workers.get(worker_id)
-        if worker is not None:
-            worker.leaving = True
-            self.fleet.void_credit(worker)
-
-    def tick(self, now: float) -> None:
-        """Time passed: leases of silent workers end, jobs whose instant came may start."""
-        for worker in self.fleet.silent(now, self.rules.lease_ttl_s):
-            self.fleet.suspend(worker)
-            for job_id in sorted(worker.leases):
-                job = self.queue.jobs[job_id]
-                if not job.busy:
-                    reason = f"The worker {worker.capability.id} gave no sign of life"
-                    self.end(job, Outcome(ending=Ending.LOST, reason=reason), now)
-            self.fleet.forget_if_gone(worker)
         self.plan(now)
 
     # ---- attempts ----
@@ -235,6 +133,7 @@ class Engine(Steering):
         follow_ups: list[NewRow],
         span: tuple[float | None, float],
         outputs: Sequence[Output] = (),
+        peak_vram_mib: int = 0,
     ) -> None:
         """A worker did what it was asked for.
 
@@ -251,6 +150,7 @@ class Engine(Steering):
                 follow_ups=follow_ups,
                 span=span,
                 outputs=outputs,
+                peak_vram_mib=peak_vram_mib,
             )
 
         job = self.job_of_result(worker, lease, again, completed=True)
@@ -262,6 +162,7 @@ class Engine(Steering):
             return
         job.busy = True
         self.fleet.end(job)
+        vram = self.vram_after(job)
         for row in follow_ups:
             row.job.busy = True
             self.queue.add(row.job)
@@ -277,8 +178,11 @@ class Engine(Steering):
                 follow_ups=follow_ups,
                 outputs=list(outputs),
                 session=worker[1],
+                vram=vram,
+                peak_vram_mib=peak_vram_mib,
             ),
         )
+        self.settle_vram(job, vram, span[1])
 
     def ended(
         self,
@@ -307,8 +211,12 @@ class Engine(Steering):
         """
         for row in [*effect.follow_ups, *effect.known] if isinstance(effect, FinishJob) else []:
             self.queue.remove(row.job)
-        outcome = Outcome(ending=Ending.BAD_INPUT, reason=f"The result was refused: {reason}")
-        self.conclude(effect.job, outcome, now, session=effect.session, fate=Fate.REFUSED)
+        outcome = Outcome(
+            ending=Ending.BAD_INPUT,
+            reason=f"The result was refused: {reason}",
+            peak_vram_mib=effect.peak_vram_mib,
+        )
+        self.conclude(effect.job, outcome, now, session=effect.session, fate=Fate.REFUSED, vram=effect.vram)
         return self.turn.pop()
 
     # ---- what became of the writing ----
@@ -330,6 +238,8 @@ class Engine(Steering):
             case SettleOutput():
                 self.outputs.remove(effect.output)
                 return
+            case KeepDevice() | FreeVram():
+                return
             case _:
                 assert_never(effect)
         self.note(job)
@@ -342,6 +252,10 @@ class Engine(Steering):
             self.fleet.book(worker, job)
         elif job.state is JobState.PENDING:
             self.queue.wait(job, now)
+
+    def restore_ledger(self, accounts: Iterable[KeptAccount], charges: Iterable[Charge]) -> None:
+        """Take over the ledger from the tables."""
+        self.ledger.restore(accounts, charges)
 
     def restore_controls(
         self,
@@ -371,7 +285,7 @@ class Engine(Steering):
         for output in effect.outputs:
             self.outputs.add(output)
         if effect.outputs:
-            self._offer_outputs(job.worker_id)
+            self.offer_outputs(job.worker_id)
         self.settle(job, now)
         for row in effect.known:
             self.queue.remove(row.job)

@@ -1,9 +1,10 @@
 """The workers, the leases they hold, and the limits per host."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from callsheet.catalog import Category
+from callsheet_scheduler.domain.device import Card
 from callsheet_scheduler.domain.job import JobId, LiveJob, WorkerId
 from callsheet_scheduler.domain.limits import Limits, Scope, scopes_of
 from callsheet_scheduler.domain.loads import EVERYWHERE, Loads
@@ -22,6 +23,13 @@ class Capability:
     version: str = ""
     software_gpu: bool = False
     sandbox: tuple[str, ...] = ()
+    cards: tuple[Card, ...] = ()
+    """The GPUs that it can give to its jobs."""
+
+    @property
+    def takes_gpu_jobs(self) -> bool:
+        """Whether it has a GPU, or does without."""
+        return bool(self.cards) or self.software_gpu
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -61,6 +69,7 @@ class Fleet:
         """Drained workers, connected or not, and the grace in seconds that their attempts have."""
         self._loads = Loads()
         self._ready: dict[WorkerId, Worker] = {}
+        self._ready_for_gpu_jobs: dict[WorkerId, Worker] = {}
 
     def worker_for(
         self, category: Category, job_type: str, root: str | None, *, at_once: bool = False
@@ -118,6 +127,10 @@ class Fleet:
         """Return whether any worker can take a lease."""
         return bool(self._ready)
 
+    def ready_for_gpu_jobs(self) -> Collection[Worker]:
+        """Return the workers that can take a lease of a GPU job; the one chosen last comes last."""
+        return self._ready_for_gpu_jobs.values()
+
     def handling(self, job_type: str) -> list[Worker]:
         """Return the connected workers that handle *job_type*."""
         return [
@@ -143,7 +156,7 @@ class Fleet:
         worker.leases.add(job.id)
         worker.credit -= 1
         self._loads.count(worker.capability.host, job, running=1)
-        self._ready.pop(worker.capability.id, None)
+        self.suspend(worker)
         self.update_ready(worker)
 
     def book(self, worker: Worker, job: LiveJob) -> None:
@@ -218,14 +231,17 @@ class Fleet:
     def suspend(self, worker: Worker) -> None:
         """Grant nothing to *worker* until it is heard again."""
         self._ready.pop(worker.capability.id, None)
+        self._ready_for_gpu_jobs.pop(worker.capability.id, None)
 
     def update_ready(self, worker: Worker) -> None:
         """Let *worker* be chosen, or not."""
         stays = not worker.draining and not worker.leaving
         if worker.session is not None and worker.credit > 0 and stays:
             self._ready.setdefault(worker.capability.id, worker)
+            if worker.capability.takes_gpu_jobs:
+                self._ready_for_gpu_jobs.setdefault(worker.capability.id, worker)
         else:
-            self._ready.pop(worker.capability.id, None)
+            self.suspend(worker)
 
     def forget_if_gone(self, worker: Worker) -> None:
         """Drop a worker that has neither a stream nor a lease."""

@@ -104,6 +104,8 @@ class LiveJob:
     retry_after: float | None = None
     worker_id: WorkerId | None = None
     host: str | None = None
+    device: str | None = None
+    """The GPU of its present or last lease, ``software`` for none in a GPU job; None for a CPU job."""
     started_at: float | None = None
     cancel_requested_at: float | None = None
     pause_requested_at: float | None = None

@@ -43,3 +43,7 @@ class Outcome:
     rung: Rung = Rung.NONE
     checkpoint: str | None = None
     """What the next attempt goes on from, as JSON; None leaves what is there."""
+    exit_known: bool = True
+    """Whether it is known that the processes of the attempt have ended."""
+    peak_vram_mib: int = 0
+    """The most GPU memory that they held, as measured; 0 if it was not."""

@@ -6,6 +6,7 @@ from heapq import heappop, heappush
 from callsheet.catalog import Category
 from callsheet_scheduler.domain.job import JobId, JobState, LiveJob, move
 from callsheet_scheduler.domain.lanes import Lane
+from callsheet_scheduler.domain.sized_lane import SizedLane
 
 HOUR_S = 3600.0
 
@@ -15,7 +16,9 @@ class Queue:
 
     def __init__(self) -> None:
         self.jobs: dict[JobId, LiveJob] = {}
-        self.lanes: dict[Category, Lane] = {category: Lane() for category in Category}
+        self.cpu_lane = Lane()
+        self.gpu_lanes = {category: SizedLane() for category in (Category.GPU_ENCODE, Category.GPU_AI)}
+        self.lanes: dict[Category, Lane | SizedLane] = {Category.CPU: self.cpu_lane, **self.gpu_lanes}
         self.counts: Counter[tuple[JobState, str, Category]] = Counter()
         self.created: Counter[tuple[int, str]] = Counter()
         """Live jobs by hour of creation (hours since 1970) and type."""

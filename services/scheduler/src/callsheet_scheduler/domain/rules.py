@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from callsheet.catalog import Category
+from callsheet_scheduler.domain.ledger import LedgerRules
 from callsheet_scheduler.domain.limits import SCOPE_OF, Scope
 from callsheet_scheduler.domain.retry import RetryRules
 
@@ -25,3 +26,4 @@ class Rules:
     lease_ttl_s: float = 30.0
     live_jobs_max: int = 2_000_000
     retry: RetryRules = field(default_factory=RetryRules)
+    ledger: LedgerRules = field(default_factory=LedgerRules)

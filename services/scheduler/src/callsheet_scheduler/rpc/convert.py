@@ -9,6 +9,7 @@ from callsheet.catalog import Category
 from callsheet.errors import InvalidError
 from callsheet.ids import check_id
 from callsheet.v1 import job_pb2, job_service_pb2
+from callsheet_scheduler.domain.device import SOFTWARE
 from callsheet_scheduler.domain.job import JobId
 from callsheet_scheduler.domain.job_type import KnownType
 from callsheet_scheduler.store.history import AttemptRow, JobRow
@@ -112,6 +113,8 @@ def job_to_wire(view: JobView) -> job_pb2.Job:
         interactive=row.interactive,
         parent_id=row.parent_id or "",
         attempts=[_attempt_to_wire(attempt) for attempt in view.attempts],
+        device_uuid=_uuid_of(row.device),
+        software=row.device == SOFTWARE,
     )
 
 
@@ -123,7 +126,15 @@ def _attempt_to_wire(attempt: AttemptRow) -> job_pb2.JobAttempt:
         ended_at=instant_to_wire(attempt.ended_at),
         outcome=attempt.outcome,
         error=attempt.error or "",
+        device_uuid=_uuid_of(attempt.device),
+        software=attempt.device == SOFTWARE,
+        vram_mib=0 if attempt.device == SOFTWARE else attempt.vram_mib or 0,
+        peak_vram_mib=attempt.peak_vram_mib or 0,
     )
+
+
+def _uuid_of(device: str | None) -> str:
+    return "" if device is None or device == SOFTWARE else device
 
 
 __all__ = [

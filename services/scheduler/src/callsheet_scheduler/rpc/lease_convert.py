@@ -1,7 +1,7 @@
 """Translates what workers and the scheduler say to one another."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, assert_never
 
 from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
@@ -10,7 +10,8 @@ from callsheet.catalog import Category
 from callsheet.errors import InvalidError
 from callsheet.v1 import job_pb2, job_service_pb2
 from callsheet.v1.lease_service_pb2 import (
-    Completed,
+    Device,
+    DeviceReading,
     Drain,
     Grant,
     Hello,
@@ -21,6 +22,7 @@ from callsheet.v1.lease_service_pb2 import (
     Revoke,
 )
 from callsheet.v1.lease_service_pb2 import Output as WireOutput
+from callsheet_scheduler.domain.device import SOFTWARE, Card, DeviceId, Reading, held_by
 from callsheet_scheduler.domain.effects import Output, Revocation, SendAck, SendDrain, SendGrant, SendRevoke
 from callsheet_scheduler.domain.fleet import Capability
 from callsheet_scheduler.domain.job import JobId, Token, WorkerId
@@ -38,6 +40,14 @@ from callsheet_scheduler.use_cases.grants import Attempt, Completion
 WORKER_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 TYPE_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 SLOTS_MAX: Final = 10_000
+
+#: As a driver has it, such as ``GPU-5b1c…`` or ``MIG-…``.
+DEVICE_ID: Final = re.compile(r"[A-Za-z0-9._/-]{1,128}")
+DEVICES_MAX: Final = 64
+MEMORY_MIB_MAX: Final = 1 << 24
+
+#: Characters of a GPU's name, driver or problem that are kept.
+TEXT_MAX: Final = 200
 
 ENDINGS: Final[Mapping[int, Ending]] = {
     job_pb2.FAILURE_KIND_BAD_INPUT: Ending.BAD_INPUT,
@@ -69,7 +79,58 @@ def capability_from_wire(hello: Hello) -> Capability:
         version=hello.version,
         software_gpu=hello.software_gpu,
         sandbox=tuple(hello.sandbox),
+        cards=_cards_from_wire(hello.devices),
     )
+
+
+def _cards_from_wire(devices: Sequence[Device]) -> tuple[Card, ...]:
+    if len(devices) > DEVICES_MAX:
+        message = f"at most {DEVICES_MAX} GPUs are allowed"
+        raise InvalidError(message, field="hello.devices")
+    for device in devices:
+        if not DEVICE_ID.fullmatch(device.uuid) or device.uuid == SOFTWARE:
+            message = f"{device.uuid!r} is no UUID of a GPU"
+            raise InvalidError(message, field="hello.devices")
+        if not 0 < device.memory_mib <= MEMORY_MIB_MAX:
+            message = f"{device.uuid} must have from 1 to {MEMORY_MIB_MAX} MiB"
+            raise InvalidError(message, field="hello.devices")
+    cards = [
+        Card(
+            id=DeviceId(device.uuid),
+            index=device.index,
+            name=plain(device.name),
+            memory_mib=device.memory_mib,
+            encoder_sessions_max=(
+                device.encoder_sessions_max if device.HasField("encoder_sessions_max") else None
+            ),
+            driver=plain(device.driver),
+        )
+        for device in devices
+    ]
+    return tuple({card.id: card for card in cards}.values())
+
+
+def readings_from_wire(devices: Iterable[DeviceReading]) -> dict[DeviceId, Reading]:
+    """Return what a worker saw of its GPUs."""
+    return {
+        DeviceId(seen.uuid): Reading(
+            used_mib=seen.used_mib,
+            ours_mib=seen.ours_mib if seen.HasField("ours_mib") else None,
+            encoder_sessions=seen.encoder_sessions,
+            utilization_percent=min(seen.utilization_percent, 100),
+            temperature_c=seen.temperature_c,
+            memory_mib=min(seen.memory_mib, MEMORY_MIB_MAX),
+            gone=seen.gone,
+            problem=plain(seen.problem),
+            held=frozenset((JobId(lease.job_id), Token(lease.token)) for lease in seen.held),
+        )
+        for seen in devices
+    }
+
+
+def plain(text: str) -> str:
+    """Return what the tables take of a text that is for people."""
+    return text.replace("\x00", "\ufffd")[:TEXT_MAX]
 
 
 def known_type_from_wire(offer: job_service_pb2.JobType) -> KnownType:
@@ -108,17 +169,26 @@ def outcome_from_wire(result: Result) -> Outcome:
         case "failed":
             failed = result.failed
             return Outcome(
+                peak_vram_mib=result.peak_vram_mib,
                 ending=ENDINGS.get(failed.kind, Ending.TRANSIENT),
                 reason=failed.reason,
                 library=changes_from_wire(failed.library) if failed.HasField("library") else None,
                 rung=Rung(failed.stop_rung) if failed.stop_rung in _RUNGS else Rung.NONE,
             )
         case "paused":
-            return Outcome(ending=Ending.PAUSED, checkpoint=result.paused.checkpoint_json or "{}")
+            return Outcome(
+                ending=Ending.PAUSED,
+                checkpoint=result.paused.checkpoint_json or "{}",
+                peak_vram_mib=result.peak_vram_mib,
+            )
         case _:
             returned = result.returned
-            kept = returned.checkpoint_json or None
-            return Outcome(ending=Ending.RETURNED, reason=returned.reason, checkpoint=kept)
+            return Outcome(
+                ending=Ending.RETURNED,
+                reason=returned.reason,
+                checkpoint=returned.checkpoint_json or None,
+                peak_vram_mib=result.peak_vram_mib,
+            )
 
 
 _RUNGS: Final = frozenset(int(rung) for rung in Rung)
@@ -145,13 +215,15 @@ def output_to_wire(output: Output) -> WireOutput:
     )
 
 
-def completion_from_wire(done: Completed) -> Completion:
+def completion_from_wire(result: Result) -> Completion:
     """Return what a worker brings that did what it was asked for."""
+    done = result.completed
     return Completion(
         result=done.result_json,
         library=changes_from_wire(done.library) if done.HasField("library") else None,
         follow_ups=[submission_from_wire(job) for job in done.follow_ups],
         outputs=[output_from_wire(output) for output in done.outputs],
+        peak_vram_mib=result.peak_vram_mib,
     )
 
 
@@ -176,6 +248,10 @@ def add_grant(
         checkpoint_json=message.checkpoint,
     )
     grant.lease.job_id, grant.lease.token = job.id, message.token
+    need = None if job.device is None else held_by(job)
+    if need is not None:
+        grant.device_uuid = job.device or ""
+        grant.vram_mib, grant.encoder_sessions = need
 
 
 def revoke_to_wire(message: SendRevoke) -> Revoke:

@@ -32,6 +32,7 @@ from callsheet_scheduler.rpc.lease_convert import (
     outcome_from_wire,
     output_from_wire,
     output_to_wire,
+    readings_from_wire,
     revoke_to_wire,
 )
 from callsheet_scheduler.use_cases.grants import Grants, Session
@@ -209,6 +210,8 @@ class LeaseService(LeaseServiceServicer):
             term.engine.leaving(worker_id)
         if request.HasField("heartbeat"):
             term.engine.heard(worker_id, load=request.heartbeat.load, now=now)
+            if request.heartbeat.devices:
+                term.engine.observed(worker_id, readings_from_wire(request.heartbeat.devices), now)
             sequence = request.heartbeat.sequence
             outbox.heartbeat(sequence)
             term.commits.when_logs_kept(lambda: outbox.logs_kept(sequence))
@@ -238,7 +241,7 @@ class LeaseService(LeaseServiceServicer):
     def _take_result(self, result: Result, session: Session, now: float) -> None:
         attempt = attempt_from_wire(result, now)
         if result.HasField("completed"):
-            self._grants.completed(session, attempt, completion_from_wire(result.completed), now)
+            self._grants.completed(session, attempt, completion_from_wire(result), now)
         else:
             self._grants.ended(session, attempt, outcome_from_wire(result), now)
 

@@ -58,6 +58,9 @@ class JobRow:
     parent_id: str | None
     pause_requested_at: float | None = None
     stop_rung: int | None = None
+    device: str | None = None
+    """Of the present or last attempt, ``software`` for none in a GPU job; None for a CPU job."""
+    peak_vram_mib: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +74,10 @@ class AttemptRow:
     outcome: str
     """Empty while it runs."""
     error: str | None
+    device: str | None = None
+    """As in ``JobRow``."""
+    vram_mib: int | None = None
+    peak_vram_mib: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -329,6 +336,9 @@ def _last_attempt(row: JobRow) -> AttemptRow | None:
         ended_at=row.finished_at,
         outcome=row.state.name.lower() if row.state in FINAL else "",
         error=row.error if row.state in FINAL else None,
+        device=row.device,
+        vram_mib=None if row.device is None else row.vram_mib,
+        peak_vram_mib=row.peak_vram_mib,
     )
 
 

@@ -175,7 +175,7 @@ async def release_jobs(connection: Connection, releases: Sequence[ReleaseLease])
         [int(JobState.PAUSED if verdict.paused else JobState.PENDING) for verdict in verdicts],
         [release.checkpoint for release in releases],
     )
-    _expect(_count(status), len(releases), "release_jobs")
+    expect_changed(status, len(releases), "release_jobs")
 
 
 async def change_jobs(connection: Connection, changes: Sequence[ChangeJob]) -> None:
@@ -190,7 +190,7 @@ async def change_jobs(connection: Connection, changes: Sequence[ChangeJob]) -> N
         [change.cancel_requested_at for change in changes],
         [change.pause_requested_at for change in changes],
     )
-    _expect(_count(status), len(changes), "change_jobs")
+    expect_changed(status, len(changes), "change_jobs")
 
 
 async def add_outputs(connection: Connection, outputs: Sequence[Output]) -> None:
@@ -243,7 +243,7 @@ async def revive_jobs(connection: Connection, revivals: Sequence[ReviveJob]) -> 
         [revival.job.sequence for revival in revivals],
         [revival.job.retry_count for revival in revivals],
     )
-    if _count(status) != len(revivals):
+    if changed_rows(status) != len(revivals):
         raise RefusedError("the job is not as it was read")
 
 
@@ -345,6 +345,7 @@ def _live(row: asyncpg.Record) -> LiveJob:
         pause_requested_at=row["pause_requested_at"],
         error=row["error"],
         root=_shared(row["root"]),
+        device=_shared(row["device"]),
     )
 
 
@@ -361,11 +362,18 @@ def _sparse(column: list[ValueT], usual: ValueT | None = None) -> list[ValueT] |
     return column if differs else None
 
 
-def _count(status: str) -> int:
+def changed_rows(status: str) -> int:
+    """Return how many rows a statement changed, by the status it left."""
     return int(status.rsplit(" ", 1)[1])
 
 
-def _expect(got: int, wanted: int, name: str) -> None:
+def expect_changed(status: str, wanted: int, name: str) -> None:
+    """Check that a statement changed as many rows as it was to.
+
+    Raises:
+        DisagreementError: It did not: the tables are not as the leader holds them to be.
+    """
+    got = changed_rows(status)
     if got != wanted:
         message = f"{name} changed {got} rows instead of {wanted}"
         raise DisagreementError(message)

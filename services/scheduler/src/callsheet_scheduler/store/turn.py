@@ -10,15 +10,19 @@ from callsheet.errors import InvalidError
 from callsheet_scheduler.domain.effects import (
     ChangeJob,
     FinishJob,
+    FreeVram,
     GrantLease,
+    KeepDevice,
     ReleaseLease,
     ReviveJob,
     SettleOutput,
     TurnEffect,
+    Vram,
 )
 from callsheet_scheduler.domain.job import JobState
 from callsheet_scheduler.domain.queue import HOUR_S
 from callsheet_scheduler.store.connection import Own
+from callsheet_scheduler.store.ledger import note_peaks, write_ledger
 from callsheet_scheduler.store.library import LeasedChanges, apply_all
 from callsheet_scheduler.store.queue import (
     MARK_SEQUENCE,
@@ -56,14 +60,19 @@ async def write_turn(connection: Own, batch: Sequence[TurnEffect], *, now: float
     finishes, releases = turn.of(FinishJob), turn.of(ReleaseLease)
     marks = [*_marks([*finishes, *releases, *turn.of(ReviveJob)]), *_problems(turn.of(SettleOutput))]
     changes = _changes([*finishes, *releases])
-    brought = any(finish.follow_ups or finish.outputs for finish in finishes)
-    if len(finishes) + len(turn.of(GrantLease)) == len(batch) and not (marks or changes or brought):
+    brought = any(finish.follow_ups or finish.outputs or finish.vram is not Vram.NONE for finish in finishes)
+    placed = [grant for grant in turn.of(GrantLease) if grant.job.device]
+    plain = len(finishes) + len(turn.of(GrantLease)) == len(batch)
+    if plain and not (marks or changes or brought or placed):
         await _end_and_begin(connection, turn, now=now)
         return
     async with connection.transaction():
+        endings: list[FinishJob | ReleaseLease] = [*finishes, *releases]
+        await note_peaks(connection, endings)
         await _end_and_begin(connection, turn, now=now)
         if releases:
             await release_jobs(connection, releases)
+        await write_ledger(connection, endings, turn.of(FreeVram), turn.of(KeepDevice), placed, now=now)
         await _write_moves(connection, turn)
         if changes:
             await apply_all(connection, changes, now=now)

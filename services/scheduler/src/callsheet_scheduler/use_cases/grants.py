@@ -55,6 +55,8 @@ class Completion(NamedTuple):
     library: LibraryChanges | None = None
     follow_ups: Sequence[Submission] = ()
     outputs: Sequence[Output] = ()
+    peak_vram_mib: int = 0
+    """The most GPU memory that it held, as measured; 0 if it was not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +165,7 @@ class Grants:
             follow_ups=rows,
             span=span,
             outputs=brought.outputs,
+            peak_vram_mib=brought.peak_vram_mib,
         )
 
     def ended(self, session: Session, attempt: Attempt, outcome: Outcome, now: float) -> None:

@@ -14,7 +14,14 @@ WITH back AS (
         outcome, reason, state, checkpoint
     )
     WHERE l.id = u.id AND l.token = u.token AND l.state = 2
-    RETURNING l.id, l.attempt, l.token, l.worker_id, l.started_at, u.ended_at, u.outcome, u.reason
+    RETURNING
+        l.id, l.attempt, l.token, l.worker_id, l.started_at, u.ended_at, u.outcome, u.reason, l.device,
+        CASE WHEN l.device IS NOT NULL THEN l.vram_mib END AS vram_mib, l.peak_vram_mib
 )
-INSERT INTO job_attempt (job_id, number, token, worker_id, started_at, ended_at, outcome, error)
-SELECT id, attempt, token, worker_id, started_at, to_timestamp(ended_at), outcome, reason FROM back
+INSERT INTO job_attempt (
+    job_id, number, token, worker_id, started_at, ended_at, outcome, error, device, vram_mib, peak_vram_mib
+)
+SELECT
+    id, attempt, token, worker_id, started_at, to_timestamp(ended_at), outcome, reason, device, vram_mib,
+    peak_vram_mib
+FROM back

@@ -8,10 +8,13 @@ WITH back AS (
 ),
 
 kept AS (
-    INSERT INTO job_attempt (job_id, number, token, worker_id, started_at, ended_at, outcome, error)
+    INSERT INTO job_attempt (
+        job_id, number, token, worker_id, started_at, ended_at, outcome, error, device, vram_mib, peak_vram_mib
+    )
     SELECT
         id, attempt, token, worker_id, started_at, finished_at,
-        CASE state WHEN 7 THEN 'cancelled' ELSE 'failed' END, error
+        CASE state WHEN 7 THEN 'cancelled' ELSE 'failed' END, error, device,
+        CASE WHEN device IS NOT NULL THEN vram_mib END, peak_vram_mib
     FROM back
     WHERE attempt > 0
     ON CONFLICT DO NOTHING
@@ -20,10 +23,10 @@ kept AS (
 INSERT INTO job_live (
     id, sequence, type, category, priority, interactive, vram_mib, max_retries, request_hash,
     parent_id, created_at, run_at, params, state, token, attempt, worker_id, retry_count, lost_count,
-    capacity_count, error, root
+    capacity_count, error, root, device, peak_vram_mib
 )
 SELECT
     id, new_sequence, type, category, priority, interactive, vram_mib, max_retries, request_hash,
     parent_id, created_at, NULL, params, 1, token, attempt, worker_id, new_retry_count, 0, 0, error,
-    root
+    root, device, peak_vram_mib
 FROM back

@@ -1,0 +1,70 @@
+"""Where a GPU job can run: which worker has room for it, on which GPU."""
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from callsheet.catalog import Category
+from callsheet_scheduler.domain.device import ENCODER_SESSIONS, SOFTWARE, DeviceId, need_of
+from callsheet_scheduler.domain.fleet import Fleet, Worker
+from callsheet_scheduler.domain.job import LiveJob
+from callsheet_scheduler.domain.ledger import Ledger
+from callsheet_scheduler.domain.limits import scopes_of
+
+#: The room of a worker that does without a GPU, in MiB.
+BOUNDLESS_MIB: Final = 1 << 40
+
+Sort = tuple[Category, str, str | None]
+"""Category, type, root: jobs that the same workers can run."""
+
+
+class Spot(NamedTuple):
+    """A worker, and the GPU that a job gets there; SOFTWARE for none."""
+
+    worker: Worker
+    device: DeviceId
+
+
+def room_for(fleet: Fleet, ledger: Ledger, sort: Sort, now: float) -> int | None:
+    """Return the most VRAM in MiB that one job of *sort* can have now; None where none can start."""
+    sessions = ENCODER_SESSIONS[sort[0]]
+    best: int | None = None
+    for worker in _open(fleet, sort):
+        if not worker.capability.cards:
+            return BOUNDLESS_MIB
+        room_mib = ledger.room(worker.capability.id, sessions, now)
+        if room_mib is not None and (best is None or room_mib > best):
+            best = room_mib
+    return best
+
+
+def spot_for(fleet: Fleet, ledger: Ledger, job: LiveJob, now: float) -> Spot | None:
+    """Return where *job* runs best now: on the GPU where it leaves least, else without one."""
+    need = need_of(job.category, job.vram_mib)
+    if need is None:
+        return None
+    without: Spot | None = None
+    best: tuple[int, Spot] | None = None
+    for worker in _open(fleet, (job.category, job.type, job.root)):
+        if not worker.capability.cards:
+            without = without or Spot(worker, SOFTWARE)
+            continue
+        found = ledger.place(worker.capability.id, need, now)
+        if found is not None and (best is None or found[1] < best[0]):
+            best = (found[1], Spot(worker, found[0].id))
+    return without if best is None else best[1]
+
+
+def _open(fleet: Fleet, sort: Sort) -> Iterator[Worker]:
+    """Yield the workers that can take a lease of *sort*, GPUs aside."""
+    category, job_type, root = sort
+    scopes = scopes_of(category, job_type)
+    if fleet.full_scope(scopes) is not None:
+        return
+    for worker in fleet.ready_for_gpu_jobs():
+        capability = worker.capability
+        if (
+            job_type in capability.types
+            and (root is None or root in capability.roots)
+            and fleet.full_scope_on(capability.host, scopes) is None
+        ):
+            yield worker
