@@ -118,6 +118,7 @@ async def test_attempt_is_pinned_to_its_card_and_its_peak_is_measured(
     assert f"CUDA_VISIBLE_DEVICES={BOREAS}" in environment
     assert held == [LEASE]
     assert result.peak_vram_mib == 1900
+    assert f"encodes on 2000 MiB of {BOREAS}" in stream.log_of(LEASE)
 
 
 async def test_attempt_where_process_ids_mean_nothing_reports_no_peak(
@@ -191,6 +192,7 @@ async def test_worker_in_software_takes_a_card_that_appears(
         first = await scheduler.welcomed()
         granted(first, "")
         await encoder(worker)
+        await first.until(lambda _: "encodes in software" in first.log_of(LEASE))
         host.driver.set(card())
         second = await scheduler.welcomed()
         result = await cancelled(second)

@@ -100,6 +100,9 @@ class OnGpu(Processor[OnGpuParams]):
 
     @override
     async def process(self, params: OnGpuParams, context: JobContext) -> Outcome:
+        share = context.device
+        place = f"on {share.vram_mib} MiB of {share.uuid}" if share else "in software"
+        context.report.log(f"encodes {place}")
         source = ["-f", "lavfi", "-re", "-i", "testsrc2=size=64x64:rate=10:duration=900"]
         run = await context.children.ffmpeg(
             [*source, "-vf", f"scale={params.scale}:ih", "-f", "null", "-"], deadline_s=900

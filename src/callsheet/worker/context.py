@@ -12,6 +12,7 @@ from callsheet.v1.job_pb2 import Job, NewJob
 from callsheet.v1.lease_service_pb2 import LeaseRef, Output
 from callsheet.v1.library_service_pb2 import Item, ItemFacts
 from callsheet.worker.children import AttemptChildren
+from callsheet.worker.devices import DeviceShare
 from callsheet.worker.lease import Lease
 from callsheet.worker.library import Roots
 from callsheet.worker.staging import StagedOutput, stage_wanted
@@ -84,6 +85,8 @@ class JobContext:
     """Sandboxed child processes; the only place where media is decoded."""
     stop: Stop
     """Whether the attempt is to end. Being cancelled says so too; only code in threads has to look."""
+    device: DeviceShare | None = None
+    """The card that it may use, and how much of it; None to do without one, GPU jobs in software."""
     checkpoint: Mapping[str, JsonValue] | None = None
     """What an earlier attempt kept when it was paused; None to begin at the beginning."""
     outputs: list[Output] = field(default_factory=list[Output])

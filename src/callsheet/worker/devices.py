@@ -26,6 +26,17 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceShare:
+    """What one attempt may use of a card."""
+
+    uuid: str
+    vram_mib: int
+    """Memory that it may fill."""
+    encoder_sessions: int
+    """Encoder sessions that it may open."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GpuProcess:
     """A process that holds memory of a card."""
 

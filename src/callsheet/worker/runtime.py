@@ -33,7 +33,7 @@ from callsheet.worker.commands import (
     StopReason,
 )
 from callsheet.worker.context import JobContext
-from callsheet.worker.devices import Look
+from callsheet.worker.devices import DeviceShare, Look
 from callsheet.worker.endings import cancelled
 from callsheet.worker.lease import Lease, file_tag
 from callsheet.worker.leftovers import LeaseQuestions, keep_clean
@@ -304,6 +304,7 @@ class Runtime:
             roots=has.roots,
             children=attempt.children,
             stop=attempt.stop,
+            device=_share_of(grant),
         )
 
     def _placed(self, placed: Placed) -> None:
@@ -340,6 +341,15 @@ class Runtime:
         running = asyncio.create_task(work)
         self._removals.add(running)
         running.add_done_callback(self._removals.discard)
+
+
+def _share_of(grant: Grant) -> DeviceShare | None:
+    """Return what a grant gives of a card; None where it gives none."""
+    if not grant.device_uuid:
+        return None
+    return DeviceShare(
+        uuid=grant.device_uuid, vram_mib=grant.vram_mib, encoder_sessions=grant.encoder_sessions
+    )
 
 
 def _keeps_something(result: Result) -> bool:
