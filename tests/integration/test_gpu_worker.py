@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from callsheet.channel import open_channel
-from callsheet.v1.job_pb2 import FailureKind
+from callsheet.v1.job_pb2 import FailureKind, JobState
 from callsheet.v1.lease_service_pb2 import DeviceReading, Grant, LeaseRef, Result, WorkResponse
 from tests.support.cards import ATLAS, BOREAS, DRIVER_NOT_LOADED, LOST, card
 from tests.support.gpu_workers import GpuHost
 from tests.support.queue import Jobs
-from tests.support.real_scheduler import real_scheduler
+from tests.support.real_scheduler import RealScheduler, real_scheduler
 from tests.support.scripted_scheduler import PATIENCE_S, ScriptedScheduler, Stream, scripted_scheduler
 from tests.support.worker_processes import WorkerProcess, environment_of
 
@@ -131,10 +131,10 @@ async def test_attempt_where_process_ids_mean_nothing_reports_no_peak(
         pid = await encoder(worker)
         host.driver.set(card(used_mib=2000), f"process {ATLAS} {pid} 2000")
         await stream.until(lambda _: latest(stream).used_mib == 2000)
-        ours_mib = latest(stream).ours_mib
+        knows_ours = latest(stream).HasField("ours_mib")
         result = await cancelled(stream)
 
-    assert ours_mib == 0
+    assert not knows_ours
     assert result.peak_vram_mib == 0
 
 
@@ -233,13 +233,56 @@ async def test_chosen_card_alone_is_offered(host: GpuHost, scheduler: ScriptedSc
     assert [device.uuid for device in stream.hello.devices] == [BOREAS]
 
 
-async def test_real_scheduler_welcomes_a_worker_with_cards(
-    host: GpuHost, fresh_dsn: str, tmp_path: Path
+@pytest.fixture
+async def leader(fresh_dsn: str, tmp_path: Path) -> AsyncIterator[RealScheduler]:
+    async with real_scheduler(fresh_dsn, tmp_path) as leader:
+        yield leader
+
+
+@pytest.fixture
+async def jobs(leader: RealScheduler) -> AsyncIterator[Jobs]:
+    async with open_channel(leader.address) as channel:
+        yield Jobs(channel)
+
+
+async def test_job_gets_its_share_of_the_card_and_the_next_waits_for_it(
+    host: GpuHost, leader: RealScheduler, jobs: Jobs
 ) -> None:
+    host.driver.set(card(mib=3000, used_mib=10))
+    async with host.worker(leader.address, slots="2"):
+        await jobs.known("test_gpu")
+        first, second = await jobs.submitted("test_gpu", "test_gpu")
+        (running,) = await jobs.reached([first], JobState.JOB_STATE_RUNNING)
+        waiting = await jobs.seen(second)
+        await jobs.cancel(first)
+        await jobs.reached([first], JobState.JOB_STATE_CANCELLED)
+        (later,) = await jobs.reached([second], JobState.JOB_STATE_RUNNING)
+        await jobs.logged(second, f"encodes on 2000 MiB of {ATLAS}")
+
+    assert (running.device_uuid, running.software) == (ATLAS, False)
+    assert waiting.state == JobState.JOB_STATE_PENDING
+    assert later.device_uuid == ATLAS
+
+
+async def test_job_without_a_card_is_done_in_software(
+    host: GpuHost, leader: RealScheduler, jobs: Jobs
+) -> None:
+    async with host.worker(leader.address, software_gpu="true"):
+        await jobs.known("test_gpu")
+        (one,) = await jobs.submitted("test_gpu")
+        (running,) = await jobs.reached([one], JobState.JOB_STATE_RUNNING)
+
+    assert (running.device_uuid, running.software) == ("", True)
+
+
+async def test_want_of_gpu_memory_spends_no_retry(host: GpuHost, leader: RealScheduler, jobs: Jobs) -> None:
     host.driver.set(card())
-    async with (
-        real_scheduler(fresh_dsn, tmp_path) as scheduler,
-        host.worker(scheduler.address),
-        open_channel(scheduler.address) as channel,
-    ):
-        await Jobs(channel).known("test_gpu")
+    async with host.worker(leader.address):
+        await jobs.known("test_gpu")
+        complaint = json.dumps({"scale": "CUDA_ERROR_OUT_OF_MEMORY"})
+        (one,) = await jobs.submitted("test_gpu", max_retries=0, params=complaint)
+        await jobs.logged(one, "no memory left")
+        (again,) = await jobs.reached([one], JobState.JOB_STATE_PENDING)
+
+    assert again.retry_count == 0
+    assert "no memory left" in again.attempts[0].error

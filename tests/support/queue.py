@@ -61,9 +61,11 @@ class Jobs:
                         raise
                 finally:
                     call.cancel()
-        return [
-            (await self._stub.GetJob(GetJobRequest(id=job_id), timeout=CALL_DEADLINE_S)).job for job_id in ids
-        ]
+        return [await self.seen(job_id) for job_id in ids]
+
+    async def seen(self, job_id: str) -> Job:
+        """Return a job as it is."""
+        return (await self._stub.GetJob(GetJobRequest(id=job_id), timeout=CALL_DEADLINE_S)).job
 
     async def children(self, parent_id: str) -> list[Job]:
         """Return the jobs that a job caused."""
