@@ -18,9 +18,12 @@ class Cards:
         self._hello = hello
         self._look: Look | None = None
         self._said: dict[str, str] = {}
+        self.turned = False
+        """The newest look shows a card in other trouble, or out of trouble, since the one before."""
 
     def take(self, look: Look) -> bool:
         """Take in a look; True where it shows a card that the hello did not name."""
+        self.turned = self._look is not None and _troubles(look) != _troubles(self._look)
         self._look = look
         named = {device.uuid for device in self._hello.devices}
         added = [seen.device for seen in look.devices if seen.device.uuid not in named]
@@ -63,6 +66,10 @@ class Cards:
         silent_s = 0.0 if look.fresh(now) else now - look.at
         own = frozenset({look.worker_pid})
         return [_reading(seen, own, silent_s, leases.get(seen.device.uuid, ())) for seen in look.devices]
+
+
+def _troubles(look: Look) -> dict[str, str]:
+    return {seen.device.uuid: seen.problem for seen in look.devices}
 
 
 def _reading(

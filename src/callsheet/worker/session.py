@@ -224,8 +224,10 @@ class Session:
         self._drains.begin(DrainCause.LEAVING, now + grace_s)
 
     def looked(self, look: Look) -> list[Command]:
-        """Take in a look at the cards; what the hello did not name is told by a new stream."""
+        """Take in a look at the cards; trouble is told at once, and by a new stream what the hello lacked."""
         added = self.cards.take(look) and self.phase in {Phase.OPENING, Phase.LIVE}
+        if self.cards.turned:
+            self.pulse.hasten()
         return [HangUp(reason="there is a card to tell of", unheard=False)] if added else []
 
     def output_placed(self, placed: Placed) -> None:
@@ -254,9 +256,8 @@ class Session:
             self._results.add_to(request, REQUEST_BYTES)
         if self.pulse.due(now):
             self._add_heartbeat(request, now, load)
-        if self._placed:
-            request.placed.extend(self._placed)
-            self._placed.clear()
+        request.placed.extend(self._placed)
+        self._placed.clear()
         if not self._drains:
             self._add_credit(request)
         elif self._drains.leaving:

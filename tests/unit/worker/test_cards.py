@@ -123,6 +123,19 @@ def test_card_that_went_is_told_and_stays_in_the_hello() -> None:
     assert [device.uuid for device in session.stream_opened(2.0).hello.devices] == ["GPU-a", "GPU-b"]
 
 
+def test_trouble_is_told_without_waiting_for_the_next_heartbeat() -> None:
+    session, _ = live(look(seen()))
+    heartbeat(session)
+    session.looked(look(seen(), at=0.5))
+    assert not session.pulse.due(0.5)
+
+    session.looked(look(SeenDevice(device=ATLAS, gone=True, problem="the card has left the bus"), at=1.0))
+    assert session.pulse.due(1.0)
+    heartbeat(session, 1.0)
+    session.looked(look(seen(), at=1.5))
+    assert session.pulse.due(1.5)
+
+
 def test_card_that_appears_is_told_by_a_new_stream_to_the_same_scheduler() -> None:
     session, hello = live(look(problem="no driver"), software=True)
     assert hello.software_gpu
