@@ -83,6 +83,7 @@ ROWS: dict[int, list[str]] = {
         "INSERT INTO device VALUES ('GPU-1', 'h', 0, 'card', '1', 8000, 500, NULL, 900, 1)",
         "INSERT INTO allocation VALUES ('{completed}', 8, 'GPU-1', 'w', 900, 1, now(), now())",
     ],
+    8: ["INSERT INTO footprint VALUES ('public_scan', -1, 2, '{{1.5, 2}}', '{{}}')"],
 }
 
 

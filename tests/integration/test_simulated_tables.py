@@ -130,7 +130,11 @@ async def _live_facts(connection: asyncpg.Connection) -> list[dict[str, object]]
 
 def _facts(job: LiveJob) -> dict[str, object]:
     """Return everything that the tables keep."""
-    return {name: getattr(job, name) for name in LiveJob.__slots__ if name not in {"started_at", "busy"}}
+    return {
+        name: getattr(job, name)
+        for name in LiveJob.__slots__
+        if name not in {"started_at", "resumed", "busy"}
+    }
 
 
 def _about(job: LiveJob) -> dict[str, object]:

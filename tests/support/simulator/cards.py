@@ -1,13 +1,32 @@
 """GPUs that hold memory of attempts, and of strangers; they shrink, vanish and come back."""
 
+import json
 from dataclasses import dataclass, field
 from typing import Final
 
-from callsheet.v1.lease_service_pb2 import Device, DeviceReading, Grant, Hello, LeaseRef
+from callsheet.v1.job_pb2 import FAILURE_KIND_OUT_OF_VRAM
+from callsheet.v1.lease_service_pb2 import Device, DeviceReading, Failed, Grant, Hello, LeaseRef, Result
 from callsheet.worker.commands import LeaseKey, key_of
 from tests.support.simulator.chance import Chance
 
 SIZES_MIB: Final = (6_000, 10_000, 16_000)
+
+
+def wanted_mib(grant: Grant) -> int:
+    """Return how much memory of a GPU an attempt really needs; what it was given where nobody knows."""
+    return int(json.loads(grant.params_json).get("mib", grant.vram_mib))
+
+
+def held_mib(grant: Grant) -> int:
+    """Return the most memory of its GPU that an attempt comes to hold."""
+    return min(wanted_mib(grant), grant.vram_mib) if grant.device_uuid else 0
+
+
+def shortage(grant: Grant) -> Result | None:
+    """Return how an attempt ends that needs more memory of its GPU than it was given, if it does."""
+    if not grant.device_uuid or wanted_mib(grant) <= grant.vram_mib:
+        return None
+    return Result(failed=Failed(kind=FAILURE_KIND_OUT_OF_VRAM, reason="no GPU memory left"))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -95,7 +114,7 @@ class Cards:
             card.processes[key_of(grant.lease)] = Process(
                 worker=worker,
                 lease=grant.lease,
-                vram_mib=grant.vram_mib,
+                vram_mib=held_mib(grant),
                 encoder_sessions=grant.encoder_sessions,
             )
 

@@ -9,6 +9,7 @@ from callsheet_scheduler.domain.effects import FinishJob, GrantLease, NewRow, Re
 from callsheet_scheduler.domain.engine import Engine
 from callsheet_scheduler.domain.job import LEASED, TRANSITIONS, JobId, JobState, LiveJob
 from callsheet_scheduler.domain.limits import Scope, scopes_of
+from callsheet_scheduler.domain.retry import OUT_OF_VRAM_MAX
 
 from callsheet.v1.lease_service_pb2 import RESULT_FATE_COMMITTED, RESULT_FATE_DUPLICATE
 from callsheet.worker.commands import LeaseKey
@@ -36,6 +37,8 @@ class Book:
     """Retries that were asked for."""
     accepted: dict[str, float] = field(default_factory=dict)
     """Jobs whose submission was answered, and when."""
+    ran_out: Counter[str] = field(default_factory=Counter)
+    """Attempts without enough memory of a GPU, by job."""
     held: Counter[str] = field(default_factory=Counter)
     """Scopes and workers whose pause or drain was answered and whose end was not asked for."""
     limits: dict[tuple[str, Scope], int] = field(default_factory=dict)
@@ -75,6 +78,7 @@ class Laws:
                         _demand(row.job.id in after.done, f"{row.job.id} was left out and is not done")
                 case ReleaseLease(job=job):
                     self.book.ended.add((job.id, one.token))
+                    self._went_again(one, after)
                     retries = one.verdict.retry_count - self.book.manual[job.id]
                     _demand(retries <= job.max_retries, f"{job.id} was retried {retries} times")
                 case NewRow():
@@ -101,6 +105,8 @@ class Laws:
         earlier, job = before.live[job_id].job, after.live[job_id].job
         _demand(job.token > earlier.token, f"the token of {job_id} did not grow")
         _demand(earlier.cancel_requested_at is None, f"{job_id} was leased although it was cancelled")
+        charge = after.allocations.get((job_id, job.token))
+        _demand(charge is None or charge.need.vram_mib == job.vram_mib, f"{job_id} is charged with {charge}")
         self._grant(job)
 
     def _grant(self, job: LiveJob) -> None:
@@ -120,6 +126,22 @@ class Laws:
             _demand(job.id not in self.book.completed, f"{job.id} was completed twice")
             _demand(job.cancel_requested_at is None, f"{job.id} was completed although it was cancelled")
             self.book.completed[job.id] = job.token
+
+    def _went_again(self, release: ReleaseLease, after: Contents) -> None:
+        """Judge that too little memory of a GPU is never given again, and that this has an end."""
+        job_id = release.job.id
+        had_mib = self._traces.ran_out.get((job_id, release.token))
+        if had_mib is None or release.outcome != "failed":
+            return
+        has_mib = after.live[job_id].job.vram_mib
+        _demand(has_mib > had_mib, f"{job_id} ran out of {had_mib} MiB and goes again with {has_mib}")
+        self.book.ran_out[job_id] += 1
+        if not self.book.manual[job_id]:
+            _demand(self.book.ran_out[job_id] <= OUT_OF_VRAM_MAX, f"{job_id} runs out of memory for ever")
+            _demand(
+                release.verdict.retry_count == 0 or release.job.retry_count > 0,
+                f"{job_id} spent a retry on it",
+            )
 
     def _within_limits(self, before: Contents, after: Contents) -> None:
         was, now = before.leased(), after.leased()

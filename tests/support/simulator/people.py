@@ -150,6 +150,8 @@ class People:
         if random.random() < 0.1:
             self._number += 1
             wanted["output"] = f"made/{self._number}"
+        if known.category is not Category.CPU:
+            wanted["mib"] = round(known.vram_mib * random.choice((0.3, 0.9, 1.2, 2.0, 8.0, 100.0)))
         if job_type == "cut" and random.random() < 0.3:
             wanted["root"] = random.choice(["media", "archive"])
         if self.chance.strikes(self.chance.faults.content_refused):

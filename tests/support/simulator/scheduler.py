@@ -253,7 +253,7 @@ class Scheduler:
             if done is not None:
                 job = restored(done.row)
                 job.state, job.run_at, job.retry_after = JobState.PENDING, None, None
-                job.lost_count = job.capacity_count = 0
+                job.lost_count = job.capacity_count = job.out_of_vram_count = 0
                 job.cancel_requested_at = job.pause_requested_at = None
                 job.worker_id, job.host, job.error = None, None, done.error
                 found[job_id] = job, done.state
@@ -320,6 +320,8 @@ def restored(row: Row) -> LiveJob:
         retry_count=job.retry_count,
         lost_count=job.lost_count,
         capacity_count=job.capacity_count,
+        out_of_vram_count=job.out_of_vram_count,
+        size_class=job.size_class,
         retry_after=job.retry_after,
         worker_id=job.worker_id,
         host=job.host,

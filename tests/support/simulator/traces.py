@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 
 from callsheet_scheduler.domain.job import JobId, Token
 
-from callsheet.v1.job_pb2 import NewJob
+from callsheet.v1.job_pb2 import FAILURE_KIND_OUT_OF_VRAM, NewJob
+from callsheet.v1.lease_service_pb2 import Grant, Result
 from callsheet.worker.commands import LeaseKey
 from callsheet.worker.leftovers import Leftover, Standing
+from tests.support.simulator.cards import held_mib
 
 
 @dataclass(slots=True)
@@ -26,10 +28,18 @@ class Traces:
     """Root and path."""
     said: dict[tuple[str, int], list[str]] = field(default_factory=dict)
     """By job and attempt: the lines of its log, in order."""
+    ran_out: dict[LeaseKey, int] = field(default_factory=dict)
+    """Attempts that wanted more memory of a GPU than they had, and how many MiB that was."""
     children: list[NewJob] = field(default_factory=list[NewJob])
     """Follow-ups that were reported."""
     on_start: Callable[[LeaseKey], None] = lambda _: None
     on_ack: Callable[[LeaseKey, str, int], None] = lambda _key, _outcome, _fate: None
+
+    def note_memory(self, key: LeaseKey, grant: Grant, result: Result) -> None:
+        """Note what an attempt held of its GPU at most, and whether that was too little."""
+        result.peak_vram_mib = held_mib(grant)
+        if result.failed.kind == FAILURE_KIND_OUT_OF_VRAM and grant.device_uuid:
+            self.ran_out[key] = grant.vram_mib
 
     def sweep(self, standing: Callable[[JobId, Token], Standing]) -> None:
         """Remove what nobody can want, as workers do with the files of killed ones."""

@@ -42,7 +42,7 @@ from callsheet.worker.commands import (
     key_of,
 )
 from callsheet.worker.session import Phase, Session
-from tests.support.simulator.cards import Cards
+from tests.support.simulator.cards import Cards, shortage
 from tests.support.simulator.chance import Chance
 from tests.support.simulator.contents import POISON
 from tests.support.simulator.hellos import uuid7
@@ -290,7 +290,7 @@ class Worker:
         self._results[key] = result
         del self._attempts[key]
         self._cards.end(key)
-        result.peak_vram_mib = attempt.grant.vram_mib // 2
+        self._traces.note_memory(key, attempt.grant, result)
         self.session.attempt_ended(key, result)
         self._wake.set()
 
@@ -305,7 +305,7 @@ class Worker:
             self._say(key, grant.attempt, f"part {part}")
             self.session.attempt_progressed(key, 100 * (part + 1) // parts)
             self._wake.set()
-        return self._outcome(key, wanted, grant)
+        return shortage(grant) or self._outcome(key, wanted, grant)
 
     async def _stopped(self, attempt: _Attempt, seconds: float) -> bool:
         await self._gate()

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from callsheet.catalog import Category
-from callsheet_scheduler.domain.device import SOFTWARE, Charge, DeviceId, need_of
+from callsheet_scheduler.domain.device import SOFTWARE, Charge, DeviceId, held_by, need_of
 from callsheet_scheduler.domain.effects import (
     Fate,
     FinishJob,
@@ -21,13 +21,14 @@ from callsheet_scheduler.domain.effects import (
     Vram,
 )
 from callsheet_scheduler.domain.fleet import Fleet, Worker
+from callsheet_scheduler.domain.footprint import Footprints
 from callsheet_scheduler.domain.job import LEASED, JobId, JobState, LiveJob, Token, WorkerId
 from callsheet_scheduler.domain.lanes import Lane, Place
 from callsheet_scheduler.domain.ledger import Ledger
 from callsheet_scheduler.domain.limits import Limits, Pauses
 from callsheet_scheduler.domain.outcome import Ending, Outcome, Rung
 from callsheet_scheduler.domain.outputs import Outputs
-from callsheet_scheduler.domain.placing import room_for, spot_for
+from callsheet_scheduler.domain.placing import largest_for, room_for, spot_for
 from callsheet_scheduler.domain.queue import Queue
 from callsheet_scheduler.domain.retry import judge
 from callsheet_scheduler.domain.rules import Rules
@@ -64,6 +65,7 @@ class Desk:
         self.turn: list[TurnEffect] = []
         self.messages: list[Message] = []
         self.ledger = Ledger(rules.ledger, self.turn)
+        self.footprints = Footprints()
         self.changed: dict[JobId, JobId | None] = {}
         """Jobs to tell watchers of, each with its parent; filled only while *watched*."""
         self.watched = False
@@ -233,6 +235,7 @@ class Desk:
         *params* are the parameters and the checkpoint.
         """
         token = job.token
+        job.resumed = bool(params[1])
         self.settle(job, now)
         worker = self.fleet.workers.get(job.worker_id or WorkerId(""))
         if job.busy or job.token != token:
@@ -295,8 +298,14 @@ class Desk:
 
         *fate* is what *session* is then told of the result, *vram* what becomes of its share of a GPU.
         """
-        ending, reason = outcome.ending, outcome.reason
-        verdict = judge(job, ending, reason, self.rules.retry, now)
+        ending, reason, more_mib = outcome.ending, outcome.reason, None
+        if ending is Ending.OUT_OF_VRAM:
+            if held_by(job) is None:
+                ending = Ending.CAPACITY
+            else:
+                most_mib = largest_for(self.fleet, self.ledger, job)
+                more_mib = self.footprints.more_mib(job, outcome.peak_vram_mib, most_mib)
+        verdict = judge(job, ending, reason, self.rules.retry, now, more_mib=more_mib)
         mark = f"--- LEASE LOST --- {reason}" if ending is Ending.LOST else None
         if verdict.again:
             self.turn.append(

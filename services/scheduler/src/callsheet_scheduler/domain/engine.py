@@ -278,6 +278,8 @@ class Engine(Presence):
         job = effect.job
         if effect.was in LEASED:
             self.fleet.ended(job)
+        if effect.state is JobState.COMPLETED and job.started_at is not None and not job.resumed:
+            self.footprints.completed(job, effect.finished_at - job.started_at, effect.peak_vram_mib)
         self.queue.move(job, effect.state)
         self.queue.remove(job)
         if effect.session is not None:
@@ -303,6 +305,9 @@ class Engine(Presence):
         job.retry_count = verdict.retry_count
         job.lost_count = verdict.lost_count
         job.capacity_count = verdict.capacity_count
+        if verdict.vram_mib is not None:
+            self.footprints.ran_out(job, effect.peak_vram_mib)
+            job.vram_mib, job.out_of_vram_count = verdict.vram_mib, verdict.out_of_vram_count
         job.error = verdict.error
         job.progress_percent = 0
         if effect.session is not None:

@@ -93,6 +93,8 @@ class LiveJob:
     run_at: float | None
     root: str | None = None
     """The root that its parameters name: only a worker that reaches it can run the job."""
+    size_class: int | None = None
+    """How large its input is, as far as its parameters say."""
     state: JobState = JobState.PENDING
     token: Token = Token(0)
     """Of the newest lease; 0 before the first."""
@@ -101,6 +103,7 @@ class LiveJob:
     lost_count: int = 0
     """Leases lost in a row."""
     capacity_count: int = 0
+    out_of_vram_count: int = 0
     retry_after: float | None = None
     worker_id: WorkerId | None = None
     host: str | None = None
@@ -111,6 +114,8 @@ class LiveJob:
     pause_requested_at: float | None = None
     error: str | None = None
     progress_percent: int = 0
+    resumed: bool = False
+    """Its present attempt goes on from a checkpoint."""
     busy: bool = False
     """A statement about it is under way; what concerns it waits in *deferred*."""
     deferred: list[Callable[[float], None]] | None = field(default=None)

@@ -11,6 +11,8 @@ class Ending(Enum):
 
     BAD_INPUT = auto()
     CAPACITY = auto()
+    OUT_OF_VRAM = auto()
+    """The memory of the GPU that it was given did not suffice."""
     TRANSIENT = auto()
     CANCELLED = auto()
     PAUSED = auto()

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from callsheet.catalog import Category
-from callsheet_scheduler.domain.device import ENCODER_SESSIONS, SOFTWARE, DeviceId, need_of
+from callsheet_scheduler.domain.device import ENCODER_SESSIONS, SOFTWARE, DeviceId, Need, need_of
 from callsheet_scheduler.domain.fleet import Fleet, Worker
 from callsheet_scheduler.domain.job import LiveJob
 from callsheet_scheduler.domain.ledger import Ledger
@@ -52,6 +52,21 @@ def spot_for(fleet: Fleet, ledger: Ledger, job: LiveJob, now: float) -> Spot | N
         if found is not None and (best is None or found[1] < best[0]):
             best = (found[1], Spot(worker, found[0].id))
     return without if best is None else best[1]
+
+
+def largest_for(fleet: Fleet, ledger: Ledger, job: LiveJob) -> int:
+    """Return the most VRAM in MiB that a GPU has which *job* can run on, were it empty."""
+    nothing_else = Need(0, ENCODER_SESSIONS[job.category])
+    return max(
+        (
+            account.bounds.usable_mib
+            for worker in fleet.handling(job.type)
+            if job.root is None or job.root in worker.capability.roots
+            for account in ledger.reached_by(worker.capability.id)
+            if account.bounds.allow(nothing_else)
+        ),
+        default=0,
+    )
 
 
 def _open(fleet: Fleet, sort: Sort) -> Iterator[Worker]:

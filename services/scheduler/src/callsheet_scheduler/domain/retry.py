@@ -1,6 +1,6 @@
 """What becomes of a job when an attempt ended without success."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from callsheet_scheduler.domain.job import LiveJob
@@ -11,6 +11,9 @@ LOST_MAX: Final = 3
 
 #: Attempts that may end for want of memory, disk or encoder sessions.
 CAPACITY_MAX: Final = 10
+
+#: Attempts that may end for want of GPU memory: each has half as much again as the one before.
+OUT_OF_VRAM_MAX: Final = 10
 
 #: Seconds before a job that met a want of capacity goes again.
 CAPACITY_DELAY_S: Final = 30.0
@@ -37,22 +40,32 @@ class Verdict:
     retry_count: int
     lost_count: int = 0
     capacity_count: int
+    out_of_vram_count: int = 0
+    vram_mib: int | None = None
+    """What its leases are charged with from now on; None for what they were."""
     error: str | None
 
 
-def judge(job: LiveJob, ending: Ending, reason: str, rules: RetryRules, now: float) -> Verdict:
-    """Decide what becomes of *job* after an attempt that did not complete."""
+def judge(
+    job: LiveJob, ending: Ending, reason: str, rules: RetryRules, now: float, *, more_mib: int | None = None
+) -> Verdict:
+    """Decide what becomes of *job* after an attempt that did not complete.
+
+    *more_mib* is what it could have of a GPU if it went again for want of that; None where none has more.
+    """
     if job.cancel_requested_at is not None:
         return _verdict(job, again=False, cancelled=True, error=job.error)
     match ending:
         case Ending.BAD_INPUT:
-            return _verdict(job, again=False, error=reason)
+            verdict = _verdict(job, again=False, error=reason)
         case Ending.RETURNED | Ending.PAUSED:
-            return _verdict(job, again=True, error=job.error, lost_count=job.lost_count)
+            verdict = _verdict(job, again=True, error=job.error, lost_count=job.lost_count)
         case Ending.LOST:
-            return _after_loss(job, reason)
+            verdict = _after_loss(job, reason)
+        case Ending.OUT_OF_VRAM:
+            verdict = _after_want_of_vram(job, reason, more_mib)
         case Ending.CAPACITY if job.capacity_count < CAPACITY_MAX:
-            return _verdict(
+            verdict = _verdict(
                 job,
                 again=True,
                 retry_after=now + CAPACITY_DELAY_S,
@@ -60,7 +73,8 @@ def judge(job: LiveJob, ending: Ending, reason: str, rules: RetryRules, now: flo
                 error=reason,
             )
         case _:
-            return _after_failure(job, reason, rules, now)
+            verdict = _after_failure(job, reason, rules, now)
+    return verdict
 
 
 def _after_loss(job: LiveJob, reason: str) -> Verdict:
@@ -69,6 +83,21 @@ def _after_loss(job: LiveJob, reason: str) -> Verdict:
         return _verdict(job, again=True, lost_count=lost_count, error=reason)
     poison = f"{LOST_MAX} workers in a row were lost while they ran this job; its media may be the cause"
     return _verdict(job, again=False, lost_count=lost_count, error=poison)
+
+
+def _after_want_of_vram(job: LiveJob, reason: str, more_mib: int | None) -> Verdict:
+    """Never the same again: what was too little once is too little twice."""
+    if more_mib is None:
+        error = f"{reason}; it had {job.vram_mib} MB, and no GPU has more to give"
+        return _verdict(job, again=False, error=error)
+    if job.out_of_vram_count >= OUT_OF_VRAM_MAX:
+        error = (
+            f"{reason}; {OUT_OF_VRAM_MAX + 1} attempts ran out of GPU memory, the last with {job.vram_mib} MB"
+        )
+        return _verdict(job, again=False, error=error)
+    error = f"{reason}; it had {job.vram_mib} MB and goes again with {more_mib} MB"
+    verdict = _verdict(job, again=True, error=error)
+    return replace(verdict, vram_mib=more_mib, out_of_vram_count=job.out_of_vram_count + 1)
 
 
 def _after_failure(job: LiveJob, reason: str, rules: RetryRules, now: float) -> Verdict:
@@ -111,5 +140,6 @@ def _verdict(
         retry_count=job.retry_count if retry_count is None else retry_count,
         lost_count=lost_count,
         capacity_count=job.capacity_count if capacity_count is None else capacity_count,
+        out_of_vram_count=job.out_of_vram_count,
         error=error,
     )

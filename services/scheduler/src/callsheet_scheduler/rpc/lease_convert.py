@@ -52,7 +52,7 @@ TEXT_MAX: Final = 200
 ENDINGS: Final[Mapping[int, Ending]] = {
     job_pb2.FAILURE_KIND_BAD_INPUT: Ending.BAD_INPUT,
     job_pb2.FAILURE_KIND_CAPACITY: Ending.CAPACITY,
-    job_pb2.FAILURE_KIND_OUT_OF_VRAM: Ending.CAPACITY,
+    job_pb2.FAILURE_KIND_OUT_OF_VRAM: Ending.OUT_OF_VRAM,
     job_pb2.FAILURE_KIND_CANCELLED: Ending.CANCELLED,
 }
 

@@ -96,6 +96,7 @@ async def insert_jobs(connection: Connection, rows: Sequence[NewRow]) -> dict[Jo
         _sparse([job.root for job in jobs]),
         min(ids),
         max(ids),
+        _sparse([job.size_class for job in jobs]),
     )
     return _done(known)
 
@@ -174,6 +175,9 @@ async def release_jobs(connection: Connection, releases: Sequence[ReleaseLease])
         [release.reason for release in releases],
         [int(JobState.PAUSED if verdict.paused else JobState.PENDING) for verdict in verdicts],
         [release.checkpoint for release in releases],
+        [release.job.vram_mib for release in releases],
+        _sparse([verdict.vram_mib for verdict in verdicts]),
+        _sparse([verdict.out_of_vram_count for verdict in verdicts]),
     )
     expect_changed(status, len(releases), "release_jobs")
 
@@ -314,6 +318,7 @@ def _record(row: asyncpg.Record) -> LiveJob:
         retry_count=row["retry_count"],
         error=row["error"],
         root=row["root"],
+        size_class=row["size_class"],
     )
 
 
@@ -346,6 +351,8 @@ def _live(row: asyncpg.Record) -> LiveJob:
         error=row["error"],
         root=_shared(row["root"]),
         device=_shared(row["device"]),
+        out_of_vram_count=row["out_of_vram_count"],
+        size_class=row["size_class"],
     )
 
 

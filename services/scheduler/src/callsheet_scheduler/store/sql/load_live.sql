@@ -5,5 +5,6 @@ SELECT
     date_part('epoch', run_at) AS run_at, state, token, attempt, retry_count, lost_count,
     capacity_count, date_part('epoch', retry_after) AS retry_after, worker_id, host,
     date_part('epoch', cancel_requested_at) AS cancel_requested_at,
-    date_part('epoch', pause_requested_at) AS pause_requested_at, error, root, device
+    date_part('epoch', pause_requested_at) AS pause_requested_at, error, root, device,
+    out_of_vram_count, size_class
 FROM job_live
