@@ -84,6 +84,14 @@ ROWS: dict[int, list[str]] = {
         "INSERT INTO allocation VALUES ('{completed}', 8, 'GPU-1', 'w', 900, 1, now(), now())",
     ],
     8: ["INSERT INTO footprint VALUES ('public_scan', -1, 2, '{{1.5, 2}}', '{{}}')"],
+    9: [
+        """
+        INSERT INTO schedule VALUES (
+            'nightly', '0 3 * * *', 'UTC', 0, 2, 10, 'public_scan', '{{"directoryType": "a"}}', 0, false,
+            NULL, NULL, 9e9, 9e9
+        )
+        """,
+    ],
 }
 
 

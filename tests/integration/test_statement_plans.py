@@ -24,6 +24,7 @@ WHOLE = {
     "load_live": "is how a leadership begins",
     "load_outputs": "is how a leadership begins",
     "load_pauses": "is how a leadership begins",
+    "load_schedules": "is how a leadership begins",
     "load_job_types": "reads a small table",
     "recount_devices": "is how a leadership begins",
     "read_partitions": "reads the catalogue",

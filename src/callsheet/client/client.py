@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from typing import Final
 
+from callsheet.client.scheduling import Scheduling
 from callsheet.client.steering import FINAL, Steering
 from callsheet.errors import InvalidError, OverloadedError, UnavailableError
 from callsheet.ids import new_job_id
@@ -45,7 +46,7 @@ ITEMS_PAGE: Final = 200
 WATCH_QUIET_S: Final = 15.0
 
 
-class Client(Steering):
+class Client(Steering, Scheduling):
     """A connection to a scheduler. Methods return the messages of the contract.
 
     Every method is safe to repeat and repeats itself while no scheduler answers, as long as *patience*

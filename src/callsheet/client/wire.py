@@ -10,6 +10,7 @@ from callsheet.service.clock import Clock, SystemClock
 from callsheet.v1.fleet_service_pb2_grpc import FleetServiceStub
 from callsheet.v1.job_service_pb2_grpc import JobServiceStub
 from callsheet.v1.library_service_pb2_grpc import LibraryServiceStub
+from callsheet.v1.schedule_service_pb2_grpc import ScheduleServiceStub
 
 
 class Wire:
@@ -33,6 +34,7 @@ class Wire:
         self._jobs = JobServiceStub(self._channel)
         self._library = LibraryServiceStub(self._channel)
         self._fleet = FleetServiceStub(self._channel)
+        self._schedules = ScheduleServiceStub(self._channel)
 
     async def __aenter__(self) -> Self:
         return self

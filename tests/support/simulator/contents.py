@@ -26,6 +26,7 @@ from callsheet_scheduler.domain.effects import (
 )
 from callsheet_scheduler.domain.job import LEASED, JobId, JobState, LiveJob, Token, WorkerId
 from callsheet_scheduler.domain.limits import Limits, Pause, Scope
+from callsheet_scheduler.domain.schedules import Schedule
 from callsheet_scheduler.store.errors import (
     DisagreementError,
     RefusedError,
@@ -74,6 +75,7 @@ class Contents:
     pauses: dict[Scope, Pause] = field(default_factory=dict)
     limits: dict[Scope, tuple[int | None, int | None]] = field(default_factory=dict)
     drains: dict[WorkerId, float | None] = field(default_factory=dict)
+    schedules: dict[str, Schedule] = field(default_factory=dict)
     devices: dict[DeviceId, KeepDevice] = field(default_factory=dict)
     allocations: dict[LeaseKey, Charge] = field(default_factory=dict)
 
@@ -88,6 +90,7 @@ class Contents:
             pauses=dict(self.pauses),
             limits=dict(self.limits),
             drains=dict(self.drains),
+            schedules=dict(self.schedules),
             devices=dict(self.devices),
             allocations=dict(self.allocations),
         )

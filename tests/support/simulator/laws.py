@@ -1,5 +1,6 @@
 """The invariants of the design, checked at every commit, at every step, and at the end."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from callsheet.v1.lease_service_pb2 import RESULT_FATE_COMMITTED, RESULT_FATE_DU
 from callsheet.worker.commands import LeaseKey
 from tests.support.simulator.cards import Cards
 from tests.support.simulator.contents import Contents
+from tests.support.simulator.scheduler import START
+from tests.support.simulator.schedules import Timekeeper
 from tests.support.simulator.tables import Database
 from tests.support.simulator.traces import Traces
 
@@ -51,6 +54,7 @@ class Laws:
     def __init__(self, book: Book, traces: Traces) -> None:
         self.book = book
         self.cards: Cards | None = None
+        self.timekeeper = Timekeeper()
         self.checks = 0
         self._traces = traces
         traces.on_start = self.attempt_started
@@ -83,6 +87,7 @@ class Laws:
                     _demand(retries <= job.max_retries, f"{job.id} was retried {retries} times")
                 case NewRow():
                     self._came(one.job, after)
+                    self.timekeeper.came(one, START + asyncio.get_running_loop().time())
                 case _:
                     pass
         self._within_limits(before, after)

@@ -90,6 +90,11 @@ class People:
             else:
                 return
 
+    def new_id(self) -> str:
+        """Return a fresh id."""
+        at_ms = int((START + asyncio.get_running_loop().time()) * 1000)
+        return uuid7(at_ms, self.chance.random.getrandbits(74))
+
     async def person(self, workers: list[str]) -> None:
         """Somebody who submits jobs, and changes their mind."""
         random = self.chance.random
@@ -157,7 +162,7 @@ class People:
         if self.chance.strikes(self.chance.faults.content_refused):
             wanted["note"] = POISON
         return Submission(
-            id=uuid7(int((START + loop_time) * 1000), random.getrandbits(74)),
+            id=self.new_id(),
             type=job_type,
             params=json.dumps(wanted),
             priority=random.randint(1, 10),

@@ -15,17 +15,21 @@ from callsheet_scheduler.domain.ledger import LedgerRules
 from callsheet_scheduler.domain.limits import Pause, Scope
 from callsheet_scheduler.domain.retry import RetryRules
 from callsheet_scheduler.domain.rules import Rules
+from callsheet_scheduler.domain.schedules import Timetable
 from callsheet_scheduler.leadership import Leadership, Term
+from callsheet_scheduler.maintenance.cron import run_cron
 from callsheet_scheduler.rpc.lease_service import Context, LeaseService
 from callsheet_scheduler.store.connection import Own
 from callsheet_scheduler.store.shared import Shared
 from callsheet_scheduler.store.statements import statement
 from callsheet_scheduler.use_cases.actions import Actions
+from callsheet_scheduler.use_cases.cron import Cron
 from callsheet_scheduler.use_cases.fleet import Workers
 from callsheet_scheduler.use_cases.grants import Grants
 from callsheet_scheduler.use_cases.job_types import JobTypes
 from callsheet_scheduler.use_cases.jobs import Jobs
 from callsheet_scheduler.use_cases.queues import Queues
+from callsheet_scheduler.use_cases.schedules import Schedules
 
 from callsheet.catalog import Category
 from callsheet.errors import CallsheetError, UnavailableError
@@ -34,6 +38,7 @@ from callsheet.worker.leftovers import Standing
 from tests.support.job_types import NOOP
 from tests.support.simulator.chance import Chance
 from tests.support.simulator.contents import Contents, Row, limits_of
+from tests.support.simulator.schedules import kept_schedule
 from tests.support.simulator.streams import Pipe, StreamEndedError
 from tests.support.simulator.tables import Connection, Database
 
@@ -62,7 +67,7 @@ class Controls:
         self._connection = connection
 
     async def execute(self, text: str, *values: object) -> None:
-        """Carry out one of the statements of ``store.control``."""
+        """Carry out one of the statements of ``store.control`` or ``store.schedules``."""
 
         def change(tables: Contents) -> None:
             match text, values:
@@ -76,6 +81,11 @@ class Controls:
                     tables.drains[WorkerId(worker)] = cast("float | None", grace)
                 case _, (str(worker),) if text == statement("delete_drain"):
                     tables.drains.pop(WorkerId(worker), None)
+                case _ if text == statement("save_schedule"):
+                    schedule = kept_schedule(values)
+                    tables.schedules[schedule.name] = schedule
+                case _, (str(name),) if text == statement("delete_schedule"):
+                    tables.schedules.pop(name, None)
                 case _ if text == statement("save_job_types"):
                     pass  # every scheduler knows them from the beginning
                 case _:
@@ -112,9 +122,11 @@ class Scheduler:
         self.actions = Actions(leadership, types, self._read_done)
         self.queues = Queues(leadership, types)
         self.workers = Workers(leadership)
+        self.schedules = Schedules(leadership, self.jobs)
         grants = Grants(leadership, types, self.jobs)
         self._service = LeaseService(grants, lease_ttl_s=LEASE_TTL_S, orphan_limit_s=ORPHAN_LIMIT_S)
         self.start(self._lead())
+        self.start(run_cron(leadership, Cron(leadership, self.jobs)))
 
     # ---- what the use cases ask of the leadership ----
 
@@ -129,6 +141,11 @@ class Scheduler:
             message = "no scheduler leads here"
             raise UnavailableError(message)
         return self._term
+
+    async def leading(self) -> Term:
+        """Return the present leadership; the caller comes again where there is none."""
+        await self.gate()
+        return self.current()
 
     def now(self) -> float:
         """Return the database's time."""
@@ -216,6 +233,9 @@ class Scheduler:
             outputs=contents.outputs.values(),
             now=self.now(),
         )
+        timetable = Timetable()
+        for schedule in contents.schedules.values():
+            timetable.put(schedule)
         connection = Connection(database, self._chance, number, self.gate)
         commits = Commits(engine, connection, self.now)
         self._term = Term(
@@ -223,6 +243,7 @@ class Scheduler:
             commits=commits,
             library=Shared(cast("Own", Controls(connection))),
             days=Days(end=JobId("f" * 36)),
+            timetable=timetable,
         )
         lanes, ticks = self.start(commits.run()), self.start(self._tick(commits))
         await commits.lost.wait()

@@ -16,12 +16,16 @@ from tests.support.simulator.laws import Book, LawBrokenError, Laws
 from tests.support.simulator.loop import VirtualLoop
 from tests.support.simulator.people import STORM_S, People
 from tests.support.simulator.scheduler import RULES, TYPES, Scheduler
+from tests.support.simulator.schedules import Planner, end_schedules
 from tests.support.simulator.tables import Database, Recorder
 from tests.support.simulator.traces import Traces
 from tests.support.simulator.worker import Worker
 
 #: Virtual seconds that the system may take to come to rest.
 REST_S: Final = 900.0
+
+#: How likely a run has schedules.
+SCHEDULED: Final = 0.4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +73,7 @@ class World:
             self.book,
             vram_mib_max=largest_mib - RULES.ledger.margin_mib,
         )
+        self.planner = Planner(self.chance, self.people.insist, self.laws.timekeeper, self.people.new_id)
 
     def _new_worker(self, number: int) -> Worker:
         random = self.chance.random
@@ -88,6 +93,12 @@ class World:
         people = [
             asyncio.ensure_future(self.people.person(names)) for _ in range(self.chance.random.randint(1, 3))
         ]
+        if self.chance.random.random() < SCHEDULED:
+            types = [known.name for known in TYPES]
+            people += [
+                asyncio.ensure_future(self.planner.person(f"plan-{number}", types))
+                for number in range(self.chance.random.randint(1, 2))
+            ]
         faults = asyncio.ensure_future(self._faults())
         await asyncio.wait({*people, faults})
         for task in (*people, faults):
@@ -141,6 +152,7 @@ class World:
         for worker in self.workers:
             if not worker.alive:
                 worker.begin()
+        await end_schedules(self.database, self.people.insist, self.laws.timekeeper)
         for scope in list(self.database.contents.pauses):
             await self.people.insist(partial(_resume_scope, scope))
         for name in list(self.database.contents.drains):

@@ -19,6 +19,7 @@ from callsheet_gateway.routes import (
     jobs,
     metadata,
     queues,
+    schedules,
     thumbnail,
     workers,
 )
@@ -28,6 +29,7 @@ ROUTERS: Final = (
     actions.router,
     jobs.router,
     queues.router,
+    schedules.router,
     workers.router,
     metadata.router,
     thumbnail.router,

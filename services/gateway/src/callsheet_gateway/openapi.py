@@ -8,6 +8,8 @@ from callsheet_gateway.problems import KINDS, PROBLEM_MEDIA_TYPE, Problem
 from callsheet_gateway.schemas.fleet import QUEUE_EXAMPLE, WORKER_EXAMPLE
 from callsheet_gateway.schemas.jobs import DETAILS_EXAMPLE, JOB_EXAMPLE
 from callsheet_gateway.schemas.library import ITEM_EXAMPLE, METADATA_EXAMPLE
+from callsheet_gateway.schemas.schedules import JOB_EXAMPLE as SCHEDULED_EXAMPLE
+from callsheet_gateway.schemas.schedules import SCHEDULE_EXAMPLE
 
 Json = dict[str, Any]
 """A part of the document, as FastAPI has it."""
@@ -17,6 +19,8 @@ EXAMPLES: Final[Mapping[str, Json]] = {
     "JobDetails": DETAILS_EXAMPLE,
     "QueueView": QUEUE_EXAMPLE,
     "WorkerView": WORKER_EXAMPLE,
+    "ScheduleView": SCHEDULE_EXAMPLE,
+    "ScheduledJob": SCHEDULED_EXAMPLE,
     "ItemView": ITEM_EXAMPLE,
     "Metadata": METADATA_EXAMPLE,
 }

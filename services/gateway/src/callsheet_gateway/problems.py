@@ -66,15 +66,18 @@ STATUSES: Final[Mapping[type[CallsheetError], int]] = {
     DeniedError: 403,
 }
 
-OF_A_BATCH: Final = re.compile(r"(jobs\[\d+\]\.)(.+)", re.DOTALL)
-"""A field of one of several jobs."""
+OF_A_JOB: Final = re.compile(r"(jobs\[\d+\]\.|job\.)(.+)", re.DOTALL)
+"""A field of one of several jobs, or of a schedule's."""
 
 FIELD_NAMES: Final[Mapping[str, str]] = {
+    "catch_up": "catchUp",
+    "catch_up_max": "catchUpMax",
     "category": "resourceCategory",
     "categories": "resourceCategory",
     "fleet_limit": "fleetLimit",
     "grace": "graceS",
     "host_limit": "hostLimit",
+    "jitter": "jitterS",
     "max_retries": "maxRetries",
     "page_size": "limit",
     "page_token": "cursor",
@@ -84,6 +87,7 @@ FIELD_NAMES: Final[Mapping[str, str]] = {
     "run_at": "runAt",
     "skip": "page",
     "states": "status",
+    "time_zone": "timeZone",
     "types": "type",
     "vram_mib": "vramRequired",
     "vram_required": "vramRequired",
@@ -214,8 +218,8 @@ def response_to(error: CallsheetError) -> JSONResponse:
 
 def field_name(wire: str) -> str:
     """Return what REST calls a field of the scheduler's requests; what lies below it keeps its name."""
-    of_a_batch = OF_A_BATCH.match(wire)
-    job, own = of_a_batch.groups() if of_a_batch else ("", wire)
+    of_a_job = OF_A_JOB.match(wire)
+    job, own = of_a_job.groups() if of_a_job else ("", wire)
     head, dot, rest = own.partition(".")
     bare, bracket, index = head.partition("[")
     return job + FIELD_NAMES.get(bare, bare) + bracket + index + dot + rest

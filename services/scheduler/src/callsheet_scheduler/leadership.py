@@ -25,12 +25,14 @@ from callsheet_scheduler.domain.instants import Instants
 from callsheet_scheduler.domain.job_type import KnownType
 from callsheet_scheduler.domain.limits import Limits
 from callsheet_scheduler.domain.rules import Rules
+from callsheet_scheduler.domain.schedules import Timetable
 from callsheet_scheduler.store import control, leader, queue
 from callsheet_scheduler.store.connection import LOST_CONNECTION, Own, Pool
 from callsheet_scheduler.store.errors import StoreError, sorted_errors
 from callsheet_scheduler.store.ledger import load_ledger
 from callsheet_scheduler.store.partitions import prepare_days
 from callsheet_scheduler.store.pool import open_candidate, open_writer
+from callsheet_scheduler.store.schedules import load_timetable
 from callsheet_scheduler.store.shared import Shared
 from callsheet_scheduler.store.writing import QueueWriter
 
@@ -75,6 +77,7 @@ class Term:
     commits: Commits
     library: Shared[Own]
     days: Days
+    timetable: Timetable
     saved_types: dict[str, KnownType] = field(default_factory=dict[str, KnownType])
     """The job types of workers that it has written, by name."""
 
@@ -294,6 +297,7 @@ class Leadership:
                 if count % RESTORED_AT_ONCE == 0:
                     await asyncio.sleep(0)
         await _restore_controls(engine, writers.turn, now())
+        timetable = await load_timetable(writers.turn)
         commits = Commits(engine, QueueWriter(writers), now)
         for connection in writers.open_ones():
             connection.add_termination_listener(lambda _: commits.step_down("a connection was lost"))
@@ -302,6 +306,7 @@ class Leadership:
             commits=commits,
             library=Shared(writers.library),
             days=days,
+            timetable=timetable,
         )
         self._post = Post.LEADS
         self._new_term.set()

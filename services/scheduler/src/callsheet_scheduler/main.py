@@ -20,13 +20,16 @@ from callsheet.v1.fleet_service_pb2_grpc import add_FleetServiceServicer_to_serv
 from callsheet.v1.job_service_pb2_grpc import add_JobServiceServicer_to_server
 from callsheet.v1.lease_service_pb2_grpc import add_LeaseServiceServicer_to_server
 from callsheet.v1.library_service_pb2_grpc import add_LibraryServiceServicer_to_server
+from callsheet.v1.schedule_service_pb2_grpc import add_ScheduleServiceServicer_to_server
 from callsheet_scheduler.leadership import Leadership
+from callsheet_scheduler.maintenance.cron import run_cron
 from callsheet_scheduler.maintenance.partitions import Partitions
 from callsheet_scheduler.metrics import export_metrics
 from callsheet_scheduler.rpc.fleet_service import FleetService
 from callsheet_scheduler.rpc.job_service import JobService
 from callsheet_scheduler.rpc.lease_service import LeaseService
 from callsheet_scheduler.rpc.library_service import LibraryService
+from callsheet_scheduler.rpc.schedule_service import ScheduleService
 from callsheet_scheduler.settings import SchedulerSettings
 from callsheet_scheduler.store.connection import LOST_CONNECTION, Own, Pool
 from callsheet_scheduler.store.history import HistoryStore
@@ -37,6 +40,7 @@ from callsheet_scheduler.store.pool import check_direct, open_lists, open_reader
 from callsheet_scheduler.store.queue import read_done
 from callsheet_scheduler.store.repeatable import meaning_of
 from callsheet_scheduler.use_cases.actions import Actions
+from callsheet_scheduler.use_cases.cron import Cron
 from callsheet_scheduler.use_cases.fleet import Workers
 from callsheet_scheduler.use_cases.grants import Grants
 from callsheet_scheduler.use_cases.job_logs import JobLogs
@@ -44,12 +48,13 @@ from callsheet_scheduler.use_cases.job_types import JobTypes
 from callsheet_scheduler.use_cases.jobs import Jobs
 from callsheet_scheduler.use_cases.library import Library
 from callsheet_scheduler.use_cases.queues import Queues
+from callsheet_scheduler.use_cases.schedules import Schedules
 from callsheet_scheduler.use_cases.views import Views
 from callsheet_scheduler.use_cases.watching import Watching
 
 log = logging.getLogger(__name__)
 
-SERVICES = tuple(f"callsheet.v1.{name}Service" for name in ("Job", "Lease", "Library", "Fleet"))
+SERVICES = tuple(f"callsheet.v1.{name}Service" for name in ("Job", "Lease", "Library", "Fleet", "Schedule"))
 
 #: The exit code after a fault of the scheduler's own.
 FAULT_EXIT = 1
@@ -116,6 +121,7 @@ async def _serve(
         LibraryService(Library(leadership, LibraryStore(lists, readers))), server
     )
     add_FleetServiceServicer_to_server(FleetService(Workers(leadership), Queues(leadership, types)), server)
+    add_ScheduleServiceServicer_to_server(ScheduleService(Schedules(leadership, jobs)), server)
     lease_service = LeaseService(
         Grants(leadership, types, jobs),
         lease_ttl_s=settings.lease_ttl_s,
@@ -133,6 +139,7 @@ async def _serve(
             asyncio.create_task(leadership.run(settings.advertised(port)), name="leadership"),
             asyncio.create_task(watching.run(), name="watching"),
             asyncio.create_task(partitions.run(), name="partitions"),
+            asyncio.create_task(run_cron(leadership, Cron(leadership, jobs)), name="schedules"),
             asyncio.create_task(_tell_health(checks, leadership), name="health"),
         ]
         if settings.port_file is not None:

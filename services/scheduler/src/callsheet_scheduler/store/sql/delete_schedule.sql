@@ -1,0 +1,2 @@
+-- Forget a schedule.
+DELETE FROM schedule WHERE name = $1
