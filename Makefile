@@ -53,6 +53,10 @@ nemesis: $(VENV)/dev.stamp ## Strike real processes and judge what they did: mak
 test/simulation: $(VENV)/dev.stamp ## Break the simulated system: make test/simulation [SEEDS=0:4000].
 	@SIMULATION_SEEDS="$(or $(SEEDS),0:4000)" $(BIN)/pytest -q -n $(WORKERS) --dist worksteal tests/simulation
 
+.PHONY: test/gpus
+test/gpus: $(VENV)/dev.stamp ## Rounds of chance with GPU workers on a real database: make test/gpus [GPU_ROUNDS=1000] [SEED=n].
+	@GPU_ROUNDS="$(or $(GPU_ROUNDS),1000)" GPU_SEED="$(or $(SEED),1)" $(BIN)/pytest -q -s tests/integration/test_gpu_rounds.py
+
 .PHONY: check
 check: $(VENV)/dev.stamp ## Format, lint, types, import contracts, protos, SQL, generated files.
 	@$(MAKE) --no-print-directory --keep-going --output-sync=target -j2 $(GATES)

@@ -4,12 +4,14 @@ isort:skip_file
 The workers and their GPUs."""
 
 from callsheet.v1 import job_pb2 as _job_pb2
+from callsheet.v1 import lease_service_pb2 as _lease_service_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -20,6 +22,38 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _DeviceState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DeviceStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DeviceState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DEVICE_STATE_UNSPECIFIED: _DeviceState.ValueType  # 0
+    """Not set."""
+    DEVICE_STATE_OK: _DeviceState.ValueType  # 1
+    """It is."""
+    DEVICE_STATE_SHRUNK: _DeviceState.ValueType  # 2
+    """It has less memory than its leases are charged with."""
+    DEVICE_STATE_VANISHED: _DeviceState.ValueType  # 3
+    """Its driver does not know it any more."""
+    DEVICE_STATE_UNREACHED: _DeviceState.ValueType  # 4
+    """No connected worker reaches it; leases are charged to it all the same."""
+
+class DeviceState(_DeviceState, metaclass=_DeviceStateEnumTypeWrapper):
+    """Whether a GPU is what it was when its account was opened."""
+
+DEVICE_STATE_UNSPECIFIED: DeviceState.ValueType  # 0
+"""Not set."""
+DEVICE_STATE_OK: DeviceState.ValueType  # 1
+"""It is."""
+DEVICE_STATE_SHRUNK: DeviceState.ValueType  # 2
+"""It has less memory than its leases are charged with."""
+DEVICE_STATE_VANISHED: DeviceState.ValueType  # 3
+"""Its driver does not know it any more."""
+DEVICE_STATE_UNREACHED: DeviceState.ValueType  # 4
+"""No connected worker reaches it; leases are charged to it all the same."""
+Global___DeviceState: _TypeAlias = DeviceState  # noqa: Y015
 
 @_typing.final
 class ListWorkersRequest(_message.Message):
@@ -277,6 +311,189 @@ class ResumeWorkerResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ResumeWorkerResponse: _TypeAlias = ResumeWorkerResponse  # noqa: Y015
+
+@_typing.final
+class ListDevicesRequest(_message.Message):
+    """Nothing to say."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDevicesRequest: _TypeAlias = ListDevicesRequest  # noqa: Y015
+
+@_typing.final
+class ListDevicesResponse(_message.Message):
+    """The ledger."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEVICES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def devices(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeviceAccount]:
+        """By host and index."""
+
+    def __init__(
+        self,
+        *,
+        devices: _abc.Iterable[Global___DeviceAccount] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["devices", b"devices"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDevicesResponse: _TypeAlias = ListDevicesResponse  # noqa: Y015
+
+@_typing.final
+class DeviceAccount(_message.Message):
+    """The account of one GPU: free = capacity - margin - max(allocated, observed) - foreign, and without
+    a fresh reading capacity - margin - allocated; never less than nothing.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEVICE_FIELD_NUMBER: _builtins.int
+    HOST_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    CAPACITY_MIB_FIELD_NUMBER: _builtins.int
+    MARGIN_MIB_FIELD_NUMBER: _builtins.int
+    ALLOCATED_MIB_FIELD_NUMBER: _builtins.int
+    OBSERVED_MIB_FIELD_NUMBER: _builtins.int
+    FOREIGN_MIB_FIELD_NUMBER: _builtins.int
+    FREE_MIB_FIELD_NUMBER: _builtins.int
+    ENCODER_SESSIONS_FIELD_NUMBER: _builtins.int
+    UTILIZATION_PERCENT_FIELD_NUMBER: _builtins.int
+    TEMPERATURE_C_FIELD_NUMBER: _builtins.int
+    READ_AT_FIELD_NUMBER: _builtins.int
+    WORKERS_FIELD_NUMBER: _builtins.int
+    ALLOCATIONS_FIELD_NUMBER: _builtins.int
+    host: _builtins.str
+    """Its host."""
+    state: Global___DeviceState.ValueType
+    """Whether it can be used, and how it is."""
+    problem: _builtins.str
+    """Why not, in one sentence; empty when all is well."""
+    capacity_mib: _builtins.int
+    """Its whole memory."""
+    margin_mib: _builtins.int
+    """Kept free."""
+    allocated_mib: _builtins.int
+    """Charged to leases, and to those of lost workers until their memory is known to be free."""
+    observed_mib: _builtins.int
+    """What our jobs are seen to use; 0 without a fresh reading."""
+    foreign_mib: _builtins.int
+    """What others are seen to use; 0 without a fresh reading."""
+    free_mib: _builtins.int
+    """What can be given to a job now."""
+    encoder_sessions: _builtins.int
+    """Encoder sessions that leases are charged with."""
+    utilization_percent: _builtins.int
+    """How busy it is, 0 to 100; 0 without a fresh reading."""
+    temperature_c: _builtins.int
+    """Degrees Celsius; 0 without a fresh reading."""
+    @_builtins.property
+    def device(self) -> _lease_service_pb2.Device:
+        """The GPU."""
+
+    @_builtins.property
+    def read_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was last read; unset without a fresh reading."""
+
+    @_builtins.property
+    def workers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The workers that reach it, by identity."""
+
+    @_builtins.property
+    def allocations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Allocation]:
+        """What it is charged with, oldest first."""
+
+    def __init__(
+        self,
+        *,
+        device: _lease_service_pb2.Device | None = ...,
+        host: _builtins.str = ...,
+        state: Global___DeviceState.ValueType = ...,
+        problem: _builtins.str = ...,
+        capacity_mib: _builtins.int = ...,
+        margin_mib: _builtins.int = ...,
+        allocated_mib: _builtins.int = ...,
+        observed_mib: _builtins.int = ...,
+        foreign_mib: _builtins.int = ...,
+        free_mib: _builtins.int = ...,
+        encoder_sessions: _builtins.int = ...,
+        utilization_percent: _builtins.int = ...,
+        temperature_c: _builtins.int = ...,
+        read_at: _timestamp_pb2.Timestamp | None = ...,
+        workers: _abc.Iterable[_builtins.str] | None = ...,
+        allocations: _abc.Iterable[Global___Allocation] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "read_at", b"read_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allocated_mib", b"allocated_mib", "allocations", b"allocations", "capacity_mib", b"capacity_mib", "device", b"device", "encoder_sessions", b"encoder_sessions", "foreign_mib", b"foreign_mib", "free_mib", b"free_mib", "host", b"host", "margin_mib", b"margin_mib", "observed_mib", b"observed_mib", "problem", b"problem", "read_at", b"read_at", "state", b"state", "temperature_c", b"temperature_c", "utilization_percent", b"utilization_percent", "workers", b"workers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeviceAccount: _TypeAlias = DeviceAccount  # noqa: Y015
+
+@_typing.final
+class Allocation(_message.Message):
+    """GPU memory that is charged to a lease."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEASE_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    WORKER_ID_FIELD_NUMBER: _builtins.int
+    VRAM_MIB_FIELD_NUMBER: _builtins.int
+    ENCODER_SESSIONS_FIELD_NUMBER: _builtins.int
+    LINGERING_FIELD_NUMBER: _builtins.int
+    CHARGED_AT_FIELD_NUMBER: _builtins.int
+    type: _builtins.str
+    """The job's type; empty where the job is over and the allocation lingers."""
+    worker_id: _builtins.str
+    """The worker that holds or held it."""
+    vram_mib: _builtins.int
+    """Memory."""
+    encoder_sessions: _builtins.int
+    """Encoder sessions."""
+    lingering: _builtins.bool
+    """The lease is over, but nothing proves that its memory is free."""
+    @_builtins.property
+    def lease(self) -> _lease_service_pb2.LeaseRef:
+        """The lease."""
+
+    @_builtins.property
+    def charged_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was charged."""
+
+    def __init__(
+        self,
+        *,
+        lease: _lease_service_pb2.LeaseRef | None = ...,
+        type: _builtins.str = ...,
+        worker_id: _builtins.str = ...,
+        vram_mib: _builtins.int = ...,
+        encoder_sessions: _builtins.int = ...,
+        lingering: _builtins.bool = ...,
+        charged_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["charged_at", b"charged_at", "lease", b"lease"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charged_at", b"charged_at", "encoder_sessions", b"encoder_sessions", "lease", b"lease", "lingering", b"lingering", "type", b"type", "vram_mib", b"vram_mib", "worker_id", b"worker_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Allocation: _TypeAlias = Allocation  # noqa: Y015
 
 @_typing.final
 class ListQueuesRequest(_message.Message):

@@ -50,6 +50,11 @@ class FleetServiceStub:
                 request_serializer=callsheet_dot_v1_dot_fleet__service__pb2.ResumeWorkerRequest.SerializeToString,
                 response_deserializer=callsheet_dot_v1_dot_fleet__service__pb2.ResumeWorkerResponse.FromString,
                 _registered_method=True)
+        self.ListDevices = channel.unary_unary(
+                '/callsheet.v1.FleetService/ListDevices',
+                request_serializer=callsheet_dot_v1_dot_fleet__service__pb2.ListDevicesRequest.SerializeToString,
+                response_deserializer=callsheet_dot_v1_dot_fleet__service__pb2.ListDevicesResponse.FromString,
+                _registered_method=True)
         self.ListQueues = channel.unary_unary(
                 '/callsheet.v1.FleetService/ListQueues',
                 request_serializer=callsheet_dot_v1_dot_fleet__service__pb2.ListQueuesRequest.SerializeToString,
@@ -92,6 +97,13 @@ class FleetServiceServicer:
 
     def ResumeWorker(self, request, context):
         """Let a drained worker work again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDevices(self, request, context):
+        """The account of every GPU that a worker reaches or a lease is charged to, by host and index.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -144,6 +156,11 @@ def add_FleetServiceServicer_to_server(servicer, server):
                     servicer.ResumeWorker,
                     request_deserializer=callsheet_dot_v1_dot_fleet__service__pb2.ResumeWorkerRequest.FromString,
                     response_serializer=callsheet_dot_v1_dot_fleet__service__pb2.ResumeWorkerResponse.SerializeToString,
+            ),
+            'ListDevices': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDevices,
+                    request_deserializer=callsheet_dot_v1_dot_fleet__service__pb2.ListDevicesRequest.FromString,
+                    response_serializer=callsheet_dot_v1_dot_fleet__service__pb2.ListDevicesResponse.SerializeToString,
             ),
             'ListQueues': grpc.unary_unary_rpc_method_handler(
                     servicer.ListQueues,
@@ -248,6 +265,33 @@ class FleetService:
             '/callsheet.v1.FleetService/ResumeWorker',
             callsheet_dot_v1_dot_fleet__service__pb2.ResumeWorkerRequest.SerializeToString,
             callsheet_dot_v1_dot_fleet__service__pb2.ResumeWorkerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDevices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/callsheet.v1.FleetService/ListDevices',
+            callsheet_dot_v1_dot_fleet__service__pb2.ListDevicesRequest.SerializeToString,
+            callsheet_dot_v1_dot_fleet__service__pb2.ListDevicesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,8 @@ class FleetServiceStub:
     """Give a worker no more leases. It finishes what it has, or hands it back after the grace."""
     ResumeWorker: _grpc.UnaryUnaryMultiCallable[_fleet_service_pb2.ResumeWorkerRequest, _fleet_service_pb2.ResumeWorkerResponse]
     """Let a drained worker work again."""
+    ListDevices: _grpc.UnaryUnaryMultiCallable[_fleet_service_pb2.ListDevicesRequest, _fleet_service_pb2.ListDevicesResponse]
+    """The account of every GPU that a worker reaches or a lease is charged to, by host and index."""
     ListQueues: _grpc.UnaryUnaryMultiCallable[_fleet_service_pb2.ListQueuesRequest, _fleet_service_pb2.ListQueuesResponse]
     """Every scope of the queue, "all", categories and job types: whether it is paused, its limits, and
     how many jobs it has.
@@ -63,6 +65,8 @@ class FleetServiceAsyncStub(FleetServiceStub):
     """Give a worker no more leases. It finishes what it has, or hands it back after the grace."""
     ResumeWorker: _aio.UnaryUnaryMultiCallable[_fleet_service_pb2.ResumeWorkerRequest, _fleet_service_pb2.ResumeWorkerResponse]  # type: ignore[assignment]
     """Let a drained worker work again."""
+    ListDevices: _aio.UnaryUnaryMultiCallable[_fleet_service_pb2.ListDevicesRequest, _fleet_service_pb2.ListDevicesResponse]  # type: ignore[assignment]
+    """The account of every GPU that a worker reaches or a lease is charged to, by host and index."""
     ListQueues: _aio.UnaryUnaryMultiCallable[_fleet_service_pb2.ListQueuesRequest, _fleet_service_pb2.ListQueuesResponse]  # type: ignore[assignment]
     """Every scope of the queue, "all", categories and job types: whether it is paused, its limits, and
     how many jobs it has.
@@ -102,6 +106,14 @@ class FleetServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_fleet_service_pb2.ResumeWorkerResponse, _abc.Awaitable[_fleet_service_pb2.ResumeWorkerResponse]]:
         """Let a drained worker work again."""
+
+    @_abc_1.abstractmethod
+    def ListDevices(
+        self,
+        request: _fleet_service_pb2.ListDevicesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fleet_service_pb2.ListDevicesResponse, _abc.Awaitable[_fleet_service_pb2.ListDevicesResponse]]:
+        """The account of every GPU that a worker reaches or a lease is charged to, by host and index."""
 
     @_abc_1.abstractmethod
     def ListQueues(

@@ -41,6 +41,7 @@ from callsheet_scheduler.store.queue import read_done
 from callsheet_scheduler.store.repeatable import meaning_of
 from callsheet_scheduler.use_cases.actions import Actions
 from callsheet_scheduler.use_cases.cron import Cron
+from callsheet_scheduler.use_cases.devices import Devices
 from callsheet_scheduler.use_cases.fleet import Workers
 from callsheet_scheduler.use_cases.grants import Grants
 from callsheet_scheduler.use_cases.job_logs import JobLogs
@@ -120,7 +121,9 @@ async def _serve(
     add_LibraryServiceServicer_to_server(
         LibraryService(Library(leadership, LibraryStore(lists, readers))), server
     )
-    add_FleetServiceServicer_to_server(FleetService(Workers(leadership), Queues(leadership, types)), server)
+    add_FleetServiceServicer_to_server(
+        FleetService(Workers(leadership), Devices(leadership), Queues(leadership, types)), server
+    )
     add_ScheduleServiceServicer_to_server(ScheduleService(Schedules(leadership, jobs)), server)
     lease_service = LeaseService(
         Grants(leadership, types, jobs),

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from enum import IntEnum
+from typing import Final
 
 from callsheet_scheduler.domain.device import Bounds, Card, Charge, DeviceId, LeaseKey, Need, Reading
 from callsheet_scheduler.domain.job import WorkerId
@@ -35,6 +36,7 @@ class Account:
         """By connected worker: the GPU as it names it."""
         self.observed_mib = 0
         self.foreign_mib = 0
+        self.foreign_sessions = 0
         self.latest: Reading | None = None
         """The newest look at it that means anything."""
         self.read_at = float("-inf")
@@ -98,7 +100,8 @@ class Account:
     def _memory_mib(self, worker_id: WorkerId) -> int:
         reading, _ = self._readings.get(worker_id, (None, 0.0))
         named_mib = self.reached[worker_id].memory_mib
-        return (reading.memory_mib or named_mib) if reading is not None and reading.fine else named_mib
+        seen_mib = reading.memory_mib if reading is not None and reading.fine else 0
+        return min(seen_mib or named_mib, named_mib)
 
     # ---- what is seen ----
 
@@ -128,6 +131,7 @@ class Account:
         )
         unclaimed_mib = self.unclaimed_mib(reading)
         self.foreign_mib = max(0, unclaimed_mib - unseen_mib, min(believed_mib, unclaimed_mib))
+        self.foreign_sessions = max(0, reading.encoder_sessions - self.allocated.encoder_sessions)
         self.latest, self.read_at = reading, now
 
     def _given_mib(self, worker_id: WorkerId) -> int:
@@ -166,17 +170,26 @@ class Account:
 
     def free(self, now: float, fresh_s: float) -> Need:
         """Return what can be given to a job now; with no limit of sessions, as many as a job may want."""
-        bounds, allocated = self.wanted_bounds(self.bounds.margin_mib), self.allocated
-        held_mib, sessions = allocated.vram_mib, allocated.encoder_sessions
+        held_mib, sessions = self.allocated
         foreign_mib = 0
-        if self.is_fresh(now, fresh_s) and self.latest is not None:
+        if self.is_fresh(now, fresh_s):
             held_mib = max(held_mib, self.observed_mib)
             foreign_mib = self.foreign_mib
-            sessions = max(sessions, self.latest.encoder_sessions)
-        usable_mib = min(bounds.usable_mib, self.bounds.usable_mib)
-        limits = [one.encoder_sessions_max for one in (bounds, self.bounds)]
-        left = [limit - sessions for limit in limits if limit is not None]
-        return Need(max(0, usable_mib - held_mib - foreign_mib), max(0, min(left, default=_UNLIMITED)))
+            sessions += self.foreign_sessions
+        whole = self.whole()
+        return Need(
+            max(0, whole.vram_mib - held_mib - foreign_mib), max(0, whole.encoder_sessions - sessions)
+        )
+
+    def whole(self) -> Need:
+        """Return what there is to give while nothing is charged and nobody else uses the GPU."""
+        both = (self.wanted_bounds(self.bounds.margin_mib), self.bounds)
+        limits = [one.encoder_sessions_max for one in both if one.encoder_sessions_max is not None]
+        return Need(min(one.usable_mib for one in both), min(limits, default=UNLIMITED))
+
+    def is_usable(self) -> bool:
+        """Return whether some worker can use the GPU."""
+        return any(self.serves(worker_id) for worker_id in self.reached)
 
     def serves(self, worker_id: WorkerId) -> bool:
         """Return whether a worker can use the GPU, as far as it says."""
@@ -185,7 +198,7 @@ class Account:
 
 
 #: More encoder sessions than any job wants.
-_UNLIMITED = 1 << 16
+UNLIMITED: Final = 1 << 16
 
 
 def _sum(one: Need, other: Need, sign: int = 1) -> Need:

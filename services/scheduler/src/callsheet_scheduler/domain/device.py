@@ -110,6 +110,13 @@ class Charge:
     """When the lease ended without proof that its processes did; None while it lives."""
     began: bool = False
     """Of one that lingers: its processes are known to have begun, so they can be seen to be gone."""
+    named_at: float = 0.0
+    """Of one that lingers: when its worker last said that its processes may still run; 0 for never."""
+
+    @property
+    def silent_since(self) -> float | None:
+        """Since when nothing is heard of the processes of one that lingers."""
+        return None if self.lingers_since is None else max(self.lingers_since, self.named_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

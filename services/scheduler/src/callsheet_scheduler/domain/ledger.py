@@ -48,7 +48,12 @@ class Ledger:
     # ---- workers ----
 
     def connect(
-        self, worker_id: WorkerId, host: str, cards: Iterable[Card], held: Collection[LeaseKey]
+        self,
+        worker_id: WorkerId,
+        host: str,
+        cards: Iterable[Card],
+        held: Collection[LeaseKey],
+        now: float,
     ) -> None:
         """A worker came: these GPUs it reaches, these leases may still have processes."""
         self.disconnect(worker_id)
@@ -67,7 +72,9 @@ class Ledger:
                 account.reach(worker_id, host, card)
                 self._adapt(account)
             self._reached.setdefault(worker_id, []).append(account)
-        self.exited(worker_id, but=held)
+        for lease, charge in list(self.lingering.items()):
+            if charge.worker_id == worker_id:
+                self._answer(charge, now, held=lease in held)
 
     def disconnect(self, worker_id: WorkerId) -> None:
         """A worker's stream is gone."""
@@ -76,11 +83,19 @@ class Ledger:
             self._adapt(account)
             self._forget_if_unused(account)
 
-    def exited(self, worker_id: WorkerId, *, but: Collection[LeaseKey] = ()) -> None:
-        """No process of the worker's leases runs any more, save of those in *but*."""
+    def exited(self, worker_id: WorkerId) -> None:
+        """No process of the worker's leases runs any more."""
         for lease, charge in list(self.lingering.items()):
-            if charge.worker_id == worker_id and lease not in but:
+            if charge.worker_id == worker_id:
                 self.prove(lease)
+
+    def _answer(self, charge: Charge, now: float, *, held: bool) -> None:
+        """The worker of a charge that lingers says whether the lease may still have processes."""
+        if not held:
+            self.prove(charge.lease)
+            return
+        charge = replace(charge, named_at=now)
+        self.accounts[charge.device].charges[charge.lease] = self.lingering[charge.lease] = charge
 
     def observe(self, worker_id: WorkerId, readings: Mapping[DeviceId, Reading], now: float) -> None:
         """A worker looked at its GPUs."""
@@ -88,20 +103,18 @@ class Ledger:
             reading = readings.get(account.id)
             if reading is not None:
                 account.observe(worker_id, reading, now, fresh_s=self.rules.fresh_s)
-                self._prove_by(account, worker_id, reading)
+                if self.lingering:
+                    self._learn(account, worker_id, reading, now)
                 self._adapt(account)
 
-    def _prove_by(self, account: Account, worker_id: WorkerId, reading: Reading) -> None:
+    def _learn(self, account: Account, worker_id: WorkerId, reading: Reading, now: float) -> None:
         """Free what a reading shows to be free: unnamed by its worker, or on a GPU that is empty."""
-        if not self.lingering or not reading.fine:
-            return
-        empty = account.unclaimed_mib(reading) <= account.bounds.margin_mib
-        for lease, charge in list(account.charges.items()):
-            if charge.lingers_since is None or lease in reading.held:
-                continue
-            away = charge.began and charge.worker_id not in account.reached
-            if charge.worker_id == worker_id or (empty and away):
-                self.prove(lease)
+        empty = reading.fine and account.unclaimed_mib(reading) <= account.bounds.margin_mib
+        for charge in [one for one in account.charges.values() if one.lingers_since is not None]:
+            if charge.worker_id == worker_id:
+                self._answer(charge, now, held=charge.lease in reading.held)
+            elif empty and charge.began and charge.worker_id not in account.reached:
+                self.prove(charge.lease)
 
     # ---- leases ----
 
@@ -135,10 +148,10 @@ class Ledger:
             self.release(charge.device, lease)
 
     def expire(self, now: float) -> None:
-        """Free what nobody can be using any more."""
+        """Free what no worker has spoken of for so long that none can be using it any more."""
         limit_s = self.rules.orphan_limit_s
         for lease, charge in list(self.lingering.items()):
-            if charge.lingers_since is not None and now - charge.lingers_since > limit_s:
+            if charge.silent_since is not None and now - charge.silent_since > limit_s:
                 self.prove(lease)
 
     # ---- placing ----
@@ -165,6 +178,10 @@ class Ledger:
     def reached_by(self, worker_id: WorkerId) -> list[Account]:
         """Return the accounts of the GPUs that a connected worker can use."""
         return [account for account in self._reached.get(worker_id, ()) if account.serves(worker_id)]
+
+    def named_by(self, worker_id: WorkerId) -> list[Account]:
+        """Return the accounts of the GPUs that a connected worker named, whether it can use them or not."""
+        return self._reached.get(worker_id, [])
 
     def _open(self, worker_id: WorkerId, now: float) -> list[tuple[Account, Need]]:
         fresh_s = self.rules.fresh_s

@@ -24,12 +24,17 @@ class Spot(NamedTuple):
     device: DeviceId
 
 
+def takes_without_card(worker: Worker) -> bool:
+    """Return whether a worker does GPU jobs in software."""
+    return worker.capability.software_gpu and not worker.capability.cards
+
+
 def room_for(fleet: Fleet, ledger: Ledger, sort: Sort, now: float) -> int | None:
     """Return the most VRAM in MiB that one job of *sort* can have now; None where none can start."""
     sessions = ENCODER_SESSIONS[sort[0]]
     best: int | None = None
     for worker in _open(fleet, sort):
-        if not worker.capability.cards:
+        if takes_without_card(worker):
             return BOUNDLESS_MIB
         room_mib = ledger.room(worker.capability.id, sessions, now)
         if room_mib is not None and (best is None or room_mib > best):
@@ -45,7 +50,7 @@ def spot_for(fleet: Fleet, ledger: Ledger, job: LiveJob, now: float) -> Spot | N
     without: Spot | None = None
     best: tuple[int, Spot] | None = None
     for worker in _open(fleet, (job.category, job.type, job.root)):
-        if not worker.capability.cards:
+        if takes_without_card(worker):
             without = without or Spot(worker, SOFTWARE)
             continue
         found = ledger.place(worker.capability.id, need, now)

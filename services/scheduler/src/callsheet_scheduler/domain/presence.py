@@ -27,16 +27,16 @@ class Presence(Steering):
         it never did.
         """
         worker = self.fleet.connect(capability, session, credit, now)
-        named = dict(held)
-        self.ledger.connect(capability.id, capability.host, capability.cards, set(named.items()))
+        named = dict.fromkeys(held)
+        self.ledger.connect(capability.id, capability.host, capability.cards, named, now)
         stale = [
             (job_id, token)
-            for job_id, token in named.items()
+            for job_id, token in named
             if job_id in self.queue.jobs and not self.holds(worker.capability.id, job_id, token)
         ]
         for job_id in sorted(worker.leases):
             job = self.queue.jobs[job_id]
-            if named.get(job_id) != job.token:
+            if (job_id, job.token) not in named:
                 ending = Ending.LOST if job.state is JobState.RUNNING else Ending.RETURNED
                 outcome = Outcome(ending=ending, reason="The worker came back without this job")
                 self.end_when_settled(job, outcome, now)

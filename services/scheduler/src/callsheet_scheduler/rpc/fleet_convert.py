@@ -1,11 +1,14 @@
-"""Translates workers and scopes of the queue."""
+"""Translates workers, GPUs and scopes of the queue."""
 
-from callsheet.v1.fleet_service_pb2 import LimitQueueRequest
+from callsheet.v1.fleet_service_pb2 import Allocation, DeviceAccount, DeviceState, LimitQueueRequest
 from callsheet.v1.fleet_service_pb2 import Queue as WireQueue
 from callsheet.v1.fleet_service_pb2 import Worker as WireWorker
+from callsheet.v1.lease_service_pb2 import Device, LeaseRef
+from callsheet_scheduler.domain.device import Charge
 from callsheet_scheduler.domain.fleet import Worker
 from callsheet_scheduler.domain.job import JobState
 from callsheet_scheduler.rpc.convert import instant_to_wire
+from callsheet_scheduler.use_cases.devices import DeviceView
 from callsheet_scheduler.use_cases.queues import NewLimits, Queue
 
 
@@ -27,6 +30,50 @@ def worker_to_wire(worker: Worker) -> WireWorker:
         sandbox=capability.sandbox,
         draining=worker.draining,
         leaving=worker.leaving,
+    )
+
+
+def device_to_wire(view: DeviceView) -> DeviceAccount:
+    """Return an account as a message."""
+    account, latest = view.account, view.latest
+    card, bounds = account.card, account.bounds
+    return DeviceAccount(
+        device=Device(
+            uuid=card.id,
+            index=card.index,
+            name=card.name,
+            memory_mib=card.memory_mib,
+            encoder_sessions_max=card.encoder_sessions_max,
+            driver=card.driver,
+        ),
+        host=account.host,
+        state=DeviceState.ValueType(view.state),
+        problem=view.problem,
+        capacity_mib=bounds.capacity_mib,
+        margin_mib=bounds.margin_mib,
+        allocated_mib=account.allocated.vram_mib,
+        observed_mib=0 if latest is None else account.observed_mib,
+        foreign_mib=0 if latest is None else account.foreign_mib,
+        free_mib=view.free.vram_mib,
+        encoder_sessions=account.allocated.encoder_sessions,
+        utilization_percent=0 if latest is None else latest.utilization_percent,
+        temperature_c=0 if latest is None else latest.temperature_c,
+        read_at=None if latest is None else instant_to_wire(account.read_at),
+        workers=view.workers,
+        allocations=[_allocation_to_wire(charge, job_type) for charge, job_type in view.charges],
+    )
+
+
+def _allocation_to_wire(charge: Charge, job_type: str) -> Allocation:
+    job_id, token = charge.lease
+    return Allocation(
+        lease=LeaseRef(job_id=job_id, token=token),
+        type=job_type,
+        worker_id=charge.worker_id,
+        vram_mib=charge.need.vram_mib,
+        encoder_sessions=charge.need.encoder_sessions,
+        lingering=charge.lingers_since is not None,
+        charged_at=instant_to_wire(charge.at),
     )
 
 

@@ -13,6 +13,8 @@ from callsheet.v1.fleet_service_pb2 import (
     HostLimit,
     LimitQueueRequest,
     LimitQueueResponse,
+    ListDevicesRequest,
+    ListDevicesResponse,
     ListQueuesRequest,
     ListQueuesResponse,
     ListWorkersRequest,
@@ -27,7 +29,13 @@ from callsheet.v1.fleet_service_pb2 import (
 from callsheet.v1.fleet_service_pb2_grpc import FleetServiceServicer
 from callsheet.v1.job_pb2 import ResourceCategory
 from callsheet_scheduler.domain.limits import SCOPE_OF
-from callsheet_scheduler.rpc.fleet_convert import limits_from_wire, queue_to_wire, worker_to_wire
+from callsheet_scheduler.rpc.fleet_convert import (
+    device_to_wire,
+    limits_from_wire,
+    queue_to_wire,
+    worker_to_wire,
+)
+from callsheet_scheduler.use_cases.devices import Devices
 from callsheet_scheduler.use_cases.fleet import Workers
 from callsheet_scheduler.use_cases.queues import Queues
 
@@ -40,8 +48,9 @@ NAME_MAX: Final = 64
 class FleetService(FleetServiceServicer):
     """What runs where, and what may."""
 
-    def __init__(self, workers: Workers, queues: Queues) -> None:
+    def __init__(self, workers: Workers, devices: Devices, queues: Queues) -> None:
         self._workers = workers
+        self._devices = devices
         self._queues = queues
 
     @override
@@ -65,6 +74,10 @@ class FleetService(FleetServiceServicer):
     @override
     async def ResumeWorker(self, request: ResumeWorkerRequest, context: Context) -> ResumeWorkerResponse:
         return ResumeWorkerResponse(worker=worker_to_wire(await self._workers.resume(request.id)))
+
+    @override
+    async def ListDevices(self, request: ListDevicesRequest, context: Context) -> ListDevicesResponse:
+        return ListDevicesResponse(devices=[device_to_wire(view) for view in self._devices.all()])
 
     @override
     async def ListQueues(self, request: ListQueuesRequest, context: Context) -> ListQueuesResponse:

@@ -236,6 +236,7 @@ class JobService(JobServiceServicer):
                 for (state, category), count in sorted(stats.states.items())
             ],
             vram_allocated_mib=stats.vram_allocated_mib,
+            vram_capacity_mib=stats.vram_capacity_mib,
             mean_run_s=stats.mean_run_s,
             created_by_type=stats.created_by_type,
             completed_last_hour=stats.completed_last_hour,

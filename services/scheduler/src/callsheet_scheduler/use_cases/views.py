@@ -53,6 +53,7 @@ class Stats:
     states: dict[tuple[JobState, int], int]
     """By state and category."""
     vram_allocated_mib: int
+    vram_capacity_mib: int
     mean_run_s: float
     created_by_type: dict[str, int]
     completed_last_hour: int
@@ -121,10 +122,11 @@ class Views:
         for (hour, job_type), jobs in engine.queue.created.items():
             if hour * HOUR_S >= now - DAY_S:
                 created[job_type] = created.get(job_type, 0) + jobs
-        leased = (job for worker in engine.fleet.workers.values() for job in worker.leases)
+        accounts = engine.ledger.accounts.values()
         return Stats(
             states=states,
-            vram_allocated_mib=sum(engine.queue.jobs[job_id].vram_mib for job_id in leased),
+            vram_allocated_mib=sum(account.allocated.vram_mib for account in accounts),
+            vram_capacity_mib=sum(account.bounds.capacity_mib for account in accounts),
             mean_run_s=counted.mean_run_s,
             created_by_type=created,
             completed_last_hour=counted.completed_last_hour,

@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from callsheet_scheduler.domain.account import Account
+from callsheet_scheduler.domain.device import Need, need_of
 from callsheet_scheduler.domain.engine import Engine
 from callsheet_scheduler.domain.fleet import Worker
 from callsheet_scheduler.domain.job import JobState, LiveJob
 from callsheet_scheduler.domain.limits import ALL, Scope, scopes_of
+from callsheet_scheduler.domain.placing import takes_without_card
 
 
 def waiting_reason(engine: Engine, job: LiveJob, now: float) -> str:
@@ -20,7 +23,7 @@ def waiting_reason(engine: Engine, job: LiveJob, now: float) -> str:
         return f"Paused: {_named(pause.scope)}"
     if job.ready_at > now:
         return _instant(job)
-    return "The database cannot take more at present" if engine.halted else _shortfall(engine, job)
+    return "The database cannot take more at present" if engine.halted else _shortfall(engine, job, now)
 
 
 def _instant(job: LiveJob) -> str:
@@ -37,7 +40,7 @@ def queue_position(engine: Engine, job: LiveJob, now: float) -> int:
     return engine.queue.lanes[job.category].position(job)
 
 
-def _shortfall(engine: Engine, job: LiveJob) -> str:
+def _shortfall(engine: Engine, job: LiveJob, now: float) -> str:
     """Return what is missing for a job whose turn it could be."""
     fleet = engine.fleet
     scopes = scopes_of(job.category, job.type)
@@ -52,7 +55,8 @@ def _shortfall(engine: Engine, job: LiveJob) -> str:
         if scope is not None:
             limit = fleet.limits.host[scope]
             return f"The limit of {limit} {_counted(scope)} per host is reached on {', '.join(hosts)}"
-        return _without_slot(job, reaching)
+        able = [worker for worker in reaching if fleet.full_scope_on(worker.capability.host, scopes) is None]
+        return _without_slot(job, reaching) or _without_gpu(engine, job, able, now)
     if workers:
         return f"No connected worker reaches root {job.root}"
     return f"No connected worker handles {job.type}"
@@ -66,6 +70,43 @@ def _without_slot(job: LiveJob, workers: Sequence[Worker]) -> str:
         slots = sum(worker.capability.slots for worker in taking)
         return f"All {slots} {job.category.name.lower()} slots are busy"
     return ""
+
+
+def _without_gpu(engine: Engine, job: LiveJob, workers: Sequence[Worker], now: float) -> str:
+    """Return what no GPU has for *job*; empty where one has it, or a worker does without."""
+    need = need_of(job.category, job.vram_mib)
+    if need is None:
+        return ""
+    workers = [worker for worker in workers if worker.credit > 0 and not worker.draining]
+    if any(takes_without_card(worker) for worker in workers):
+        return ""
+    accounts = {
+        account.id: account for worker in workers for account in engine.ledger.named_by(worker.capability.id)
+    }
+    if not accounts:
+        return f"No connected worker that handles {job.type} has a GPU"
+    usable = [account for account in accounts.values() if account.is_usable()]
+    if not usable:
+        return "; ".join(f"{one.place} cannot be used: {one.problem()}" for one in accounts.values())
+    largest_mib = max(account.whole().vram_mib for account in usable)
+    if need.vram_mib > largest_mib:
+        return f"Needs {need.vram_mib} MB; the largest GPU has {largest_mib} MB"
+    return _without_room(engine, need, usable, now)
+
+
+def _without_room(engine: Engine, need: Need, accounts: Sequence[Account], now: float) -> str:
+    free = {account: account.free(now, engine.ledger.rules.fresh_s) for account in accounts}
+    if any(
+        one.vram_mib >= need.vram_mib and one.encoder_sessions >= need.encoder_sessions
+        for one in free.values()
+    ):
+        return ""
+    most = max(accounts, key=lambda account: free[account].vram_mib)
+    if free[most].vram_mib < need.vram_mib:
+        return f"Needs {need.vram_mib} MB; most free is {free[most].vram_mib} MB on {most.place}"
+    sessions = most.whole().encoder_sessions
+    taken = f"all {sessions} of {most.place} are taken" if sessions else f"{most.place} has none"
+    return f"Needs an encoder session; {taken}"
 
 
 def _full_everywhere(engine: Engine, hosts: Sequence[str], scopes: Sequence[Scope]) -> Scope | None:
