@@ -11,6 +11,7 @@ from callsheet_scheduler.domain.effects import JOBLESS, FinishJob, NewRow, TurnE
 from callsheet_scheduler.domain.job import JobState, LiveJob
 from callsheet_scheduler.store import queue
 from callsheet_scheduler.store.partitions import make_partitions
+from callsheet_scheduler.store.records import load_live
 from callsheet_scheduler.store.turn import write_turn
 
 from tests.support.simulator.contents import Contents
@@ -124,16 +125,21 @@ async def _compare(connection: asyncpg.Connection, wanted: Contents) -> None:
 
 
 async def _live_facts(connection: asyncpg.Connection) -> list[dict[str, object]]:
-    live = await queue.load_live(connection)
+    live = await load_live(connection)
     return [_facts(job) for job in sorted(live, key=lambda job: job.sequence)]
 
 
 def _facts(job: LiveJob) -> dict[str, object]:
     """Return everything that the tables keep."""
-    return {
-        name: getattr(job, name)
-        for name in LiveJob.__slots__
-        if name not in {"started_at", "resumed", "busy"}
+    passed_over = {"started_at", "resumed", "busy", "ties"}
+    facts: dict[str, object] = {
+        name: getattr(job, name) for name in LiveJob.__slots__ if name not in passed_over
+    }
+    tied = job.ties
+    return facts | {
+        "needs": tied.needs if tied else (),
+        "if_fails": tied.if_fails if tied and tied.needs else None,
+        "unique_key": tied.unique_key if tied else "",
     }
 
 

@@ -90,7 +90,7 @@ async def test_statement_about_a_job_touches_the_day_of_its_id_alone(
         "read_log": (ids[0], 0, 0),
         "read_attempts": (ids[0],),
         "write_logs": (ids, [1] * 3, ["text"] * 3, [2] * 3),
-        "revive_jobs": (ids, [row["token"] for row in rows], [6] * 3, [1] * 3, [1] * 3),
+        "revive_jobs": (ids, [row["token"] for row in rows], [6] * 3, [1] * 3, [1] * 3, None),
     }
     call = await prepared(writing, statement(name), values[name])
     change = writing.transaction()

@@ -17,7 +17,7 @@ from callsheet_scheduler.domain.rules import Rules
 from callsheet_scheduler.leadership import Leadership, Term
 from callsheet_scheduler.store.history import HistoryStore
 from callsheet_scheduler.store.pool import open_lists, open_readers
-from callsheet_scheduler.store.queue import read_done
+from callsheet_scheduler.store.records import read_done
 from callsheet_scheduler.use_cases.actions import Actions
 from callsheet_scheduler.use_cases.grants import Attempt, Completion, Grants, Session
 from callsheet_scheduler.use_cases.job_logs import JobLogs
@@ -79,8 +79,9 @@ class Leader:
         types = JobTypes()
         self.leadership = leadership
         self.types = types
-        self.jobs = Jobs(leadership, types)
-        self.actions = Actions(leadership, types, partial(read_done, readers))
+        past = partial(read_done, readers)
+        self.jobs = Jobs(leadership, types, past)
+        self.actions = Actions(leadership, types, past)
         self.views = Views(leadership, history)
         self.logs = JobLogs(leadership, history)
         self.clock = clock

@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 from callsheet.cli.documents import enum_text
-from callsheet.v1.job_pb2 import Job, JobState, ResourceCategory
+from callsheet.v1.job_pb2 import IfDependencyFails, Job, JobState, ResourceCategory
 from callsheet.v1.library_service_pb2 import Item, ItemState, MediaKind
 
 
@@ -35,6 +35,19 @@ class CategoryChoice(StrEnum):
     def value_on_wire(self) -> ResourceCategory.ValueType:
         """The member of the contract."""
         return ResourceCategory.Value(f"RESOURCE_CATEGORY_{self.name}")
+
+
+class IfFailsChoice(StrEnum):
+    """What becomes of a job when one that it depends on does not complete."""
+
+    FAIL = "fail"
+    CANCEL = "cancel"
+    RUN = "run"
+
+    @property
+    def value_on_wire(self) -> IfDependencyFails.ValueType:
+        """The member of the contract."""
+        return IfDependencyFails.Value(f"IF_DEPENDENCY_FAILS_{self.name}")
 
 
 class KindChoice(StrEnum):

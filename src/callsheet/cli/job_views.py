@@ -59,6 +59,8 @@ def job_facts(job: Job, now: datetime) -> list[tuple[str, str | Text]]:
         ("parameters", _one_line(job.params_json)),
         ("result", _one_line(job.result_json)),
         ("parent", job.parent_id),
+        ("after", ", ".join(job.depends_on)),
+        ("unique key", job.unique_key),
         ("worker", job.worker_id),
         ("retries", f"{job.retry_count} of {job.max_retries}"),
     ]

@@ -17,9 +17,10 @@ from callsheet.cli.exits import ExitCode
 from callsheet.cli.filters import Filter
 from callsheet.cli.job_views import COLUMNS, job_facts, job_row
 from callsheet.cli.progress import follow_job
+from callsheet.cli.wishes import Wishes
 from callsheet.errors import InvalidError
 from callsheet.service.plain import plain
-from callsheet.v1.job_pb2 import Job, JobState, NewJob
+from callsheet.v1.job_pb2 import Job, JobState
 
 app = typer.Typer(help="See and steer jobs.", no_args_is_help=True)
 
@@ -65,9 +66,10 @@ async def show_job(reach: Reach, job_id: JobIdArgument) -> ExitCode:
 
 
 @command(app, "submit")
-async def submit_job(  # noqa: PLR0913 -- each option is one parameter
+async def submit_job(
     reach: Reach,
     job_type: Annotated[str, typer.Argument(metavar="TYPE", help="The job type; see `jobs types`.")],
+    wishes: Wishes,
     *,
     params: Annotated[
         str,
@@ -82,27 +84,11 @@ async def submit_job(  # noqa: PLR0913 -- each option is one parameter
             help="One parameter; the value is JSON where it can be, else text. Repeatable.",
         ),
     ] = None,
-    priority: Annotated[int, typer.Option(min=1, max=10, help="1 is the most urgent.")] = 5,
-    max_retries: Annotated[int | None, typer.Option(min=0, max=20, help="Automatic retries.")] = None,
-    interactive: Annotated[
-        bool, typer.Option("--interactive", help="Go before other jobs of the same priority.")
-    ] = False,
-    job_id: Annotated[
-        str, typer.Option("--id", help="A UUIDv7 of your own: a repeated submission is the same job.")
-    ] = "",
     wait: Annotated[bool, typer.Option("--wait", help="Wait until the job is final.")] = False,
 ) -> ExitCode:
     """Submit a job of any type."""
     values = await asyncio.to_thread(params_object, params, param or ())
-    job = NewJob(
-        id=job_id,
-        type=job_type,
-        params_json=json.dumps(values),
-        priority=priority,
-        max_retries=max_retries,
-        interactive=interactive,
-    )
-    submitted = await reach.client.submit(job)
+    submitted = await reach.client.submit(wishes.job(job_type, json.dumps(values)))
     if wait:
         final = await follow_job(reach.patient, submitted.id, console=reach.output.aside)
         _show(reach, final)

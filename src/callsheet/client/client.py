@@ -70,7 +70,8 @@ class Client(Steering, Scheduling):
         """Submit *jobs* and return what became of each, in order.
 
         Up to 1,000 jobs and 3 MiB are one transaction, all or none; more are several, one after another.
-        ``existed`` is true for a job whose given id was accepted before. An error names the job by its place
+        ``existed`` is true for a job whose given id was accepted before, or whose unique key another job has;
+        its id is then that job's. An error names the job by its place
         in its submission.
         """
         submitted: list[SubmittedJob] = []
@@ -78,8 +79,8 @@ class Client(Steering, Scheduling):
             given = [bool(job.id) for job in batch]
             request = SubmitJobsRequest(jobs=[_with_id(job) for job in batch])
             answer = await self._repeating.call(self._jobs.SubmitJobs, request)
-            for mine, was_given in zip(answer.jobs, given, strict=True):
-                mine.existed = mine.existed and was_given
+            for mine, was_given, asked in zip(answer.jobs, given, request.jobs, strict=True):
+                mine.existed = mine.existed and (was_given or bool(asked.unique_key))
             submitted += answer.jobs
         return submitted
 

@@ -134,6 +134,34 @@ FAILURE_KIND_OUT_OF_VRAM: FailureKind.ValueType  # 6
 """The GPU memory that it was given did not suffice. Goes again with more, without spending a retry."""
 Global___FailureKind: _TypeAlias = FailureKind  # noqa: Y015
 
+class _IfDependencyFails:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _IfDependencyFailsEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_IfDependencyFails.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    IF_DEPENDENCY_FAILS_UNSPECIFIED: _IfDependencyFails.ValueType  # 0
+    """Not set."""
+    IF_DEPENDENCY_FAILS_FAIL: _IfDependencyFails.ValueType  # 1
+    """It fails, unstarted."""
+    IF_DEPENDENCY_FAILS_CANCEL: _IfDependencyFails.ValueType  # 2
+    """It is cancelled."""
+    IF_DEPENDENCY_FAILS_RUN: _IfDependencyFails.ValueType  # 3
+    """It runs all the same, once all of them are final."""
+
+class IfDependencyFails(_IfDependencyFails, metaclass=_IfDependencyFailsEnumTypeWrapper):
+    """What becomes of a job when one that it depends on fails or is cancelled."""
+
+IF_DEPENDENCY_FAILS_UNSPECIFIED: IfDependencyFails.ValueType  # 0
+"""Not set."""
+IF_DEPENDENCY_FAILS_FAIL: IfDependencyFails.ValueType  # 1
+"""It fails, unstarted."""
+IF_DEPENDENCY_FAILS_CANCEL: IfDependencyFails.ValueType  # 2
+"""It is cancelled."""
+IF_DEPENDENCY_FAILS_RUN: IfDependencyFails.ValueType  # 3
+"""It runs all the same, once all of them are final."""
+Global___IfDependencyFails: _TypeAlias = IfDependencyFails  # noqa: Y015
+
 class _StopRung:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -186,6 +214,9 @@ class NewJob(_message.Message):
     RUN_AT_FIELD_NUMBER: _builtins.int
     INTERACTIVE_FIELD_NUMBER: _builtins.int
     PARENT_ID_FIELD_NUMBER: _builtins.int
+    DEPENDS_ON_FIELD_NUMBER: _builtins.int
+    IF_DEPENDENCY_FAILS_FIELD_NUMBER: _builtins.int
+    UNIQUE_KEY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUIDv7 chosen by the caller, so that a repeated submission is the same job; empty to have one
     chosen. Its instant must lie between 24 hours before and 5 minutes after the database's clock.
@@ -206,9 +237,21 @@ class NewJob(_message.Message):
     """Somebody waits for the result: goes before other jobs of the same priority."""
     parent_id: _builtins.str
     """The job that caused this one; empty for none."""
+    if_dependency_fails: Global___IfDependencyFails.ValueType
+    """What becomes of this job when one of them fails or is cancelled; unset means FAIL."""
+    unique_key: _builtins.str
+    """At most one live job has this key: while one does, a submission is answered with that job. 1 to 200
+    printable ASCII characters without blanks; empty for none.
+    """
     @_builtins.property
     def run_at(self) -> _timestamp_pb2.Timestamp:
         """Not started before this instant."""
+
+    @_builtins.property
+    def depends_on(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Jobs that have to be final before this one starts, at most 1,000: of this submission, live, or of
+        history.
+        """
 
     def __init__(
         self,
@@ -223,10 +266,13 @@ class NewJob(_message.Message):
         run_at: _timestamp_pb2.Timestamp | None = ...,
         interactive: _builtins.bool = ...,
         parent_id: _builtins.str = ...,
+        depends_on: _abc.Iterable[_builtins.str] | None = ...,
+        if_dependency_fails: Global___IfDependencyFails.ValueType = ...,
+        unique_key: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_retries", b"_max_retries", "_vram_mib", b"_vram_mib", "max_retries", b"max_retries", "run_at", b"run_at", "vram_mib", b"vram_mib"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_retries", b"_max_retries", "_vram_mib", b"_vram_mib", "category", b"category", "id", b"id", "interactive", b"interactive", "max_retries", b"max_retries", "params_json", b"params_json", "parent_id", b"parent_id", "priority", b"priority", "run_at", b"run_at", "type", b"type", "vram_mib", b"vram_mib"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_retries", b"_max_retries", "_vram_mib", b"_vram_mib", "category", b"category", "depends_on", b"depends_on", "id", b"id", "if_dependency_fails", b"if_dependency_fails", "interactive", b"interactive", "max_retries", b"max_retries", "params_json", b"params_json", "parent_id", b"parent_id", "priority", b"priority", "run_at", b"run_at", "type", b"type", "unique_key", b"unique_key", "vram_mib", b"vram_mib"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_retries: _TypeAlias = _typing.Literal["max_retries"]  # noqa: Y015
     _WhichOneofArgType__max_retries: _TypeAlias = _typing.Literal["_max_retries", b"_max_retries"]  # noqa: Y015
@@ -274,6 +320,9 @@ class Job(_message.Message):
     STOP_RUNG_FIELD_NUMBER: _builtins.int
     DEVICE_UUID_FIELD_NUMBER: _builtins.int
     SOFTWARE_FIELD_NUMBER: _builtins.int
+    DEPENDS_ON_FIELD_NUMBER: _builtins.int
+    IF_DEPENDENCY_FAILS_FIELD_NUMBER: _builtins.int
+    UNIQUE_KEY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUIDv7."""
     type: _builtins.str
@@ -316,6 +365,10 @@ class Job(_message.Message):
     """The GPU that its present or last attempt was given; empty for none."""
     software: _builtins.bool
     """Its present or last attempt did a GPU job without a GPU."""
+    if_dependency_fails: Global___IfDependencyFails.ValueType
+    """What becomes of it when one of them fails or is cancelled; unset where it depends on none."""
+    unique_key: _builtins.str
+    """At most one live job has this key; empty for none."""
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
         """When it was accepted."""
@@ -347,6 +400,10 @@ class Job(_message.Message):
     @_builtins.property
     def pause_requested_at(self) -> _timestamp_pb2.Timestamp:
         """When a pause of the running job was asked for; unset if it was not."""
+
+    @_builtins.property
+    def depends_on(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Jobs that had to be final before it could start."""
 
     def __init__(
         self,
@@ -380,10 +437,13 @@ class Job(_message.Message):
         stop_rung: Global___StopRung.ValueType = ...,
         device_uuid: _builtins.str = ...,
         software: _builtins.bool = ...,
+        depends_on: _abc.Iterable[_builtins.str] | None = ...,
+        if_dependency_fails: Global___IfDependencyFails.ValueType = ...,
+        unique_key: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cancel_requested_at", b"cancel_requested_at", "created_at", b"created_at", "finished_at", b"finished_at", "pause_requested_at", b"pause_requested_at", "retry_after", b"retry_after", "run_at", b"run_at", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "attempts", b"attempts", "cancel_requested_at", b"cancel_requested_at", "category", b"category", "created_at", b"created_at", "device_uuid", b"device_uuid", "error", b"error", "finished_at", b"finished_at", "id", b"id", "interactive", b"interactive", "max_retries", b"max_retries", "params_json", b"params_json", "parent_id", b"parent_id", "pause_requested_at", b"pause_requested_at", "priority", b"priority", "progress_percent", b"progress_percent", "queue_position", b"queue_position", "result_json", b"result_json", "retry_after", b"retry_after", "retry_count", b"retry_count", "run_at", b"run_at", "software", b"software", "started_at", b"started_at", "state", b"state", "stop_rung", b"stop_rung", "type", b"type", "vram_mib", b"vram_mib", "waiting_reason", b"waiting_reason", "worker_id", b"worker_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "attempts", b"attempts", "cancel_requested_at", b"cancel_requested_at", "category", b"category", "created_at", b"created_at", "depends_on", b"depends_on", "device_uuid", b"device_uuid", "error", b"error", "finished_at", b"finished_at", "id", b"id", "if_dependency_fails", b"if_dependency_fails", "interactive", b"interactive", "max_retries", b"max_retries", "params_json", b"params_json", "parent_id", b"parent_id", "pause_requested_at", b"pause_requested_at", "priority", b"priority", "progress_percent", b"progress_percent", "queue_position", b"queue_position", "result_json", b"result_json", "retry_after", b"retry_after", "retry_count", b"retry_count", "run_at", b"run_at", "software", b"software", "started_at", b"started_at", "state", b"state", "stop_rung", b"stop_rung", "type", b"type", "unique_key", b"unique_key", "vram_mib", b"vram_mib", "waiting_reason", b"waiting_reason", "worker_id", b"worker_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -164,7 +164,13 @@ class Contents:
             if POISON in row.params:
                 message = "invalid input syntax"
                 raise RefusedError(message)
+            self._check_key(row.job)
             self.live[row.job.id] = Row(job=_copy(row.job), params=row.params)
+
+    def _check_key(self, job: LiveJob) -> None:
+        if (key := unique_key_of(job)) and any(unique_key_of(row.job) == key for row in self.live.values()):
+            message = f"two live jobs would have the unique key {key}"
+            raise DisagreementError(message)
 
     def _follow(self, finishes: Sequence[FinishJob]) -> None:
         hashes = {job_id: done.row.job.request_hash for job_id, done in self.done.items()}
@@ -226,6 +232,7 @@ class Contents:
             raise RefusedError(message)
         del self.done[revival.job.id]
         row = done.row
+        self._check_key(revival.job)
         if row.job.attempt:
             word = "cancelled" if done.state is JobState.CANCELLED else "failed"
             self.attempts.append((row.job.id, row.job.attempt, row.job.token, word))
@@ -243,6 +250,7 @@ class Contents:
             pause_requested_at=None,
             error=done.error,
             host=None,
+            ties=revival.job.ties,
         )
         self.live[job.id] = Row(job=job, params=row.params)
 
@@ -330,6 +338,11 @@ def _copy(job: LiveJob, **changes: object) -> LiveJob:
     for name, value in changes.items():
         setattr(other, name, value)
     return other
+
+
+def unique_key_of(job: LiveJob) -> str:
+    """Return the unique key of a job, empty for none."""
+    return "" if job.ties is None else job.ties.unique_key
 
 
 def _durable(state: JobState) -> JobState:

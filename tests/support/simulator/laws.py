@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from callsheet_scheduler.domain.device import held_by
 from callsheet_scheduler.domain.effects import FinishJob, GrantLease, NewRow, ReleaseLease, TurnEffect
 from callsheet_scheduler.domain.engine import Engine
-from callsheet_scheduler.domain.job import LEASED, TRANSITIONS, JobId, JobState, LiveJob
+from callsheet_scheduler.domain.job import LEASED, TRANSITIONS, IfFails, JobId, JobState, LiveJob
 from callsheet_scheduler.domain.limits import Scope, scopes_of
 from callsheet_scheduler.domain.retry import OUT_OF_VRAM_MAX
 
@@ -104,7 +104,7 @@ class Laws:
     def _came(self, job: LiveJob, after: Contents) -> None:
         row = after.live.get(job.id)
         if row is not None and row.job.state in LEASED:
-            self._grant(row.job)
+            self._grant(row.job, after)
 
     def _leased(self, job_id: JobId, before: Contents, after: Contents) -> None:
         earlier, job = before.live[job_id].job, after.live[job_id].job
@@ -112,15 +112,24 @@ class Laws:
         _demand(earlier.cancel_requested_at is None, f"{job_id} was leased although it was cancelled")
         charge = after.allocations.get((job_id, job.token))
         _demand(charge is None or charge.need.vram_mib == job.vram_mib, f"{job_id} is charged with {charge}")
-        self._grant(job)
+        self._grant(job, after)
 
-    def _grant(self, job: LiveJob) -> None:
+    def _grant(self, job: LiveJob, after: Contents) -> None:
         key = (job.id, job.token)
         _demand(key not in self.book.granted, f"{key} was granted twice")
         self.book.granted[key] = job.worker_id or ""
+        self._met(job, after)
         for scope in scopes_of(job.category, job.type):
             _demand(not self.book.held[scope], f"{job.id} was leased while {scope} is paused")
         _demand(not self.book.held[f"worker {job.worker_id}"], f"{job.worker_id} got a lease while drained")
+
+    def _met(self, job: LiveJob, after: Contents) -> None:
+        for needed in job.ties.needs if job.ties is not None else ():
+            done = after.done.get(needed)
+            _demand(done is not None, f"{job.id} was leased although it needs {needed}, which is not final")
+            if done is not None and job.ties is not None and job.ties.if_fails is not IfFails.RUN:
+                completed = done.state is JobState.COMPLETED
+                _demand(completed, f"{job.id} was leased although {needed}, which it needs, did not complete")
 
     def _finished(self, finish: FinishJob, before: Contents) -> None:
         job = before.live[finish.job.id].job
@@ -230,7 +239,7 @@ class Laws:
         lost = self.book.accepted.keys() - known
         _demand(not lost, f"accepted and lost: {sorted(lost)}")
         _demand(engine.queue.jobs.keys() == contents.live.keys(), "memory and tables differ")
-        left = [row.job for row in contents.live.values() if row.job.state is not JobState.PAUSED]
+        left = [row.job for row in contents.live.values() if not _held(row.job, contents)]
         _demand(not left, f"never came to an end: {[(job.id, job.state.name, job.type) for job in left]}")
         _demand(
             not any(fleet.leases for fleet in engine.fleet.workers.values()), "a lease is still on an account"
@@ -270,6 +279,13 @@ class Laws:
                 words == (spoken if whole else spoken[: len(words)]),
                 f"the log of {job_id} under {token:x} is not whole: {words} of {spoken}",
             )
+
+
+def _held(job: LiveJob, contents: Contents) -> bool:
+    """Whether *job* is paused, or needs one that is."""
+    needs = job.ties.needs if job.ties is not None else ()
+    needed = [row.job for row in map(contents.live.get, needs) if row is not None]
+    return job.state is JobState.PAUSED or any(_held(one, contents) for one in needed)
 
 
 def _demand(holds: object, what: str) -> None:

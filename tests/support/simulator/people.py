@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final, TypeVar
 
-from callsheet_scheduler.domain.job import JobId
+from callsheet_scheduler.domain.job import IfFails, JobId
 from callsheet_scheduler.domain.limits import SCOPE_OF, Scope
 from callsheet_scheduler.use_cases.actions import Action
 from callsheet_scheduler.use_cases.jobs import Submission
@@ -118,7 +118,9 @@ class People:
                 continue
 
     async def _submit(self) -> None:
-        submissions = [self._new_submission() for _ in range(self.chance.random.randint(1, 5))]
+        submissions: list[Submission] = []
+        for _ in range(self.chance.random.randint(1, 5)):
+            submissions.append(self._new_submission(submissions))
         self._submitted += submissions
         await self._send(submissions)
 
@@ -139,7 +141,8 @@ class People:
                 raise LawBrokenError(message)
             self.book.accepted.setdefault(answer.id, asyncio.get_running_loop().time())
 
-    def _new_submission(self) -> Submission:
+    def _new_submission(self, before: list[Submission]) -> Submission:
+        """Return a job that may need some of *before*, or of what was submitted of late."""
         random = self.chance.random
         loop_time = asyncio.get_running_loop().time()
         known = random.choice(TYPES)
@@ -170,7 +173,17 @@ class People:
             max_retries=random.randint(0, 3),
             run_at=START + loop_time + random.random() * 5 if random.random() < 0.1 else None,
             interactive=random.random() < 0.2,
+            depends_on=self._needs(before),
+            if_dependency_fails=random.choice(list(IfFails)),
+            unique_key=f"key-{random.randint(1, 3)}" if random.random() < 0.1 else "",
         )
+
+    def _needs(self, before: list[Submission]) -> tuple[str, ...]:
+        random = self.chance.random
+        known = [one.id for one in [*self._submitted[-8:], *before]]
+        if not known or random.random() < 0.8:
+            return ()
+        return tuple(dict.fromkeys(random.choices(known, k=random.randint(1, 3))))
 
     async def _act(self) -> None:
         random = self.chance.random

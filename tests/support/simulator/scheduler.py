@@ -118,7 +118,7 @@ class Scheduler:
         for known in TYPES:
             types.learn(known)
         leadership = cast("Leadership", self)
-        self.jobs = Jobs(leadership, types)
+        self.jobs = Jobs(leadership, types, self._read_done)
         self.actions = Actions(leadership, types, self._read_done)
         self.queues = Queues(leadership, types)
         self.workers = Workers(leadership)
@@ -226,6 +226,7 @@ class Scheduler:
         )
         for row in sorted(contents.live.values(), key=lambda row: row.job.sequence):
             engine.restore(restored(row), self.now())
+        engine.restore_ties({job_id: done.state for job_id, done in contents.done.items()}, self.now())
         engine.restore_controls(
             pauses=contents.pauses.values(),
             limits=limits_of(contents),
@@ -320,7 +321,7 @@ class Scheduler:
 
 def restored(row: Row) -> LiveJob:
     """Return the record of a job as the statement that loads it would."""
-    job = row.job
+    job, tied = row.job, row.job.ties
     return LiveJob(
         id=job.id,
         sequence=job.sequence,
@@ -350,4 +351,5 @@ def restored(row: Row) -> LiveJob:
         cancel_requested_at=job.cancel_requested_at,
         pause_requested_at=job.pause_requested_at,
         error=job.error,
+        ties=None if tied is None else replace(tied, open=set(tied.needs), broken=None),
     )

@@ -4,17 +4,16 @@ from datetime import UTC, datetime
 
 import pytest
 from callsheet_gateway.schemas.jobs import (
-    NewJob,
     Status,
     category_of,
     category_to_wire,
     details,
-    new_job_to_wire,
     state_of,
     status_of,
     summary,
 )
 from callsheet_gateway.schemas.library import item_view, metadata_view
+from callsheet_gateway.schemas.new_job import NewJob, new_job_to_wire
 from callsheet_gateway.schemas.shared import instant, instant_or_none, pagination
 from callsheet_gateway.schemas.stats import stats_view
 from google.protobuf.timestamp_pb2 import Timestamp

@@ -199,7 +199,7 @@ class Commits:
         if not gone:
             return
         refused = InsertJobs(request=effect.request, rows=gone, session=effect.session)
-        self.engine.insert_refused(refused, self.now())
+        self.engine.insert_refused(refused, self.now(), {job_id: one.state for job_id, one in done.items()})
         if clash is not None:
             self.answer(effect, ConflictError(f"the id {clash.job.id} belongs to another job"))
             effect.rows = []

@@ -32,6 +32,7 @@ from callsheet_scheduler.store.errors import StoreError, sorted_errors
 from callsheet_scheduler.store.ledger import load_ledger
 from callsheet_scheduler.store.partitions import prepare_days
 from callsheet_scheduler.store.pool import open_candidate, open_writer
+from callsheet_scheduler.store.records import load_live
 from callsheet_scheduler.store.schedules import load_timetable
 from callsheet_scheduler.store.shared import Shared
 from callsheet_scheduler.store.writing import QueueWriter
@@ -289,13 +290,16 @@ class Leadership:
         days = Days(end=await prepare_days(writers.library, now=datetime.fromtimestamp(now(), UTC)))
         engine = Engine(term=number, rules=self._rules)
         with _uncollected():
-            jobs = await queue.load_live(writers.turn)
+            jobs = await load_live(writers.turn)
             kept = await load_ledger(writers.turn, jobs, now=now())
             engine.restore_ledger(kept.accounts, kept.charges)
             for count, job in enumerate(jobs, start=1):
                 engine.restore(job, now())
                 if count % RESTORED_AT_ONCE == 0:
                     await asyncio.sleep(0)
+            needed = engine.queue.knots.unknown(engine.queue.jobs)
+            done = await queue.find_done(writers.turn, needed)
+            engine.restore_ties({job_id: one.state for job_id, one in done.items()}, now())
         await _restore_controls(engine, writers.turn, now())
         timetable = await load_timetable(writers.turn)
         commits = Commits(engine, QueueWriter(writers), now)

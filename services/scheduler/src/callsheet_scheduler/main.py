@@ -37,7 +37,7 @@ from callsheet_scheduler.store.job_types import load_job_types
 from callsheet_scheduler.store.library_reads import LibraryStore
 from callsheet_scheduler.store.migrate import migrate
 from callsheet_scheduler.store.pool import check_direct, open_lists, open_readers
-from callsheet_scheduler.store.queue import read_done
+from callsheet_scheduler.store.records import read_done
 from callsheet_scheduler.store.repeatable import meaning_of
 from callsheet_scheduler.use_cases.actions import Actions
 from callsheet_scheduler.use_cases.cron import Cron
@@ -110,8 +110,9 @@ async def _serve(
 ) -> int:
     dsn = settings.database_url
     lists = open_lists(dsn, connections_max=settings.readers_max)
-    jobs = Jobs(leadership, types)
-    actions = Actions(leadership, types, partial(read_done, readers))
+    past = partial(read_done, readers)
+    jobs = Jobs(leadership, types, past)
+    actions = Actions(leadership, types, past)
     watching = Watching(leadership)
     house = House(refusal=leadership.refusal, known=meaning_of)
     server = make_server(token=read_token(settings), house=house)

@@ -13,20 +13,18 @@ from callsheet_gateway.openapi import problems
 from callsheet_gateway.routes.shared import known_id, log_text
 from callsheet_gateway.schemas.jobs import (
     LOG_EXAMPLE,
-    Batch,
     CreatedJob,
     CreatedJobs,
     JobDetails,
     JobPage,
     JobsQuestion,
-    NewJob,
     Sort,
     created_view,
     details,
     filter_to_wire,
-    new_job_to_wire,
     summary,
 )
+from callsheet_gateway.schemas.new_job import Batch, NewJob, new_job_to_wire
 from callsheet_gateway.schemas.shared import pagination
 from callsheet_gateway.schemas.stats import JobStats, stats_view
 from callsheet_gateway.state import GatewayState

@@ -1,15 +1,11 @@
 """Jobs as REST has them."""
 
-import json
 from enum import StrEnum
 from typing import Annotated, Final
 from uuid import UUID
 
-from google.protobuf.timestamp_pb2 import Timestamp
-from pydantic import AwareDatetime, ConfigDict, Field, JsonValue, TypeAdapter
-from pydantic.alias_generators import to_camel
+from pydantic import Field, JsonValue, TypeAdapter
 
-from callsheet.errors import InvalidError
 from callsheet.v1 import job_pb2
 from callsheet.v1.job_pb2 import JobState, ResourceCategory
 from callsheet.v1.job_service_pb2 import ListJobsRequest, SubmittedJob
@@ -42,6 +38,8 @@ JOB_EXAMPLE: Final[dict[str, JsonValue]] = {
     "error": None,
     "interactive": False,
     "parentId": None,
+    "dependsOn": [],
+    "uniqueKey": None,
 }
 LOG_EXAMPLE: Final = "[2026-02-13 10:30:00] Scanning library/videos: 2,126 files, 0 of them unchanged.\n"
 
@@ -127,33 +125,6 @@ class JobsQuestion(JobsFilter):
     ] = ""
 
 
-class NewJob(Camel):
-    """A job to be made."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        populate_by_name=True,
-        extra="forbid",
-        json_schema_extra={"example": {"type": "scan", "params": {"path": "videos"}, "priority": 5}},
-    )
-
-    type: TypeName = Field(description="The name of a job type.")
-    params: dict[str, JsonValue] = Field(default={}, description="What the job type's schema accepts.")
-    priority: int = Field(default=5, ge=1, le=10, description="1 is most urgent.")
-    resource_category: Category | None = Field(
-        default=None, description="The one that the job type declares; without it, just that."
-    )
-    vram_required: int | None = Field(
-        default=None, ge=0, le=1 << 24, description="MB; at least what the job type declares, its default."
-    )
-    max_retries: int | None = Field(default=None, ge=0, le=20, description="Automatic retries; 3 without it.")
-    run_at: AwareDatetime | None = Field(default=None, description="Not started before this instant.")
-    id: UUID | None = Field(
-        default=None,
-        description="A UUIDv7 made now, chosen by the caller: a repeated request is then the same job.",
-    )
-
-
 class CreatedJob(Camel):
     """An accepted job."""
 
@@ -162,26 +133,6 @@ class CreatedJob(Camel):
     status: Status = Field(description="pending, or queued where a worker gets it at once.")
     progress: int = Field(examples=[0])
     created_at: Instant
-
-
-class Batch(Camel):
-    """Jobs to be accepted together: all or none."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        populate_by_name=True,
-        extra="forbid",
-        json_schema_extra={
-            "example": {
-                "jobs": [
-                    {"type": "scan", "params": {"path": "videos"}},
-                    {"type": "scan", "params": {"path": "photos"}, "priority": 8},
-                ]
-            }
-        },
-    )
-
-    jobs: Annotated[list[NewJob], Field(min_length=1, max_length=1000, description="1 to 1,000 jobs.")]
 
 
 class CreatedJobs(Camel):
@@ -219,6 +170,8 @@ class JobSummary(Camel):
     error: str | None = Field(description="The reason of the last failure.")
     interactive: bool = Field(description="Somebody waits for the result.")
     parent_id: str | None = Field(description="The job that caused it.")
+    depends_on: list[str] = Field(description="Jobs that had to be final before it could start.")
+    unique_key: str | None = Field(description="At most one job that is not final has it.")
 
 
 class Attempt(Camel):
@@ -289,32 +242,6 @@ def category_to_wire(category: Category | None) -> ResourceCategory.ValueType:
     return ResourceCategory.Value(f"RESOURCE_CATEGORY_{'UNSPECIFIED' if category is None else category.name}")
 
 
-def new_job_to_wire(new: NewJob) -> job_pb2.NewJob:
-    """Return what is asked for.
-
-    Raises:
-        InvalidError: A parameter is no JSON value.
-    """
-    try:
-        params = json.dumps(new.params, allow_nan=False)
-    except ValueError as error:
-        raise InvalidError("NaN and infinity are no JSON; leave them out", field="params") from error
-    run_at = None
-    if new.run_at is not None:
-        run_at = Timestamp()
-        run_at.FromDatetime(new.run_at)
-    return job_pb2.NewJob(
-        id=str(new.id) if new.id else "",
-        type=new.type,
-        params_json=params,
-        priority=new.priority,
-        category=category_to_wire(new.resource_category),
-        vram_mib=new.vram_required,
-        max_retries=new.max_retries,
-        run_at=run_at,
-    )
-
-
 def created_view(submitted: SubmittedJob, job_type: str) -> CreatedJob:
     """Return what became of a submission."""
     return CreatedJob(
@@ -353,6 +280,8 @@ def summary(job: job_pb2.Job) -> JobSummary:
         error=job.error or None,
         interactive=job.interactive,
         parent_id=job.parent_id or None,
+        depends_on=list(job.depends_on),
+        unique_key=job.unique_key or None,
     )
 
 

@@ -11,7 +11,8 @@ from pydantic.alias_generators import to_camel
 from callsheet.v1 import job_pb2
 from callsheet.v1.schedule_service_pb2 import AddScheduleRequest, ChangeScheduleRequest, Schedule
 from callsheet.v1.schedule_service_pb2 import CatchUp as WireCatchUp
-from callsheet_gateway.schemas.jobs import JSON_OBJECT, NewJob, TypeName, new_job_to_wire
+from callsheet_gateway.schemas.jobs import JSON_OBJECT, TypeName
+from callsheet_gateway.schemas.new_job import NewJob, new_job_to_wire
 from callsheet_gateway.schemas.shared import Camel, Instant, instant, instant_or_none
 
 JOB_EXAMPLE: Final[dict[str, JsonValue]] = {

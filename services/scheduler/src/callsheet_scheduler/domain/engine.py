@@ -7,10 +7,10 @@ and sends them, and reports back by ``committed``. While a statement about a job
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import assert_never
 
 from callsheet.catalog import Category
-from callsheet_scheduler.domain.device import Charge, KeptAccount
 from callsheet_scheduler.domain.effects import (
     ChangeJob,
     Fate,
@@ -30,14 +30,13 @@ from callsheet_scheduler.domain.fleet import Worker
 from callsheet_scheduler.domain.job import LEASED, JobId, JobState, LiveJob, Token, WorkerId
 from callsheet_scheduler.domain.lanes import place_of
 from callsheet_scheduler.domain.library import LibraryChanges
-from callsheet_scheduler.domain.limits import Limits, Pause
 from callsheet_scheduler.domain.outcome import Ending, Outcome
-from callsheet_scheduler.domain.presence import Presence
+from callsheet_scheduler.domain.takeover import Takeover
 
 _TOO_LATE = Outcome(ending=Ending.CANCELLED, reason="It was done, but somebody had cancelled it before")
 
 
-class Engine(Presence):
+class Engine(Takeover):
     """Decides everything, from memory."""
 
     # ---- submissions ----
@@ -66,6 +65,7 @@ class Engine(Presence):
             not self.fleet.any_ready()
             or job.category is not Category.CPU
             or job.ready_at > now
+            or job.needs_others
             or self.queue.arriving[job.category]
         ):
             return None
@@ -85,8 +85,10 @@ class Engine(Presence):
                     self.granted(row.job, session, (row.params, ""), now)
         self.plan(now)
 
-    def insert_refused(self, effect: InsertJobs, now: float) -> None:
-        """The rows were not written."""
+    def insert_refused(
+        self, effect: InsertJobs, now: float, done: Mapping[JobId, JobState] = MappingProxyType({})
+    ) -> None:
+        """The rows were not written, some of them because they are *done* already, in these states."""
         for row in effect.rows:
             job = row.job
             if job.id in effect.session:
@@ -98,6 +100,8 @@ class Engine(Presence):
                 self.queue.arriving[job.category] -= 1
             self.queue.remove(job)
             self.settle(job, now)
+        for row in effect.rows:
+            self.needed_ended(row.job.id, now, completed=done.get(row.job.id) is JobState.COMPLETED)
         self.plan(now)
 
     # ---- attempts ----
@@ -211,6 +215,8 @@ class Engine(Presence):
         """
         for row in [*effect.follow_ups, *effect.known] if isinstance(effect, FinishJob) else []:
             self.queue.remove(row.job)
+        if effect.job.ties is not None:
+            self.queue.knots.tie(effect.job.id, effect.job.ties)  # a follow-up may have taken its unique key
         outcome = Outcome(
             ending=Ending.BAD_INPUT,
             reason=f"The result was refused: {reason}",
@@ -244,36 +250,6 @@ class Engine(Presence):
                 assert_never(effect)
         self.note(job)
 
-    def restore(self, job: LiveJob, now: float) -> None:
-        """Take over a job from the tables; a worker that holds one has a full lease TTL to say so."""
-        self.queue.add(job)
-        if job.state in LEASED:
-            worker = self.fleet.remember(job.worker_id or WorkerId(""), job.host or "", now)
-            self.fleet.book(worker, job)
-        elif job.state is JobState.PENDING:
-            self.queue.wait(job, now)
-
-    def restore_ledger(self, accounts: Iterable[KeptAccount], charges: Iterable[Charge]) -> None:
-        """Take over the ledger from the tables."""
-        self.ledger.restore(accounts, charges)
-
-    def restore_controls(
-        self,
-        *,
-        pauses: Iterable[Pause],
-        limits: Limits,
-        drained: Mapping[WorkerId, float | None],
-        outputs: Iterable[Output],
-        now: float,
-    ) -> None:
-        """Take over from the tables what people decided, and what still has to be put in its place."""
-        self.pauses.by_scope.update((pause.scope, pause) for pause in pauses)
-        for worker_id, grace_s in drained.items():
-            self.fleet.drain(worker_id, draining=True, grace_s=grace_s)
-        for output in outputs:
-            self.outputs.add(output)
-        self.set_limits(limits, now)
-
     def _finished(self, effect: FinishJob, now: float) -> None:
         job = effect.job
         if effect.was in LEASED:
@@ -289,8 +265,10 @@ class Engine(Presence):
         if effect.outputs:
             self.offer_outputs(job.worker_id)
         self.settle(job, now)
+        self.needed_ended(job.id, now, completed=effect.state is JobState.COMPLETED)
         for row in effect.known:
             self.queue.remove(row.job)
+            self.needed_ended(row.job.id, now, completed=True)
         for row in effect.follow_ups:
             self.settle(row.job, now)
             self.wait_if_free(row.job, now)

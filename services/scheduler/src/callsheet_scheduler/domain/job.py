@@ -71,6 +71,35 @@ FINAL: Final = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLE
 LEASED: Final = frozenset({JobState.QUEUED, JobState.RUNNING})
 
 
+class IfFails(IntEnum):
+    """What becomes of a job when one that it needs does not complete; the values are those on the wire."""
+
+    FAIL = 1
+    CANCEL = 2
+    RUN = 3
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Ties:
+    """The ties of one job."""
+
+    needs: tuple[JobId, ...] = ()
+    """Jobs that have to be final before it starts."""
+    if_fails: IfFails = IfFails.FAIL
+    unique_key: str = ""
+    """At most one live job has it; empty for none."""
+    open: set[JobId] = field(default_factory=set[JobId])
+    """Of those that it needs, the ones that are not final."""
+    broken: JobId | None = None
+    """One that it needs has failed or was cancelled, and it shall not run for that."""
+
+    def settle(self, job_id: JobId, *, completed: bool) -> None:
+        """One that it needs is final."""
+        self.open.discard(job_id)
+        if not completed and self.if_fails is not IfFails.RUN and self.broken is None:
+            self.broken = job_id
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class LiveJob:
     """What the engine knows of a job that is not final. Parameters stay in the table.
@@ -116,9 +145,16 @@ class LiveJob:
     progress_percent: int = 0
     resumed: bool = False
     """Its present attempt goes on from a checkpoint."""
+    ties: Ties | None = None
+    """Most jobs have none."""
     busy: bool = False
     """A statement about it is under way; what concerns it waits in *deferred*."""
     deferred: list[Callable[[float], None]] | None = field(default=None)
+
+    @property
+    def needs_others(self) -> bool:
+        """Whether a job that it needs is not final, or has failed it."""
+        return self.ties is not None and bool(self.ties.open or self.ties.broken)
 
     @property
     def ready_at(self) -> float:

@@ -7,6 +7,7 @@ from callsheet.catalog import Category
 from callsheet_scheduler.domain.job import JobId, JobState, LiveJob, move
 from callsheet_scheduler.domain.lanes import Lane
 from callsheet_scheduler.domain.sized_lane import SizedLane
+from callsheet_scheduler.domain.ties import Knots
 
 HOUR_S = 3600.0
 
@@ -24,6 +25,7 @@ class Queue:
         """Live jobs by hour of creation (hours since 1970) and type."""
         self.arriving: Counter[Category] = Counter()
         """Jobs without a lease that are being inserted."""
+        self.knots = Knots()
         self._later: list[tuple[float, JobId]] = []
 
     def add(self, job: LiveJob) -> None:
@@ -31,10 +33,14 @@ class Queue:
         self.jobs[job.id] = job
         self.counts[job.state, job.type, job.category] += 1
         self.created[int(job.created_at // HOUR_S), job.type] += 1
+        if job.ties is not None:
+            self.knots.tie(job.id, job.ties)
 
     def remove(self, job: LiveJob) -> None:
         """Count *job* out."""
         del self.jobs[job.id]
+        if job.ties is not None:
+            self.knots.untie(job.id, job.ties)
         self._uncount((job.state, job.type, job.category))
         hour = (int(job.created_at // HOUR_S), job.type)
         self.created[hour] -= 1
@@ -48,7 +54,9 @@ class Queue:
         self.counts[job.state, job.type, job.category] += 1
 
     def wait(self, job: LiveJob, now: float) -> None:
-        """Let a pending job wait for its turn, or first for its instant."""
+        """Let a pending job wait for its turn, or first for its instant; one that needs others not yet."""
+        if job.needs_others:
+            return
         if job.ready_at > now:
             heappush(self._later, (job.ready_at, job.id))
         else:

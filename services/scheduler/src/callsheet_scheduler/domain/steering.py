@@ -2,7 +2,7 @@
 
 from callsheet_scheduler.domain.desk import Desk, cancel_mark
 from callsheet_scheduler.domain.effects import ChangeJob, FinishJob, ReviveJob, SendDrain
-from callsheet_scheduler.domain.job import LEASED, JobState, LiveJob, WorkerId
+from callsheet_scheduler.domain.job import LEASED, IfFails, JobId, JobState, LiveJob, Ties, WorkerId
 from callsheet_scheduler.domain.limits import Limits, Pause, Scope
 
 
@@ -53,6 +53,9 @@ class Steering(Desk):
         """Somebody retries a job of history: *job* is its record, pending."""
         job.busy = True
         job.created_at = min(job.created_at, now)
+        if job.ties is not None:  # what is final by now holds it no more
+            job.ties.needs = tuple(needed for needed in job.ties.needs if needed in self.queue.jobs)
+            job.ties.open = set(job.ties.needs)
         self.queue.add(job)
         mark = f"--- RETRY ATTEMPT {job.retry_count} ---"
         effect = ReviveJob(job=job, was=was, mark=mark)
@@ -102,9 +105,37 @@ class Steering(Desk):
         self.wait_if_free(job, now)
 
     def wait_if_free(self, job: LiveJob, now: float) -> None:
-        """Let *job* wait for its turn, if it is pending and nothing is under way about it."""
-        if job.state is JobState.PENDING and not job.busy:
+        """Let *job* wait for its turn, if it is pending and nothing is under way about it.
+
+        One that needs a job that failed ends instead.
+        """
+        if job.state is not JobState.PENDING or job.busy:
+            return
+        if job.ties is not None and job.ties.broken is not None:
+            self._end_unmet(job, job.ties, now)
+        else:
             self.queue.wait(job, now)
+
+    def needed_ended(self, job_id: JobId, now: float, *, completed: bool) -> None:
+        """A job is final: those that needed it go on, or end."""
+        for waiting in self.queue.knots.ended(job_id, completed=completed):
+            self.wait_if_free(self.queue.jobs[waiting], now)
+
+    def _end_unmet(self, job: LiveJob, ties: Ties, now: float) -> None:
+        job.busy = True
+        cancelled = ties.if_fails is IfFails.CANCEL
+        error = f"It needs the job {ties.broken}, which did not complete"
+        self.turn.append(
+            FinishJob(
+                job=job,
+                token=job.token,
+                was=JobState.PENDING,
+                state=JobState.CANCELLED if cancelled else JobState.FAILED,
+                finished_at=now,
+                error=error,
+                mark=f"--- NOT STARTED --- {error}",
+            ),
+        )
 
     def _change(
         self,

@@ -10,7 +10,7 @@ from callsheet.errors import InvalidError
 from callsheet.ids import check_id
 from callsheet.v1 import job_pb2, job_service_pb2
 from callsheet_scheduler.domain.device import SOFTWARE
-from callsheet_scheduler.domain.job import JobId
+from callsheet_scheduler.domain.job import IfFails, JobId
 from callsheet_scheduler.domain.job_type import KnownType
 from callsheet_scheduler.store.history import AttemptRow, JobRow
 from callsheet_scheduler.use_cases.jobs import Submission
@@ -66,7 +66,18 @@ def submission_from_wire(job: job_pb2.NewJob) -> Submission:
         run_at=instant_from_wire(job.run_at) if job.HasField("run_at") else None,
         interactive=job.interactive,
         parent_id=job.parent_id,
+        depends_on=tuple(job.depends_on),
+        if_dependency_fails=_if_fails_from_wire(job.if_dependency_fails),
+        unique_key=job.unique_key,
     )
+
+
+def _if_fails_from_wire(value: int) -> IfFails:
+    try:
+        return IfFails(value or IfFails.FAIL)
+    except ValueError:
+        message = f"{value} is nothing that can become of a job"
+        raise InvalidError(message, field="if_dependency_fails") from None
 
 
 def known_type_to_wire(known: KnownType) -> job_service_pb2.JobType:
@@ -115,6 +126,9 @@ def job_to_wire(view: JobView) -> job_pb2.Job:
         attempts=[_attempt_to_wire(attempt) for attempt in view.attempts],
         device_uuid=_uuid_of(row.device),
         software=row.device == SOFTWARE,
+        depends_on=row.needs or (),
+        if_dependency_fails=job_pb2.IfDependencyFails.ValueType(row.if_needed_fails or 0),
+        unique_key=row.unique_key or "",
     )
 
 

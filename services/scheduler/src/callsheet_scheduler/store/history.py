@@ -61,6 +61,9 @@ class JobRow:
     device: str | None = None
     """Of the present or last attempt, ``software`` for none in a GPU job; None for a CPU job."""
     peak_vram_mib: int | None = None
+    needs: Sequence[str] | None = None
+    if_needed_fails: int | None = None
+    unique_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,12 +3,10 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from sys import intern
-from typing import Final, NamedTuple, TypeVar, cast
+from typing import NamedTuple, TypeVar
 
 import asyncpg
 
-from callsheet.catalog import Category
 from callsheet_scheduler.domain.effects import (
     ChangeJob,
     FinishJob,
@@ -25,16 +23,12 @@ from callsheet_scheduler.domain.job import (
     JobState,
     LiveJob,
     Token,
-    WorkerId,
 )
-from callsheet_scheduler.store.connection import Connection, Pool
+from callsheet_scheduler.store.connection import Connection
 from callsheet_scheduler.store.errors import DisagreementError, RefusedError
 from callsheet_scheduler.store.statements import statement
 
 ValueT = TypeVar("ValueT")
-
-_CATEGORIES: Final = {int(category): category for category in Category}
-_STATES: Final = {int(state): state for state in JobState}
 
 #: Log sequences from here on are marks set by the scheduler.
 MARK_SEQUENCE = 1_000_000
@@ -97,8 +91,21 @@ async def insert_jobs(connection: Connection, rows: Sequence[NewRow]) -> dict[Jo
         min(ids),
         max(ids),
         _sparse([job.size_class for job in jobs]),
+        *_tie_columns(jobs),
     )
     return _done(known)
+
+
+def _tie_columns(jobs: Sequence[LiveJob]) -> Sequence[Sequence[object] | None]:
+    """Return what jobs need, as the text of arrays; what becomes of them otherwise; and unique keys."""
+    ties = [job.ties for job in jobs]
+    if not any(ties):
+        return None, None, None
+    return (
+        [f"{{{','.join(one.needs)}}}" if one and one.needs else None for one in ties],
+        [int(one.if_fails) if one and one.needs else None for one in ties],
+        [one.unique_key or None if one else None for one in ties],
+    )
 
 
 async def find_done(connection: Connection, ids: Sequence[JobId]) -> dict[JobId, DoneJob]:
@@ -246,6 +253,7 @@ async def revive_jobs(connection: Connection, revivals: Sequence[ReviveJob]) -> 
         [int(revival.was) for revival in revivals],
         [revival.job.sequence for revival in revivals],
         [revival.job.retry_count for revival in revivals],
+        _tie_columns([revival.job for revival in revivals])[0],
     )
     if changed_rows(status) != len(revivals):
         raise RefusedError("the job is not as it was read")
@@ -283,81 +291,6 @@ def _counter_columns(jobs: Counter[CounterKey], run_ms: Counter[CounterKey]) -> 
         [jobs[key] for key in keys],
         [run_ms[key] for key in keys],
     )
-
-
-async def load_live(connection: Connection) -> list[LiveJob]:
-    """Return every live job, in no order."""
-    async with connection.transaction():
-        return [_live(row) async for row in connection.cursor(statement("load_live"), prefetch=5000)]
-
-
-async def read_done(readers: Pool, ids: Sequence[JobId]) -> dict[JobId, tuple[LiveJob, JobState]]:
-    """Return those of *ids* that are in history, as pending records, each with the state it is in."""
-    if not ids:
-        return {}
-    rows = await readers.fetch(statement("read_done"), ids, min(ids), max(ids))
-    return {JobId(row["id"]): (_record(row), JobState(row["state"])) for row in rows}
-
-
-def _record(row: asyncpg.Record) -> LiveJob:
-    return LiveJob(
-        id=JobId(row["id"]),
-        sequence=row["sequence"],
-        type=row["type"],
-        category=Category(row["category"]),
-        priority=row["priority"],
-        interactive=row["interactive"],
-        vram_mib=row["vram_mib"],
-        max_retries=row["max_retries"],
-        request_hash=row["request_hash"],
-        parent_id=row["parent_id"],
-        created_at=row["created_at"],
-        run_at=None,
-        token=Token(row["token"]),
-        attempt=row["attempt"],
-        retry_count=row["retry_count"],
-        error=row["error"],
-        root=row["root"],
-        size_class=row["size_class"],
-    )
-
-
-def _live(row: asyncpg.Record) -> LiveJob:
-    """Return a job that `load_live` reads; a million of them keep what they have in common once."""
-    return LiveJob(
-        id=JobId(row["id"]),
-        sequence=row["sequence"],
-        type=intern(row["type"]),
-        category=_CATEGORIES[row["category"]],
-        priority=row["priority"],
-        interactive=row["interactive"],
-        vram_mib=row["vram_mib"],
-        max_retries=row["max_retries"],
-        request_hash=row["request_hash"],
-        parent_id=row["parent_id"],
-        created_at=row["created_at"],
-        run_at=row["run_at"],
-        state=_STATES[row["state"]],
-        token=Token(row["token"]),
-        attempt=row["attempt"],
-        retry_count=row["retry_count"],
-        lost_count=row["lost_count"],
-        capacity_count=row["capacity_count"],
-        retry_after=row["retry_after"],
-        worker_id=cast("WorkerId | None", _shared(row["worker_id"])),
-        host=_shared(row["host"]),
-        cancel_requested_at=row["cancel_requested_at"],
-        pause_requested_at=row["pause_requested_at"],
-        error=row["error"],
-        root=_shared(row["root"]),
-        device=_shared(row["device"]),
-        out_of_vram_count=row["out_of_vram_count"],
-        size_class=row["size_class"],
-    )
-
-
-def _shared(text: str | None) -> str | None:
-    return None if text is None else intern(text)
 
 
 def _sparse(column: list[ValueT], usual: ValueT | None = None) -> list[ValueT] | None:

@@ -10,6 +10,7 @@ from callsheet.errors import CallsheetError, ConflictError, InvalidError, NotFou
 from callsheet_scheduler.domain.effects import ReviveJob
 from callsheet_scheduler.domain.job import LEASED, JobId, JobState, LiveJob
 from callsheet_scheduler.leadership import Leadership, Term
+from callsheet_scheduler.store.records import ReadDone
 from callsheet_scheduler.use_cases.job_types import JobTypes
 from callsheet_scheduler.use_cases.jobs import PRIORITY_MAX
 
@@ -18,10 +19,6 @@ BULK_MAX: Final = 1000
 
 #: Jobs of history that are read together.
 READ_TOGETHER: Final = 100
-
-
-ReadDone = Callable[[Sequence[JobId]], Awaitable[dict[JobId, tuple[LiveJob, JobState]]]]
-"""Reads those jobs that are in history, as pending records, each with the state it is in."""
 
 
 class Action(IntEnum):
@@ -199,6 +196,8 @@ def _revive(term: Term, job_id: JobId, found: tuple[LiveJob, JobState] | None) -
         term.days.check_back(job_id)
     except NotFoundError as error:
         return error
+    if record.ties is not None and (holder := term.engine.queue.knots.holder(record.ties.unique_key)):
+        return ConflictError(f"the job {holder} has the unique key {record.ties.unique_key!r} now")
     record.retry_count += 1
     record.sequence = term.engine.next_sequence()
     return term.engine.revive(record, was, term.commits.now())

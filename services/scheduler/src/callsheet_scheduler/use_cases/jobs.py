@@ -12,13 +12,16 @@ from callsheet_scheduler.domain.job import (
     FINAL,
     PRIORITY_DEFAULT,
     RETRIES_DEFAULT,
+    IfFails,
     JobId,
     JobState,
     LiveJob,
 )
 from callsheet_scheduler.leadership import Leadership, Term
-from callsheet_scheduler.store import queue
+from callsheet_scheduler.store.queue import DoneJob
+from callsheet_scheduler.store.records import ReadDone
 from callsheet_scheduler.use_cases.job_types import JobTypes
+from callsheet_scheduler.use_cases.ties import needed_past, tie, ties_of
 
 #: Jobs of one submission.
 SUBMISSION_MAX: Final = 1000
@@ -51,6 +54,9 @@ class Submission(NamedTuple):
     run_at: float | None = None
     interactive: bool = False
     parent_id: str = ""
+    depends_on: tuple[str, ...] = ()
+    if_dependency_fails: IfFails = IfFails.FAIL
+    unique_key: str = ""
 
 
 class Accepted(NamedTuple):
@@ -65,9 +71,10 @@ class Accepted(NamedTuple):
 class Jobs:
     """Takes submissions."""
 
-    def __init__(self, leadership: Leadership, types: JobTypes) -> None:
+    def __init__(self, leadership: Leadership, types: JobTypes, read_done: ReadDone) -> None:
         self._leadership = leadership
         self._types = types
+        self._read_done = read_done
         self._waiting_bytes = 0
 
     async def submit(self, submissions: Sequence[Submission]) -> list[Accepted]:
@@ -86,14 +93,18 @@ class Jobs:
         if len(engine.queue.jobs) + len(submissions) > engine.rules.live_jobs_max:
             message = f"the queue holds its maximum of {engine.rules.live_jobs_max} jobs"
             raise OverloadedError(message, retry_after_s=5.0)
+        ended: dict[JobId, JobState] = {}
         while True:
             rows, answers = self._sorted_out(submissions, term)
             known = (engine.queue.jobs.get(answer.id) for answer in answers)
             busy = [job.id for job in known if job is not None and job.busy]
-            if not busy:
+            past = needed_past(rows, engine.queue.jobs.keys() | ended.keys())
+            if not busy and not past:
                 break
             for job_id in busy:
                 await term.commits.settled(job_id)
+            ended |= await self._past(past)
+        tie(rows, engine.queue.jobs, ended)
         # Nothing comes between the look at what lives and the insertion.
         done = await self._insert(term, list(rows.values())) if rows else {}
         return [_accepted(answer, done) for answer in answers]
@@ -102,22 +113,42 @@ class Jobs:
         self, submissions: Sequence[Submission], term: Term
     ) -> tuple[dict[JobId, NewRow], list[Accepted | LiveJob]]:
         """Return the jobs that are new, and for each submission its new job or the one that lives."""
-        now = term.commits.now()
+        now, queue = term.commits.now(), term.engine.queue
         rows: dict[JobId, NewRow] = {}
+        keys: dict[str, LiveJob] = {}
         answers: list[Accepted | LiveJob] = []
         for index, submission in enumerate(submissions):
             row = self.row_of(submission, term, now, field=f"jobs[{index}]")
-            known = term.engine.queue.jobs.get(row.job.id)
+            known = queue.jobs.get(row.job.id)
             if known is None and (twin := rows.get(row.job.id)) is not None:
                 known = twin.job
-            if known is None:
-                rows[row.job.id] = row
-                answers.append(row.job)
-            else:
+            if known is not None:
                 answers.append(_same(known, row.job))
+                continue
+            key = submission.unique_key
+            if key and (holder := keys.get(key) or queue.jobs.get(queue.knots.holder(key) or row.job.id)):
+                answers.append(Accepted(holder.id, holder.state, holder.created_at, existed=True))
+                continue
+            keys[key] = row.job
+            rows[row.job.id] = row
+            answers.append(row.job)
         return rows, answers
 
-    async def _insert(self, term: Term, rows: list[NewRow]) -> dict[JobId, queue.DoneJob]:
+    async def _past(self, ids: Sequence[JobId]) -> dict[JobId, JobState]:
+        """Return the states of jobs that are not live.
+
+        Raises:
+            InvalidError: There is no such job.
+        """
+        if not ids:
+            return {}
+        found = {job_id: state for job_id, (_, state) in (await self._read_done(ids)).items()}
+        if missing := [job_id for job_id in ids if job_id not in found]:
+            message = f"there is no job {missing[0]}: it never was, or its history has been dropped"
+            raise InvalidError(message, field="depends_on")
+        return found
+
+    async def _insert(self, term: Term, rows: list[NewRow]) -> dict[JobId, DoneJob]:
         size_bytes = sum(ROW_BYTES + len(row.params) for row in rows)
         if self._waiting_bytes and self._waiting_bytes + size_bytes > WAITING_BYTES_MAX:
             raise OverloadedError("too many submissions wait to be written; come back in a moment")
@@ -161,6 +192,7 @@ class Jobs:
             created_at=now,
             run_at=submission.run_at,
             root=params.root,
+            ties=ties_of(submission, job_id, field=field),
         )
         return NewRow(job=job, params=params.text)
 
@@ -172,7 +204,7 @@ def _same(known: LiveJob, asked: LiveJob) -> Accepted:
     return Accepted(id=known.id, state=known.state, created_at=known.created_at, existed=True)
 
 
-def _accepted(answer: Accepted | LiveJob, done: dict[JobId, queue.DoneJob]) -> Accepted:
+def _accepted(answer: Accepted | LiveJob, done: dict[JobId, DoneJob]) -> Accepted:
     if isinstance(answer, Accepted):
         return answer
     known = done.get(answer.id)
@@ -214,5 +246,6 @@ def _hash(submission: Submission, params: str) -> int:
         submission.run_at,
         submission.interactive,
         submission.parent_id,
+        *((submission[-3:],) if submission.depends_on or submission.unique_key else ()),
     )
     return int.from_bytes(blake2b(repr(parts).encode(), digest_size=8).digest(), "big", signed=True)

@@ -23,6 +23,9 @@ def waiting_reason(engine: Engine, job: LiveJob, now: float) -> str:
         return f"Paused: {_named(pause.scope)}"
     if job.ready_at > now:
         return _instant(job)
+    if job.ties is not None and job.ties.open:
+        count = len(job.ties.open)
+        return f"Waiting for {count} job{'s' if count > 1 else ''}"
     return "The database cannot take more at present" if engine.halted else _shortfall(engine, job, now)
 
 
@@ -35,7 +38,7 @@ def _instant(job: LiveJob) -> str:
 
 def queue_position(engine: Engine, job: LiveJob, now: float) -> int:
     """Return the place of *job* in its lane, from 1; 0 where it does not wait for its turn."""
-    if job.state is not JobState.PENDING or job.ready_at > now or job.busy:
+    if job.state is not JobState.PENDING or job.ready_at > now or job.busy or job.needs_others:
         return 0
     return engine.queue.lanes[job.category].position(job)
 

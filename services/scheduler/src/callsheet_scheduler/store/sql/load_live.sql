@@ -6,5 +6,6 @@ SELECT
     capacity_count, date_part('epoch', retry_after) AS retry_after, worker_id, host,
     date_part('epoch', cancel_requested_at) AS cancel_requested_at,
     date_part('epoch', pause_requested_at) AS pause_requested_at, error, root, device,
-    out_of_vram_count, size_class
+    out_of_vram_count, size_class,
+    needs::text[] AS needs, if_needed_fails, unique_key
 FROM job_live

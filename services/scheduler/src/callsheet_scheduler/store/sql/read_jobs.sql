@@ -8,7 +8,8 @@ SELECT
     extract(epoch FROM cancel_requested_at)::float8 AS cancel_requested_at, error, NULL::text AS result,
     parent_id::text AS parent_id,
     extract(epoch FROM pause_requested_at)::float8 AS pause_requested_at, NULL::smallint AS stop_rung,
-    device, peak_vram_mib
+    device, peak_vram_mib,
+    needs::text[] AS needs, if_needed_fails, unique_key
 FROM job_live
 WHERE id = ANY($1::uuid[])
 UNION ALL
@@ -17,6 +18,7 @@ SELECT
     extract(epoch FROM created_at)::float8, extract(epoch FROM run_at)::float8, token, attempt,
     retry_count, worker_id, extract(epoch FROM started_at)::float8,
     extract(epoch FROM finished_at)::float8, NULL, NULL, error, result::text, parent_id::text, NULL,
-    stop_rung, device, peak_vram_mib
+    stop_rung, device, peak_vram_mib,
+    needs::text[], if_needed_fails, unique_key
 FROM job_done
 WHERE id = ANY($1::uuid[]) AND id >= $2::uuid AND id <= $3::uuid

@@ -1,10 +1,10 @@
 -- Bring failed or cancelled jobs back from history; their last attempt gets a row of its own.
 WITH back AS (
     DELETE FROM job_done AS d
-    USING unnest($1::uuid[], $2::bigint[], $3::smallint[], $4::bigint[], $5::smallint[])
-        AS u (id, token, was, sequence, retry_count)
+    USING unnest($1::uuid[], $2::bigint[], $3::smallint[], $4::bigint[], $5::smallint[], $6::text[])
+        AS u (id, token, was, sequence, retry_count, needs)
     WHERE d.id = u.id AND d.token = u.token AND d.state = u.was
-    RETURNING d.*, u.sequence AS new_sequence, u.retry_count AS new_retry_count
+    RETURNING d.*, u.sequence AS new_sequence, u.retry_count AS new_retry_count, u.needs::uuid[] AS new_needs
 ),
 
 kept AS (
@@ -23,10 +23,12 @@ kept AS (
 INSERT INTO job_live (
     id, sequence, type, category, priority, interactive, vram_mib, max_retries, request_hash,
     parent_id, created_at, run_at, params, state, token, attempt, worker_id, retry_count, lost_count,
-    capacity_count, error, root, device, peak_vram_mib, size_class
+    capacity_count, error, root, device, peak_vram_mib, size_class,
+    needs, if_needed_fails, unique_key
 )
 SELECT
     id, new_sequence, type, category, priority, interactive, vram_mib, max_retries, request_hash,
     parent_id, created_at, NULL, params, 1, token, attempt, worker_id, new_retry_count, 0, 0, error,
-    root, device, peak_vram_mib, size_class
+    root, device, peak_vram_mib, size_class,
+    new_needs, if_needed_fails, unique_key
 FROM back

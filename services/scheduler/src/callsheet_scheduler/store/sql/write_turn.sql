@@ -14,7 +14,8 @@ WITH gone AS (
         l.request_hash, l.parent_id, l.created_at, l.run_at, l.params, coalesce(u.state, 5),
         l.token, l.attempt, l.retry_count, coalesce(u.lost_count, 0), l.capacity_count, l.worker_id, l.granted_at,
         to_timestamp(u.started_at), to_timestamp(u.finished_at), u.error, u.result::json,
-        l.host, l.root, nullif(u.rung, 0), l.device, l.peak_vram_mib, l.size_class
+        l.host, l.root, nullif(u.rung, 0), l.device, l.peak_vram_mib, l.size_class,
+        l.needs, l.if_needed_fails, l.unique_key
 ),
 
 finished AS (
@@ -22,7 +23,8 @@ finished AS (
         id, sequence, type, category, priority, interactive, vram_mib, max_retries, request_hash,
         parent_id, created_at, run_at, params, state, token, attempt, retry_count, lost_count,
         capacity_count, worker_id, granted_at, started_at, finished_at, error, result,
-        host, root, stop_rung, device, peak_vram_mib, size_class
+        host, root, stop_rung, device, peak_vram_mib, size_class,
+        needs, if_needed_fails, unique_key
     )
     SELECT * FROM gone
     RETURNING 1
