@@ -19,7 +19,7 @@ UV := $(BIN)/uv
 PACKAGES := . services/scheduler services/cpu_worker services/gpu_worker services/gateway
 SERVICES := scheduler cpu_worker gpu_worker gateway
 PROJECTS := $(patsubst %,%/pyproject.toml,$(PACKAGES))
-PROTOS := $(wildcard protos/callsheet/v1/*.proto)
+PROTOS := $(wildcard protos/callsheet/v1/*.proto protos/externalscaler/*.proto)
 MIGRATIONS := services/scheduler/src/callsheet_scheduler/store/migrations
 GATES := check-format check-lint check-types-mypy check-types-pyright check-imports check-protos check-sql verify
 
@@ -116,8 +116,8 @@ check-protos: $(VENV)/dev.stamp
 check-sql: $(VENV)/dev.stamp
 	@$(BIN)/squawk $(MIGRATIONS)/*.sql
 
-# Stubs of all protos below a folder.
-generate = $(BIN)/python -m grpc_tools.protoc -Iprotos \
+# Stubs of all protos below a folder; those of KEDA's contract lie beside ours.
+generate = $(BIN)/python -m grpc_tools.protoc -Icallsheet/v1=protos/externalscaler -Iprotos \
 	--plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
 	--python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) --mypy_grpc_out=quiet:$(1) $(PROTOS)
 

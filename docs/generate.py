@@ -243,7 +243,8 @@ def calls(proto: str) -> Iterator[tuple[str, ...]]:
 def services() -> str:
     """List the gRPC services with their calls."""
     parts: list[str] = []
-    for path in sorted((ROOT / "protos/callsheet/v1").glob("*_service.proto")):
+    ours = sorted((ROOT / "protos/callsheet/v1").glob("*_service.proto"))
+    for path in [*ours, ROOT / "protos/externalscaler/externalscaler.proto"]:
         proto = path.read_text(encoding="utf-8")
         name = re.findall(r"^service (\w+)", proto, re.MULTILINE)[0]
         parts.append(

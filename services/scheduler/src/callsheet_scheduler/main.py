@@ -16,6 +16,7 @@ from callsheet.service.clock import SystemClock
 from callsheet.service.ops import OpsServer
 from callsheet.service.run import read_settings, read_token, run
 from callsheet.service.server import Checks, House, make_server, serve
+from callsheet.v1.externalscaler_pb2_grpc import add_ExternalScalerServicer_to_server
 from callsheet.v1.fleet_service_pb2_grpc import add_FleetServiceServicer_to_server
 from callsheet.v1.job_service_pb2_grpc import add_JobServiceServicer_to_server
 from callsheet.v1.lease_service_pb2_grpc import add_LeaseServiceServicer_to_server
@@ -29,6 +30,8 @@ from callsheet_scheduler.rpc.fleet_service import FleetService
 from callsheet_scheduler.rpc.job_service import JobService
 from callsheet_scheduler.rpc.lease_service import LeaseService
 from callsheet_scheduler.rpc.library_service import LibraryService
+from callsheet_scheduler.rpc.scaler_door import SERVICE, scaler_door
+from callsheet_scheduler.rpc.scaler_service import ScalerService
 from callsheet_scheduler.rpc.schedule_service import ScheduleService
 from callsheet_scheduler.settings import SchedulerSettings
 from callsheet_scheduler.store.connection import LOST_CONNECTION, Own, Pool
@@ -49,13 +52,17 @@ from callsheet_scheduler.use_cases.job_types import JobTypes
 from callsheet_scheduler.use_cases.jobs import Jobs
 from callsheet_scheduler.use_cases.library import Library
 from callsheet_scheduler.use_cases.queues import Queues
+from callsheet_scheduler.use_cases.scaling import Scaling
 from callsheet_scheduler.use_cases.schedules import Schedules
 from callsheet_scheduler.use_cases.views import Views
 from callsheet_scheduler.use_cases.watching import Watching
 
 log = logging.getLogger(__name__)
 
-SERVICES = tuple(f"callsheet.v1.{name}Service" for name in ("Job", "Lease", "Library", "Fleet", "Schedule"))
+SERVICES = (
+    *(f"callsheet.v1.{name}Service" for name in ("Job", "Lease", "Library", "Fleet", "Schedule")),
+    SERVICE,
+)
 
 #: The exit code after a fault of the scheduler's own.
 FAULT_EXIT = 1
@@ -115,7 +122,8 @@ async def _serve(
     actions = Actions(leadership, types, past)
     watching = Watching(leadership)
     house = House(refusal=leadership.refusal, known=meaning_of)
-    server = make_server(token=read_token(settings), house=house)
+    token = read_token(settings)
+    server = make_server(token=token, house=house)
     history = HistoryStore(lists, readers)
     views, job_logs = Views(leadership, history), JobLogs(leadership, history)
     add_JobServiceServicer_to_server(JobService(jobs, actions, views, job_logs, watching, types), server)
@@ -126,6 +134,7 @@ async def _serve(
         FleetService(Workers(leadership), Devices(leadership), Queues(leadership, types)), server
     )
     add_ScheduleServiceServicer_to_server(ScheduleService(Schedules(leadership, jobs)), server)
+    add_ExternalScalerServicer_to_server(ScalerService(Scaling(leadership)), server)
     lease_service = LeaseService(
         Grants(leadership, types, jobs),
         lease_ttl_s=settings.lease_ttl_s,
@@ -148,7 +157,8 @@ async def _serve(
         ]
         if settings.port_file is not None:
             _write_port(settings.port_file, port)
-        return 0 if await _until(stop, *running) else FAULT_EXIT
+        async with scaler_door(settings.keda_listen, settings.own(port), token):
+            return 0 if await _until(stop, *running) else FAULT_EXIT
     finally:
         # The leadership goes first, so that another scheduler can begin while calls here come to their end.
         for part in running:

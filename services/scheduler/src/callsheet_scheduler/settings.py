@@ -26,6 +26,9 @@ class SchedulerSettings(ServiceSettings):
     advertise: str = ""
     """Where workers and clients reach this scheduler while it leads, host:port; other schedulers send them
     there. Empty for the bound address, or for the machine's host name where that is every address."""
+    keda_listen: str = ""
+    """Where KEDA's external scaler is served, host:port, without credentials, since KEDA can show no join
+    token: it tells how much work there is and nothing else. Empty for nowhere."""
     leader_ttl_s: float = Field(default=5.0, ge=1.0, le=60.0)
     """After how many seconds without a sign of life the database ends a leadership, so that another
     scheduler can begin one."""
@@ -55,7 +58,7 @@ class SchedulerSettings(ServiceSettings):
     readers_max: int = Field(default=8, ge=2, le=100)
     """Connections for reading, in each of two pools."""
 
-    @field_validator("listen", "advertise")
+    @field_validator("listen", "advertise", "keda_listen")
     @classmethod
     def _is_an_address(cls, value: str) -> str:
         if value:
@@ -81,6 +84,13 @@ class SchedulerSettings(ServiceSettings):
         """Return where others reach this scheduler, which listens on *port*."""
         host, _ = split_address(self.listen)
         return self.advertise or join_address(socket.gethostname() if is_wildcard(host) else host, port)
+
+    def own(self, port: int) -> str:
+        """Return where this process itself reaches the scheduler, which listens on *port*."""
+        host, _ = split_address(self.listen)
+        if is_wildcard(host):
+            host = "::1" if ":" in host else "127.0.0.1"
+        return join_address(host, port)
 
     def rules(self) -> Rules:
         """Return what the engine decides by."""

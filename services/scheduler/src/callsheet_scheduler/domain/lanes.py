@@ -69,6 +69,10 @@ class Lane:
             if not places:
                 del self._by_kind[kind]
 
+    def counted(self) -> Iterable[tuple[Kind, int, int]]:
+        """Return each kind, with the VRAM in MiB of a job, and how many jobs wait."""
+        return [(kind, 0, len(places)) for kind, places in self._by_kind.items()]
+
     def heads(self) -> Iterable[tuple[Place, Kind]]:
         """Return the first place of every kind that has one, soonest first."""
         if len(self._by_kind) > 1:

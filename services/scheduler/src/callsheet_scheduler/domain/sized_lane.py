@@ -45,6 +45,14 @@ class SizedLane:
             places.discard(place_of(job))
             self._drop_empty(kind_of(job), job.vram_mib)
 
+    def counted(self) -> Iterable[tuple[Kind, int, int]]:
+        """Return each kind and need in MiB, and how many jobs of it wait."""
+        return [
+            (kind, size, len(places))
+            for kind, sizes in self._by_kind.items()
+            for size, places in sizes.items()
+        ]
+
     def kinds(self) -> Iterable[Kind]:
         """Return the kinds that have a job here."""
         return self._by_kind
