@@ -29,6 +29,9 @@ STYLES: Final[dict[str, str]] = {
     "ok": "green",
     "broken": "red",
     "missing": "bright_black",
+    "shrunk": "yellow",
+    "vanished": "red",
+    "unreached": "bright_black",
 }
 """The colour of each state."""
 

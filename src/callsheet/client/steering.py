@@ -11,8 +11,10 @@ from google.protobuf.duration_pb2 import Duration
 from callsheet.client.wire import Wire
 from callsheet.errors import NotFoundError
 from callsheet.v1.fleet_service_pb2 import (
+    DeviceAccount,
     DrainWorkerRequest,
     LimitQueueRequest,
+    ListDevicesRequest,
     ListQueuesRequest,
     ListWorkersRequest,
     ListWorkersResponse,
@@ -176,6 +178,10 @@ class Steering(Wire):
     async def fleet(self) -> ListWorkersResponse:
         """Return the workers by identity, and the limits per host."""
         return await self._repeating.call(self._fleet.ListWorkers, ListWorkersRequest())
+
+    async def devices(self) -> Sequence[DeviceAccount]:
+        """Return the accounts of the GPUs, by host and number."""
+        return (await self._repeating.call(self._fleet.ListDevices, ListDevicesRequest())).devices
 
     async def drain_worker(
         self, worker_id: str, *, grace: timedelta | None = None, requested_by: str = ""

@@ -12,10 +12,14 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from callsheet import errors
 from callsheet.v1.fleet_service_pb2 import (
+    Allocation,
+    DeviceAccount,
+    DeviceState,
     DrainWorkerRequest,
     DrainWorkerResponse,
     LimitQueueRequest,
     LimitQueueResponse,
+    ListDevicesResponse,
     ListQueuesResponse,
     ListWorkersResponse,
     PauseQueueRequest,
@@ -41,6 +45,7 @@ from callsheet.v1.job_service_pb2 import (
     RefusedAction,
     ResumeJobResponse,
 )
+from callsheet.v1.lease_service_pb2 import Device
 from tests.support.command_line import CommandLine
 from tests.support.scripted_services import Script
 
@@ -285,6 +290,50 @@ async def test_workers_are_listed(script: Script, callsheet: CommandLine) -> Non
         assert f"  {state}  " in row
     assert [one["draining"] for one in documents] == [False, True, True, False]
     assert documents[0]["roots"] == ["library"]
+
+
+def account(**changes: object) -> DeviceAccount:
+    """Return the account of a card of which a job has a half."""
+    made = DeviceAccount(
+        device=Device(uuid="GPU-1", index=0, name="A4000", encoder_sessions_max=8),
+        host="atlas",
+        state=DeviceState.DEVICE_STATE_OK,
+        capacity_mib=16_000,
+        margin_mib=400,
+        allocated_mib=8_000,
+        observed_mib=7_000,
+        foreign_mib=2_000,
+        free_mib=5_600,
+        encoder_sessions=1,
+        utilization_percent=87,
+        read_at=stamp(1),
+        allocations=[Allocation(vram_mib=8_000)],
+    )
+    for name, value in changes.items():
+        setattr(made, name, value)
+    return made
+
+
+async def test_ledger_is_a_table_with_bars(script: Script, callsheet: CommandLine) -> None:
+    blind = account(state=DeviceState.DEVICE_STATE_VANISHED, problem="it fell off the bus", free_mib=0)
+    blind.ClearField("read_at")
+    blind.allocations[0].lingering = True
+    script.will("ListDevices", ListDevicesResponse(devices=[account(), blind]))
+
+    table = await callsheet.run("gpus")
+    documents = (await callsheet.run("gpus", "--json")).documents()
+
+    [good, bad] = table.out.splitlines()[1:]
+    bar = "############xxx........-"
+    assert good.split() == (f"atlas 0 A4000 ok {bar} 5600 8000 7000 2000 16000 1 of 8 87 % 1".split())
+    assert "vanished" in bad
+    assert bad.endswith("it fell off the bus; 1 of lost workers")
+    assert [one["allocated_mib"] for one in documents] == [8_000, 8_000]
+
+
+async def test_no_gpu_is_said(script: Script, callsheet: CommandLine) -> None:
+    script.will("ListDevices", ListDevicesResponse())
+    assert (await callsheet.run("gpus")).err == "No GPUs.\n"
 
 
 async def test_worker_is_drained_and_resumed(script: Script, callsheet: CommandLine) -> None:

@@ -45,6 +45,7 @@ ROLES: Final[dict[tuple[str, str], Role]] = {
     ("POST", "/api/schedules/{name}/pause"): Role.OPERATOR,
     ("POST", "/api/schedules/{name}/resume"): Role.OPERATOR,
     ("GET", "/api/workers"): Role.OPERATOR,
+    ("GET", "/api/gpus"): Role.OPERATOR,
     ("POST", "/api/workers/{worker_id}/drain"): Role.OPERATOR,
     ("POST", "/api/workers/{worker_id}/resume"): Role.OPERATOR,
     ("GET", "/api/media/metadata"): Role.VIEWER,

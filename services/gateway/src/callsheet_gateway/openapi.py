@@ -6,6 +6,7 @@ from typing import Any, Final
 from callsheet_gateway.auth import ROLES, Role
 from callsheet_gateway.problems import KINDS, PROBLEM_MEDIA_TYPE, Problem
 from callsheet_gateway.schemas.fleet import QUEUE_EXAMPLE, WORKER_EXAMPLE
+from callsheet_gateway.schemas.gpus import GPU_EXAMPLE
 from callsheet_gateway.schemas.jobs import DETAILS_EXAMPLE, JOB_EXAMPLE
 from callsheet_gateway.schemas.library import ITEM_EXAMPLE, METADATA_EXAMPLE
 from callsheet_gateway.schemas.schedules import JOB_EXAMPLE as SCHEDULED_EXAMPLE
@@ -19,6 +20,7 @@ EXAMPLES: Final[Mapping[str, Json]] = {
     "JobDetails": DETAILS_EXAMPLE,
     "QueueView": QUEUE_EXAMPLE,
     "WorkerView": WORKER_EXAMPLE,
+    "GpuView": GPU_EXAMPLE,
     "ScheduleView": SCHEDULE_EXAMPLE,
     "ScheduledJob": SCHEDULED_EXAMPLE,
     "ItemView": ITEM_EXAMPLE,
