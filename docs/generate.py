@@ -19,7 +19,7 @@ from pydantic import JsonValue
 from pydantic.alias_generators import to_camel
 
 from callsheet.catalog import CATALOG, JobType
-from callsheet.params import JobParams
+from callsheet.params import SIZE_MARK, JobParams
 from callsheet.verify.judge import LAWS
 from docs.commands import commands
 from docs.endpoints import endpoints
@@ -114,7 +114,7 @@ def constraint(value: JsonValue) -> str:
     if isinstance(choices, list):
         return " or ".join(constraint(choice) for choice in choices)
     items = value.get("items")
-    facts = {key: fact for key, fact in value.items() if key not in {"title", "items"}}
+    facts = {key: fact for key, fact in value.items() if key not in {"title", "items", SIZE_MARK}}
     words = [f"{key} `{shown(fact)}`" if key != "type" else str(fact) for key, fact in facts.items()]
     return ", ".join([*words, f"of {constraint(items)}"] if items is not None else words)
 

@@ -39,6 +39,8 @@ class JobType:
     """How long one attempt may run."""
     resumable: bool = False
     """Its attempts can be paused: they keep a checkpoint from which a later one goes on."""
+    learns_vram: bool = False
+    """A new job is charged with what jobs of its size turned out to need, once enough have run."""
 
 
 SCAN: Final = JobType(

@@ -3,7 +3,7 @@
 Keys are camelCase on the wire, as the documented clients write them. Unknown keys are refused.
 """
 
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -14,6 +14,11 @@ RelativePath = Annotated[str, Field(max_length=4096, pattern=r"^[^/\x00][^\x00]*
 
 RootName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
 """The name of a root."""
+
+
+#: Marks, in the JSON Schema of a type, the parameter by which its jobs are put into size classes: a number,
+#: or a list, of which the length counts.
+SIZE_MARK: Final = "x-size"
 
 
 class JobParams(BaseModel):
@@ -68,7 +73,7 @@ class ThumbnailGenerateParams(JobParams):
 class DerivativesGenerateParams(JobParams):
     """Which items to make the usual derivatives of."""
 
-    item_ids: Annotated[list[UUID], Field(min_length=1, max_length=200)]
+    item_ids: Annotated[list[UUID], Field(min_length=1, max_length=200, json_schema_extra={SIZE_MARK: True})]
     """The items."""
     force: bool = False
     """Make them again even where they are there."""

@@ -11,11 +11,10 @@ import typer
 from pydantic import JsonValue
 
 from callsheet.cli.actions import add_actions
-from callsheet.cli.choices import category_text
 from callsheet.cli.commands import Reach, command
 from callsheet.cli.exits import ExitCode
 from callsheet.cli.filters import Filter
-from callsheet.cli.job_views import COLUMNS, job_facts, job_row
+from callsheet.cli.job_views import COLUMNS, TYPE_COLUMNS, job_facts, job_row, type_row
 from callsheet.cli.progress import follow_job
 from callsheet.cli.wishes import Wishes
 from callsheet.errors import InvalidError
@@ -132,8 +131,8 @@ async def list_types(reach: Reach) -> ExitCode:
             reach.output.document(one)
     else:
         reach.output.table(
-            ("TYPE", "CATEGORY", "DOES"),
-            [(one.name, category_text(one.category), one.description) for one in types],
+            TYPE_COLUMNS,
+            [type_row(one) for one in types],
         )
     return ExitCode.OK
 

@@ -900,6 +900,8 @@ class JobType(_message.Message):
     RUN_LIMIT_S_FIELD_NUMBER: _builtins.int
     PARAMS_SCHEMA_JSON_FIELD_NUMBER: _builtins.int
     RESUMABLE_FIELD_NUMBER: _builtins.int
+    LEARNS_VRAM_FIELD_NUMBER: _builtins.int
+    LEARNED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name, [a-z][a-z0-9_]*, at most 64 characters."""
     description: _builtins.str
@@ -914,6 +916,16 @@ class JobType(_message.Message):
     """JSON Schema (2020-12) of its parameters."""
     resumable: _builtins.bool
     """Its attempts can be paused: they keep a checkpoint from which a later one goes on."""
+    learns_vram: _builtins.bool
+    """A new job is charged with the VRAM that jobs of its size turned out to need, once enough have run;
+    else that is only shown.
+    """
+    @_builtins.property
+    def learned(self) -> _containers.RepeatedCompositeFieldContainer[Global___LearnedNeeds]:
+        """What its attempts turned out to need: all of them together first, then those of each size that is
+        known. Only in answers.
+        """
+
     def __init__(
         self,
         *,
@@ -924,11 +936,57 @@ class JobType(_message.Message):
         run_limit_s: _builtins.int = ...,
         params_schema_json: _builtins.str = ...,
         resumable: _builtins.bool = ...,
+        learns_vram: _builtins.bool = ...,
+        learned: _abc.Iterable[Global___LearnedNeeds] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "description", b"description", "name", b"name", "params_schema_json", b"params_schema_json", "resumable", b"resumable", "run_limit_s", b"run_limit_s", "vram_mib", b"vram_mib"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "description", b"description", "learned", b"learned", "learns_vram", b"learns_vram", "name", b"name", "params_schema_json", b"params_schema_json", "resumable", b"resumable", "run_limit_s", b"run_limit_s", "vram_mib", b"vram_mib"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___JobType: _TypeAlias = JobType  # noqa: Y015
+
+@_typing.final
+class LearnedNeeds(_message.Message):
+    """What attempts of a type, or those of one size, turned out to need. The figures are of the newest."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIZE_CLASS_FIELD_NUMBER: _builtins.int
+    RUNS_FIELD_NUMBER: _builtins.int
+    MEDIAN_RUN_S_FIELD_NUMBER: _builtins.int
+    P95_RUN_S_FIELD_NUMBER: _builtins.int
+    VRAM_MIB_FIELD_NUMBER: _builtins.int
+    VRAM_RUNS_FIELD_NUMBER: _builtins.int
+    size_class: _builtins.int
+    """Of inputs of 2^(n-1) up to 2^n; 0 of empty ones; unset for all together."""
+    runs: _builtins.int
+    """Attempts that completed, ever."""
+    median_run_s: _builtins.float
+    """Half of them ran no longer, in seconds."""
+    p95_run_s: _builtins.float
+    """95 % of them ran no longer, in seconds."""
+    vram_mib: _builtins.int
+    """VRAM in MiB that would have been enough for 95 % of them, with a margin; 0 while too few were measured."""
+    vram_runs: _builtins.int
+    """How many that rests on."""
+    def __init__(
+        self,
+        *,
+        size_class: _builtins.int | None = ...,
+        runs: _builtins.int = ...,
+        median_run_s: _builtins.float = ...,
+        p95_run_s: _builtins.float = ...,
+        vram_mib: _builtins.int = ...,
+        vram_runs: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_size_class", b"_size_class", "size_class", b"size_class"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_size_class", b"_size_class", "median_run_s", b"median_run_s", "p95_run_s", b"p95_run_s", "runs", b"runs", "size_class", b"size_class", "vram_mib", b"vram_mib", "vram_runs", b"vram_runs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__size_class: _TypeAlias = _typing.Literal["size_class"]  # noqa: Y015
+    _WhichOneofArgType__size_class: _TypeAlias = _typing.Literal["_size_class", b"_size_class"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__size_class) -> _WhichOneofReturnType__size_class | None: ...
+
+Global___LearnedNeeds: _TypeAlias = LearnedNeeds  # noqa: Y015

@@ -46,6 +46,7 @@ def offers(processors: Mapping[str, AnyProcessor]) -> list[JobType]:
             vram_mib=processor.job_type.vram_mib,
             run_limit_s=processor.job_type.run_limit_s,
             resumable=processor.job_type.resumable,
+            learns_vram=processor.job_type.learns_vram,
             params_schema_json=json.dumps(processor.job_type.params.schema_for_wire()),
         )
         for name, processor in sorted(processors.items())

@@ -17,6 +17,7 @@ from callsheet_gateway.routes import (
     gpus,
     health,
     items,
+    job_types,
     jobs,
     metadata,
     queues,
@@ -29,6 +30,7 @@ from callsheet_gateway.state import State
 ROUTERS: Final = (
     actions.router,
     jobs.router,
+    job_types.router,
     queues.router,
     schedules.router,
     workers.router,

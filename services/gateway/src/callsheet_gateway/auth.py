@@ -32,6 +32,7 @@ ROLES: Final[dict[tuple[str, str], Role]] = {
     ("POST", "/api/media/jobs/{job_id}/cancel"): Role.OPERATOR,
     ("POST", "/api/media/jobs/{job_id}/pause"): Role.OPERATOR,
     ("POST", "/api/media/jobs/{job_id}/resume"): Role.OPERATOR,
+    ("GET", "/api/media/job-types"): Role.OPERATOR,
     ("GET", "/api/queues"): Role.OPERATOR,
     ("PATCH", "/api/queues"): Role.OPERATOR,
     ("POST", "/api/queues/{scope}/pause"): Role.OPERATOR,

@@ -29,6 +29,7 @@ from callsheet_scheduler.domain.schedules import Timetable
 from callsheet_scheduler.store import control, leader, queue
 from callsheet_scheduler.store.connection import LOST_CONNECTION, Own, Pool
 from callsheet_scheduler.store.errors import StoreError, sorted_errors
+from callsheet_scheduler.store.footprints import load_footprints
 from callsheet_scheduler.store.ledger import load_ledger
 from callsheet_scheduler.store.partitions import prepare_days
 from callsheet_scheduler.store.pool import open_candidate, open_writer
@@ -302,6 +303,7 @@ class Leadership:
             engine.restore_ties({job_id: one.state for job_id, one in done.items()}, now())
         await _restore_controls(engine, writers.turn, now())
         timetable = await load_timetable(writers.turn)
+        engine.footprints.restore(await load_footprints(writers.turn))
         commits = Commits(engine, QueueWriter(writers), now)
         for connection in writers.open_ones():
             connection.add_termination_listener(lambda _: commits.step_down("a connection was lost"))

@@ -24,6 +24,7 @@ from callsheet.v1.library_service_pb2_grpc import add_LibraryServiceServicer_to_
 from callsheet.v1.schedule_service_pb2_grpc import add_ScheduleServiceServicer_to_server
 from callsheet_scheduler.leadership import Leadership
 from callsheet_scheduler.maintenance.cron import run_cron
+from callsheet_scheduler.maintenance.footprints import keep_footprints
 from callsheet_scheduler.maintenance.partitions import Partitions
 from callsheet_scheduler.metrics import export_metrics
 from callsheet_scheduler.rpc.fleet_service import FleetService
@@ -153,6 +154,7 @@ async def _serve(
             asyncio.create_task(watching.run(), name="watching"),
             asyncio.create_task(partitions.run(), name="partitions"),
             asyncio.create_task(run_cron(leadership, Cron(leadership, jobs)), name="schedules"),
+            asyncio.create_task(keep_footprints(leadership), name="footprints"),
             asyncio.create_task(_tell_health(checks, leadership), name="health"),
         ]
         if settings.port_file is not None:

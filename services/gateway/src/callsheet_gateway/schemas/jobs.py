@@ -26,6 +26,7 @@ JOB_EXAMPLE: Final[dict[str, JsonValue]] = {
     "maxRetries": 3,
     "createdAt": "2026-02-13T10:25:00.000Z",
     "startedAt": "2026-02-13T10:30:00.000Z",
+    "predictedEndAt": "2026-02-13T10:34:10.000Z",
     "completedAt": None,
     "retryAfter": None,
     "runAt": None,
@@ -156,6 +157,7 @@ class JobSummary(Camel):
     max_retries: int
     created_at: Instant
     started_at: Instant | None
+    predicted_end_at: Instant | None = Field(description="When it will end, by what jobs like it took.")
     completed_at: Instant | None = Field(description="When it reached its final status.")
     retry_after: Instant | None = Field(description="Not retried before.")
     run_at: Instant | None = Field(description="Not started before.")
@@ -268,6 +270,7 @@ def summary(job: job_pb2.Job) -> JobSummary:
         max_retries=job.max_retries,
         created_at=instant(job.created_at),
         started_at=instant_or_none(job.started_at),
+        predicted_end_at=instant_or_none(job.predicted_end_at),
         completed_at=instant_or_none(job.finished_at),
         retry_after=instant_or_none(job.retry_after),
         run_at=instant_or_none(job.run_at),

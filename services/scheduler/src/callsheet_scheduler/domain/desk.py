@@ -23,12 +23,12 @@ from callsheet_scheduler.domain.effects import (
 from callsheet_scheduler.domain.fleet import Fleet, Worker
 from callsheet_scheduler.domain.footprint import Footprints
 from callsheet_scheduler.domain.job import LEASED, JobId, JobState, LiveJob, Token, WorkerId
-from callsheet_scheduler.domain.lanes import Lane, Place
+from callsheet_scheduler.domain.lanes import Lane, Place, kind_of
 from callsheet_scheduler.domain.ledger import Ledger
 from callsheet_scheduler.domain.limits import Limits, Pauses
 from callsheet_scheduler.domain.outcome import Ending, Outcome, Rung
 from callsheet_scheduler.domain.outputs import Outputs
-from callsheet_scheduler.domain.placing import largest_for, room_for, spot_for
+from callsheet_scheduler.domain.placing import Sort, largest_for, room_for, spot_for
 from callsheet_scheduler.domain.queue import Queue
 from callsheet_scheduler.domain.retry import judge
 from callsheet_scheduler.domain.rules import Rules
@@ -40,6 +40,9 @@ OUTCOME_WORDS: Final = {Ending.LOST: "expired", Ending.RETURNED: "returned", End
 #: What ended an attempt whose worker did not say.
 LOST_RUNG: Final = {Ending.LOST: Rung.LEASE_LOST, Ending.RETURNED: Rung.BEFORE_START}
 
+
+#: Seconds for which submissions take it that no larger GPU has come.
+MOST_KNOWN_S: Final = 5.0
 
 _UNHEARD: Final = Outcome(ending=Ending.RETURNED, reason="The worker was gone before it heard of the lease")
 
@@ -66,6 +69,8 @@ class Desk:
         self.messages: list[Message] = []
         self.ledger = Ledger(rules.ledger, self.turn)
         self.footprints = Footprints()
+        self._most: dict[Sort, tuple[float, int]] = {}
+        """By kind of job: since when the largest GPU is known, and its memory."""
         self.changed: dict[JobId, JobId | None] = {}
         """Jobs to tell watchers of, each with its parent; filled only while *watched*."""
         self.watched = False
@@ -78,6 +83,27 @@ class Desk:
         """Return the next place in the order of arrival."""
         self._sequence += 1
         return self._sequence
+
+    def learned_mib(self, job: LiveJob, now: float, *, asked: bool) -> int:
+        """Return what a new *job* is charged with of a GPU, by what jobs like it turned out to need.
+
+        That is never less than its submitter *asked* for, and not more than it can have.
+        """
+        proposed_mib = self.footprints.proposal_mib(job.type, job.size_class)
+        if proposed_mib is None or (asked and proposed_mib <= job.vram_mib):
+            return job.vram_mib
+        if proposed_mib <= job.vram_mib:
+            return proposed_mib
+        return max(job.vram_mib, min(proposed_mib, self._most_mib(job, now)))
+
+    def _most_mib(self, job: LiveJob, now: float) -> int:
+        """Return the memory of the largest GPU for *job*, as it was a moment ago."""
+        kind = (job.category, *kind_of(job))
+        known_at, most_mib = self._most.get(kind, (float("-inf"), 0))
+        if now - known_at > MOST_KNOWN_S:
+            most_mib = largest_for(self.fleet, self.ledger, job)
+            self._most[kind] = (now, most_mib)
+        return most_mib
 
     def holds(self, worker_id: WorkerId, job_id: JobId, token: Token) -> bool:
         """Return whether the worker holds the job under this token now."""

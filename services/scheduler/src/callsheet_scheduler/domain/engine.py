@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import assert_never
 
 from callsheet.catalog import Category
+from callsheet_scheduler.domain.device import SOFTWARE
 from callsheet_scheduler.domain.effects import (
     ChangeJob,
     Fate,
@@ -254,8 +255,9 @@ class Engine(Takeover):
         job = effect.job
         if effect.was in LEASED:
             self.fleet.ended(job)
-        if effect.state is JobState.COMPLETED and job.started_at is not None and not job.resumed:
-            self.footprints.completed(job, effect.finished_at - job.started_at, effect.peak_vram_mib)
+        whole = job.started_at is not None and not job.resumed and job.device != SOFTWARE
+        if effect.state is JobState.COMPLETED and whole:
+            self.footprints.completed(job, effect.run_ms / 1000, effect.peak_vram_mib)
         self.queue.move(job, effect.state)
         self.queue.remove(job)
         if effect.session is not None:

@@ -23,7 +23,7 @@ RUNS_OF_A_CLASS: Final = 8
 #: Runs whose memory was measured from which on a figure is proposed: fewer have no 95th percentile.
 RUNS_TO_PROPOSE: Final = 20
 
-#: Of the runs of the past, the share that ended within what is predicted. See docs/adr/0021.
+#: Of the runs of the past, the share that ended within what is predicted. See docs/adr/0025.
 PREDICTED_SHARE: Final = 0.75
 
 #: Of the runs of the past, the share that the proposed memory would have been enough for.
@@ -41,13 +41,16 @@ OUTLASTING: Final = 1.25
 #: After running out of memory a job gets so much more than it had.
 GROWTH: Final = 1.5
 
+#: Larger inputs count as being so large.
+SIZE_MAX: Final = 1 << 60
+
 Key = tuple[str, int | None]
 """A job type and a size class; None for all sizes together."""
 
 
 def size_class(size: float) -> int:
     """Return the class of an input: each is twice as large as the one before, and 0 is for nothing."""
-    return int(max(0.0, size)).bit_length()
+    return int(min(max(0.0, size), SIZE_MAX)).bit_length()
 
 
 class Recent:

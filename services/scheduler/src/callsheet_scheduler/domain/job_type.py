@@ -18,3 +18,5 @@ class KnownType:
     """JSON Schema, 2020-12."""
     resumable: bool = False
     """Its attempts can be paused: they keep a checkpoint from which a later one goes on."""
+    learns_vram: bool = False
+    """A new job is charged with what jobs of its size turned out to need, once enough have run."""

@@ -1,5 +1,6 @@
 """Translates between the wire and the domain; no other module knows both."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from google.protobuf.duration_pb2 import Duration
@@ -10,6 +11,7 @@ from callsheet.errors import InvalidError
 from callsheet.ids import check_id
 from callsheet.v1 import job_pb2, job_service_pb2
 from callsheet_scheduler.domain.device import SOFTWARE
+from callsheet_scheduler.domain.footprint import Learned
 from callsheet_scheduler.domain.job import IfFails, JobId
 from callsheet_scheduler.domain.job_type import KnownType
 from callsheet_scheduler.store.history import AttemptRow, JobRow
@@ -80,7 +82,7 @@ def _if_fails_from_wire(value: int) -> IfFails:
         raise InvalidError(message, field="if_dependency_fails") from None
 
 
-def known_type_to_wire(known: KnownType) -> job_service_pb2.JobType:
+def known_type_to_wire(known: KnownType, learned: Iterable[Learned] = ()) -> job_service_pb2.JobType:
     """Return a job type as a message."""
     return job_service_pb2.JobType(
         name=known.name,
@@ -90,6 +92,18 @@ def known_type_to_wire(known: KnownType) -> job_service_pb2.JobType:
         run_limit_s=known.run_limit_s,
         params_schema_json=known.params_schema,
         resumable=known.resumable,
+        learns_vram=known.learns_vram,
+        learned=[
+            job_service_pb2.LearnedNeeds(
+                size_class=one.size_class,
+                runs=one.runs,
+                median_run_s=one.median_run_s,
+                p95_run_s=one.p95_run_s,
+                vram_mib=one.vram_mib or 0,
+                vram_runs=one.vram_runs,
+            )
+            for one in learned
+        ],
     )
 
 
@@ -129,6 +143,7 @@ def job_to_wire(view: JobView) -> job_pb2.Job:
         depends_on=row.needs or (),
         if_dependency_fails=job_pb2.IfDependencyFails.ValueType(row.if_needed_fails or 0),
         unique_key=row.unique_key or "",
+        predicted_end_at=instant_to_wire(view.predicted_end_at),
     )
 
 

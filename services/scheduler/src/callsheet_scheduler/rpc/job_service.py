@@ -244,4 +244,6 @@ class JobService(JobServiceServicer):
 
     @override
     async def ListJobTypes(self, request: ListJobTypesRequest, context: Context) -> ListJobTypesResponse:
-        return ListJobTypesResponse(types=[known_type_to_wire(known) for known in self._types.all()])
+        return ListJobTypesResponse(
+            types=[known_type_to_wire(known, self._views.learned(known.name)) for known in self._types.all()]
+        )

@@ -150,6 +150,7 @@ def known_type_from_wire(offer: job_service_pb2.JobType) -> KnownType:
         run_limit_s=offer.run_limit_s or 1800,
         params_schema=offer.params_schema_json,
         resumable=offer.resumable,
+        learns_vram=offer.learns_vram,
     )
 
 

@@ -25,6 +25,7 @@ async def save_job_types(connection: Connection, types: Sequence[KnownType]) -> 
             [row.run_limit_s for row in types],
             [row.params_schema for row in types],
             [row.resumable for row in types],
+            [row.learns_vram for row in types],
         )
 
 
@@ -39,6 +40,7 @@ async def load_job_types(connection: Connection) -> list[KnownType]:
             run_limit_s=row["run_limit_s"],
             params_schema=row["params_schema"],
             resumable=row["resumable"],
+            learns_vram=row["learns_vram"],
         )
         for row in await connection.fetch(statement("load_job_types"))
     ]

@@ -7,6 +7,8 @@ import jsonschema_rs
 
 from callsheet.catalog import CATALOG
 from callsheet.errors import InvalidError
+from callsheet.params import SIZE_MARK
+from callsheet_scheduler.domain.footprint import size_class
 from callsheet_scheduler.domain.job_type import KnownType
 from callsheet_scheduler.domain.limits import RESERVED
 from callsheet_scheduler.use_cases.refusals import refusal_of
@@ -22,6 +24,8 @@ class Checked(NamedTuple):
     """A JSON object."""
     root: str | None
     """The root that they name."""
+    size_class: int | None = None
+    """How large the input is, as far as they say."""
 
 
 class JobTypes:
@@ -32,6 +36,7 @@ class JobTypes:
         self._validators: dict[str, jsonschema_rs.Draft202012Validator] = {}
         self._roots: dict[str, str | None] = {}
         self._params: dict[str, list[str]] = {}
+        self._sizes: dict[str, str | None] = {}
         for job_type in CATALOG.values():
             self.learn(
                 KnownType(
@@ -42,6 +47,7 @@ class JobTypes:
                     run_limit_s=job_type.run_limit_s,
                     params_schema=json.dumps(job_type.params.schema_for_wire()),
                     resumable=job_type.resumable,
+                    learns_vram=job_type.learns_vram,
                 ),
             )
 
@@ -65,7 +71,8 @@ class JobTypes:
         self._types[known.name] = known
         self._validators[known.name] = validator
         self._roots[known.name] = _default_root(schema)
-        self._params[known.name] = _names(schema)
+        self._params[known.name] = list(_properties(schema))
+        self._sizes[known.name] = _size_param(schema)
         return True
 
     def all(self) -> list[KnownType]:
@@ -107,14 +114,19 @@ class JobTypes:
             self._validators[name].validate(value)
         except jsonschema_rs.ValidationError as error:
             raise refusal_of(error, field, self._params[name]) from error
-        root = cast("dict[str, object]", value).get("root", self._roots[name])
-        return Checked(text=text, root=root if isinstance(root, str) else None)
+        given = cast("dict[str, object]", value)
+        root, size = given.get("root", self._roots[name]), self._sizes[name]
+        return Checked(
+            text=text,
+            root=root if isinstance(root, str) else None,
+            size_class=None if size is None else _class_of(given.get(size)),
+        )
 
 
-def _names(schema: object) -> list[str]:
-    """Return the parameters that *schema* knows."""
+def _properties(schema: object) -> dict[str, object]:
+    """Return the parameters that *schema* knows, and what it says of each."""
     properties = cast("dict[str, object]", schema).get("properties") if isinstance(schema, dict) else None
-    return list(cast("dict[str, object]", properties)) if isinstance(properties, dict) else []
+    return cast("dict[str, object]", properties) if isinstance(properties, dict) else {}
 
 
 def _default_root(schema: object) -> str | None:
@@ -122,6 +134,28 @@ def _default_root(schema: object) -> str | None:
     match schema:
         case {"properties": {"root": {"default": str(root)}}}:
             return root
+        case _:
+            return None
+
+
+def _size_param(schema: object) -> str | None:
+    """Return the parameter that says how large the input is: the first that *schema* marks."""
+    return next((name for name, one in _properties(schema).items() if _is_marked(one)), None)
+
+
+def _is_marked(param: object) -> bool:
+    return isinstance(param, dict) and cast("dict[str, object]", param).get(SIZE_MARK) is True
+
+
+def _class_of(value: object) -> int | None:
+    """Return the class of a number, or of how many a list has."""
+    match value:
+        case bool():
+            return None
+        case int() | float():
+            return size_class(value)
+        case list():
+            return size_class(len(cast("list[object]", value)))
         case _:
             return None
 

@@ -193,7 +193,10 @@ class Jobs:
             run_at=submission.run_at,
             root=params.root,
             ties=ties_of(submission, job_id, field=field),
+            size_class=params.size_class,
         )
+        if known.learns_vram:
+            job.vram_mib = term.engine.learned_mib(job, now, asked=submission.vram_mib is not None)
         return NewRow(job=job, params=params.text)
 
 

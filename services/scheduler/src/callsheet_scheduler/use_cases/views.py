@@ -6,6 +6,7 @@ from typing import Final
 
 from callsheet.errors import NotFoundError
 from callsheet_scheduler.domain.engine import Engine
+from callsheet_scheduler.domain.footprint import Learned
 from callsheet_scheduler.domain.job import FINAL, LEASED, JobId, JobState
 from callsheet_scheduler.domain.queue import HOUR_S
 from callsheet_scheduler.leadership import Leadership
@@ -25,6 +26,7 @@ class JobView:
     started_at: float | None = None
     waiting_reason: str = ""
     queue_position: int = 0
+    predicted_end_at: float | None = None
     attempts: list[AttemptRow] = field(default_factory=list[AttemptRow])
 
 
@@ -108,6 +110,10 @@ class Views:
         )
         return FoundIds(ids=[JobId(row.id) for row in rows], next_token=next_token)
 
+    def learned(self, job_type: str) -> list[Learned]:
+        """Return what attempts of a type turned out to need."""
+        return self._engine()[0].footprints.of_type(job_type)
+
     async def stats(self) -> Stats:
         """Return counts of the whole queue."""
         engine, now = self._engine()
@@ -154,6 +160,7 @@ def view_of(engine: Engine, row: JobRow, now: float) -> JobView:
         started_at=job.started_at or started_at,
         waiting_reason=waiting_reason(engine, job, now),
         queue_position=queue_position(engine, job, now),
+        predicted_end_at=engine.footprints.end_at(job, now) if running else None,
     )
 
 

@@ -1,2 +1,3 @@
 -- Every known job type.
-SELECT name, description, category, vram_mib, run_limit_s, params_schema, resumable FROM job_type ORDER BY name
+SELECT name, description, category, vram_mib, run_limit_s, params_schema, resumable, learns_vram
+FROM job_type ORDER BY name
