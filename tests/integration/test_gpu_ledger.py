@@ -161,3 +161,6 @@ async def test_submitter_may_ask_for_more_memory_but_not_for_less(
         with pytest.raises(InvalidError) as refused:
             await submitted(queue, vram_mib=1_499)
         assert refused.value.field.endswith("vram_required")
+        scan = Submission(id=new_job_id(), type="public_scan", params='{"directoryType": "a"}', vram_mib=1)
+        with pytest.raises(InvalidError, match="from 0 to 0"):
+            await queue.jobs.submit([scan])

@@ -174,7 +174,8 @@ class Jobs:
             message = f"{submission.type} runs in the category {known.category.name.lower()} only"
             raise InvalidError(message, field=f"{field}.resource_category")
         vram_mib = known.vram_mib if submission.vram_mib is None else submission.vram_mib
-        _check_range(vram_mib, known.vram_mib, VRAM_MIB_MAX, field=f"{field}.vram_required")
+        most_mib = known.vram_mib if known.category is Category.CPU else VRAM_MIB_MAX
+        _check_range(vram_mib, known.vram_mib, most_mib, field=f"{field}.vram_required")
         job_id = _job_id(submission.id, now, field=f"{field}.id")
         term.days.check_new(job_id)
         parent_id = check_id(submission.parent_id, f"{field}.parent_id") if submission.parent_id else None
