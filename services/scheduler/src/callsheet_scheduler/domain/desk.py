@@ -177,20 +177,20 @@ class Desk:
         self.queue.wake(now)
         if self.halted:
             return
-        while self.fleet.any_ready() and self._grant_next(Category.CPU, self.queue.cpu_lane):
+        while self.fleet.any_ready() and self._grant_next(Category.CPU, self.queue.cpu_lane, now):
             pass
         for category, lane in self.queue.gpu_lanes.items():
             while self._grant_next_gpu_job(category, lane, now):
                 pass
 
-    def _grant_next(self, category: Category, lane: Lane) -> bool:
+    def _grant_next(self, category: Category, lane: Lane, now: float) -> bool:
         for _, kind in lane.heads():
             worker = self.grantee(category, *kind)
             if worker is not None and worker.session is not None:
                 job = self.queue.jobs[lane.pop(kind)]
                 job.busy = True
                 self.lease(job, worker)
-                self.turn.append(GrantLease(job=job, session=worker.session))
+                self.turn.append(GrantLease(job=job, session=worker.session, at=now))
                 return True
         return False
 
@@ -216,7 +216,7 @@ class Desk:
         job.device = spot.device
         self.lease(job, spot.worker)
         charge = self._charge(job, spot.device, now)
-        self.turn.append(GrantLease(job=job, session=spot.worker.session, charge=charge))
+        self.turn.append(GrantLease(job=job, session=spot.worker.session, at=now, charge=charge))
         return True
 
     def _charge(self, job: LiveJob, device: DeviceId, now: float) -> Charge | None:

@@ -74,6 +74,8 @@ class GrantLease:
 
     job: LiveJob
     session: int
+    at: float
+    """When it was decided; what was submitted since did not stand beside it."""
     charge: Charge | None = None
     """What it takes of a GPU."""
     params: str = ""

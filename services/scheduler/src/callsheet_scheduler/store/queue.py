@@ -131,9 +131,11 @@ async def end_and_begin(
     grants: Sequence[GrantLease],
     counters: tuple[Counter[CounterKey], Counter[CounterKey]],
     *,
-    now: float,
+    granted_at: float,
 ) -> None:
     """Move jobs to history, write leases, read the parameters into the grants, and count; in one statement.
+
+    Leases begin at *granted_at*, when the first of them was decided, however long they waited to be written.
 
     Raises:
         asyncpg.AssertError: The tables are not as they ought to be; nothing was written.
@@ -156,7 +158,7 @@ async def end_and_begin(
         _sparse([job.attempt for job in begun], 1),
         [job.worker_id for job in begun],
         [job.host for job in begun],
-        now,
+        granted_at,
         *_counter_columns(*counters),
     )
     if row is not None and grants:

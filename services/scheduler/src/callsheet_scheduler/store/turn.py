@@ -84,7 +84,10 @@ async def _end_and_begin(connection: Own, turn: _Turn, *, now: float) -> None:
     finishes, grants = turn.of(FinishJob), turn.of(GrantLease)
     revivals = turn.of(ReviveJob)
     if finishes or grants or revivals:
-        await end_and_begin(connection, finishes, grants, _counters(finishes, revivals), now=now)
+        granted_at = grants[0].at if grants else now
+        await end_and_begin(
+            connection, finishes, grants, _counters(finishes, revivals), granted_at=granted_at
+        )
 
 
 async def _write_moves(connection: Own, turn: _Turn) -> None:
