@@ -143,6 +143,23 @@ async def test_job_that_no_worker_handles_says_so(rest: httpx.AsyncClient) -> No
     assert isinstance(details["queuePosition"], int)
 
 
+async def test_job_types_tell_what_their_jobs_turned_out_to_need(
+    rest: httpx.AsyncClient, worker: RunningWorker
+) -> None:
+    await known(rest, "noop")
+    job = await created(rest, type="noop", params={})
+    await once(rest, job["id"], "completed")
+
+    answer = OBJECT.validate_python((await rest.get("/api/media/job-types")).json())
+
+    types = {one["type"]: one for one in OBJECTS.validate_python(answer["data"])}
+    (learned,) = OBJECTS.validate_python(types["noop"]["learned"])
+    assert int(str(learned["runs"])) >= 1
+    assert (learned["sizeClass"], learned["vramRequired"], learned["vramRuns"]) == (None, None, 0)
+    assert types["scan"]["learned"] == []
+    assert (types["scan"]["runLimit"], types["scan"]["learnsVram"]) == (21_600, False)
+
+
 async def test_pages_follow_one_another_without_gap_by_number_and_by_cursor(rest: httpx.AsyncClient) -> None:
     ids = [(await created(rest, params={"path": "pages"}))["id"] for _ in range(5)]
     first, where = await listed(rest, q="pages", limit=2)
