@@ -208,6 +208,21 @@ async def test_job_that_its_type_takes_no_longer_is_told_and_the_next_tick_tries
     assert keeping.get().error is None
 
 
+async def test_run_waits_for_no_run_before_it_but_is_left_out_where_a_unique_key_says_so(
+    keeping: Keeping,
+) -> None:
+    await keeping.schedules.add("hourly", replace(HOURLY, template=replace(SCAN, unique_key="scan")))
+    await keeping.at(keeping.next_tick())
+    [first] = await keeping.jobs()
+    await keeping.at(keeping.next_tick())
+    assert await keeping.jobs() == [first]
+    assert keeping.get().error == f"the job {first} of its unique key is not final yet"
+    await keeping.queue.finish(first)
+    await keeping.at(keeping.next_tick())
+    assert len(await keeping.jobs()) == 2
+    assert keeping.get().error is None
+
+
 @pytest.mark.parametrize(
     ("name", "wanted", "field"),
     [

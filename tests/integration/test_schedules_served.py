@@ -49,6 +49,7 @@ async def test_schedule_is_added_seen_changed_and_removed(rest: Rest) -> None:
         "vramRequired": None,
         "maxRetries": None,
         "interactive": False,
+        "uniqueKey": None,
     }
     assert (added["pausedAt"], added["lastTickAt"], added["lastJobId"]) == (None, None, None)
     assert str(added["nextRunAt"]) > str(added["createdAt"])
@@ -74,6 +75,7 @@ async def test_schedule_is_added_seen_changed_and_removed(rest: Rest) -> None:
         ({"job": {"type": "nothing"}}, "job.type"),
         ({"job": {"type": "scan", "params": {"shelf": 1}}}, "job.params.shelf"),
         ({"job": {"type": "scan", "runAt": "2030-01-01T00:00:00Z"}}, "job.runAt"),
+        ({"job": {"type": "scan", "dependsOn": ["019aa1f7-6f00-7000-8000-000000000001"]}}, "job.dependsOn"),
         ({"jitterS": 100_000}, "jitterS"),
         ({"catchUp": "some"}, "catchUp"),
     ],
@@ -93,7 +95,8 @@ async def test_another_schedule_of_the_name_is_a_conflict(rest: Rest) -> None:
 async def test_schedule_submits_jobs_by_the_clock_and_goes_on_after_the_death_of_the_scheduler(
     callsheet: CommandLine, rest: Rest, steered: Steered, steered_worker: RunningWorker
 ) -> None:
-    added = await callsheet.run("schedules", "add", "often", "* * * * * *", "noop", "--catch-up", "all")
+    every = ("--catch-up", "all", "--catch-up-max", "100")
+    added = await callsheet.run("schedules", "add", "often", "* * * * * *", "noop", *every)
     assert added.code == 0, added.err
     first = await steered.rest.until(f"{SCHEDULES}/often", lambda one: one["lastJobId"] is not None)
     await rest.once(str(first["lastJobId"]), "completed")
@@ -114,7 +117,7 @@ async def test_schedules_are_kept_on_the_command_line(callsheet: CommandLine, re
     assert (await callsheet.run("schedules", "list")).err == "No schedules.\n"
     added = await callsheet.run(
         *("schedules", "add", "nightly", "0 3 * * *", "scan", "--zone", "Europe/Berlin"),
-        *("--jitter", "60", "--param", "path=a", "--priority", "9"),
+        *("--jitter", "60", "--param", "path=a", "--priority", "9", "--unique", "nightly"),
     )
     assert added.code == 0, added.err
     assert "Europe/Berlin" in added.out
@@ -125,7 +128,7 @@ async def test_schedules_are_kept_on_the_command_line(callsheet: CommandLine, re
     assert (document["cron"], document["time_zone"]) == ("0 4 * * *", "Europe/Berlin")
     job = document["job"]
     assert isinstance(job, dict)
-    assert (job["params"], job["priority"]) == ({"path": "b"}, 9)
+    assert (job["params"], job["priority"], job["unique_key"]) == ({"path": "b"}, 9, "nightly")
     paused = await callsheet.run("schedules", "pause", "nightly")
     assert " paused " in paused.out
     run = await callsheet.run("schedules", "run", "nightly")

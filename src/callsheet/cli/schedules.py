@@ -57,6 +57,10 @@ ParamOption = Annotated[
 ]
 PriorityOption = Annotated[int | None, typer.Option(min=1, max=10, help="1 is the most urgent.")]
 RetriesOption = Annotated[int | None, typer.Option(min=0, max=20, help="Automatic retries.")]
+UniqueOption = Annotated[
+    str,
+    typer.Option("--unique", metavar="KEY", help="No run begins while a job of this key is not final."),
+]
 
 
 @command(app, "list")
@@ -88,6 +92,7 @@ async def add_schedule(  # noqa: PLR0913 -- each option is one parameter
     param: ParamOption = None,
     priority: PriorityOption = None,
     max_retries: RetriesOption = None,
+    unique_key: UniqueOption = "",
 ) -> ExitCode:
     """Submit a job again and again. Its first run is the next that CRON names."""
     values = await asyncio.to_thread(params_object, params, param or ())
@@ -99,7 +104,11 @@ async def add_schedule(  # noqa: PLR0913 -- each option is one parameter
         catch_up=_on_wire(catch_up),
         catch_up_max=catch_up_max,
         job=NewJob(
-            type=job_type, params_json=json.dumps(values), priority=priority or 0, max_retries=max_retries
+            type=job_type,
+            params_json=json.dumps(values),
+            priority=priority or 0,
+            max_retries=max_retries,
+            unique_key=unique_key,
         ),
     )
     return _answer(reach, await reach.client.add_schedule(wanted))

@@ -89,7 +89,9 @@ class Schedule(_message.Message):
 
     @_builtins.property
     def job(self) -> _job_pb2.NewJob:
-        """What is submitted; without id, run_at and parent_id."""
+        """What is submitted; without id, run_at, parent_id, category and dependencies. With a unique_key no run
+        begins while the one before lives.
+        """
 
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:

@@ -158,7 +158,18 @@ def _removal(name: str) -> Callable[[Keeper], Awaitable[object]]:
 def kept_schedule(values: tuple[object, ...]) -> Schedule:
     """Return the schedule that a statement keeps, of the values it is given."""
     (name, cron, zone, jitter_s, catch_up, most, job_type, params, priority, interactive, *rest) = values
-    vram_mib, max_retries, created_at, decided_at, firing_at, paused_at, last_tick, last_job_id, error = rest
+    (
+        vram_mib,
+        max_retries,
+        created_at,
+        decided_at,
+        firing_at,
+        paused_at,
+        last_tick,
+        last_job_id,
+        error,
+        unique_key,
+    ) = rest
     return Schedule(
         name=str(name),
         cron=str(cron),
@@ -173,6 +184,7 @@ def kept_schedule(values: tuple[object, ...]) -> Schedule:
             interactive=bool(interactive),
             vram_mib=cast("int | None", vram_mib),
             max_retries=cast("int | None", max_retries),
+            unique_key=str(unique_key),
         ),
         created_at=cast("float", created_at),
         decided_at=cast("float", decided_at),

@@ -22,6 +22,7 @@ JOB_EXAMPLE: Final[dict[str, JsonValue]] = {
     "vramRequired": None,
     "maxRetries": None,
     "interactive": False,
+    "uniqueKey": "media-cache",
 }
 SCHEDULE_EXAMPLE: Final[dict[str, JsonValue]] = {
     "name": "media-cache",
@@ -85,6 +86,7 @@ class ScheduledJob(Camel):
     vram_required: int | None = Field(description="MB; null: what the job type declares.")
     max_retries: int | None = Field(description="Automatic retries; null: the default.")
     interactive: bool
+    unique_key: str | None = Field(description="No run begins while a job that has it is not final.")
 
 
 class ScheduleView(Camel):
@@ -137,7 +139,9 @@ class NewSchedule(Camel):
         default=CatchUp.LAST, description="What happens to runs that nobody was there to submit."
     )
     catch_up_max: Most = 10
-    job: NewJob = Field(description="Without id, runAt and resourceCategory.")
+    job: NewJob = Field(
+        description="Without id, runAt, resourceCategory and dependencies; with uniqueKey no two at once."
+    )
 
 
 class ScheduleChange(Camel):
@@ -218,6 +222,7 @@ def _job_view(job: job_pb2.NewJob) -> ScheduledJob:
         vram_required=job.vram_mib if job.HasField("vram_mib") else None,
         max_retries=job.max_retries if job.HasField("max_retries") else None,
         interactive=job.interactive,
+        unique_key=job.unique_key or None,
     )
 
 

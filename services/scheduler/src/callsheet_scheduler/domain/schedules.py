@@ -44,6 +44,8 @@ class Template:
     interactive: bool
     vram_mib: int | None
     max_retries: int | None
+    unique_key: str = ""
+    """A tick gives no job while a job of this key lives; empty for none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

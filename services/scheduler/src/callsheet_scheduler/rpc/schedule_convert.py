@@ -29,6 +29,7 @@ def schedule_to_wire(schedule: Schedule, next_due: float | None) -> WireSchedule
             interactive=template.interactive,
             vram_mib=template.vram_mib,
             max_retries=template.max_retries,
+            unique_key=template.unique_key,
         ),
         created_at=instant_to_wire(schedule.created_at),
         paused_at=instant_to_wire(schedule.paused_at),
@@ -68,6 +69,7 @@ def _template(job: NewJob) -> Template:
         ("id", bool(job.id)),
         ("run_at", job.HasField("run_at")),
         ("parent_id", bool(job.parent_id)),
+        ("depends_on", bool(job.depends_on)),
         ("category", category_from_wire(job.category, field="job.category") is not None),
     ):
         if given:
@@ -79,6 +81,7 @@ def _template(job: NewJob) -> Template:
         interactive=job.interactive,
         vram_mib=job.vram_mib if job.HasField("vram_mib") else None,
         max_retries=job.max_retries if job.HasField("max_retries") else None,
+        unique_key=job.unique_key,
     )
 
 

@@ -29,6 +29,7 @@ async def save_schedule(connection: Connection, schedule: Schedule) -> None:
         schedule.last_tick,
         schedule.last_job_id,
         schedule.error,
+        template.unique_key,
     )
 
 
@@ -48,6 +49,7 @@ async def load_timetable(connection: Connection) -> Timetable:
             interactive=row["interactive"],
             vram_mib=row["vram_mib"],
             max_retries=row["max_retries"],
+            unique_key=row["unique_key"],
         )
         timetable.put(
             Schedule(

@@ -55,8 +55,11 @@ class Cron:
                 return  # somebody changed it: the next call sees what is left
             job_id = job_id_of(schedule, tick)
             try:
-                await self._jobs.submit([submission_of(schedule.template, job_id)])
-                job_ids[tick] = job_id
+                [accepted] = await self._jobs.submit([submission_of(schedule.template, job_id)])
+                if accepted.id == job_id:
+                    job_ids[tick] = job_id
+                else:
+                    problem = f"the job {accepted.id} of its unique key is not final yet"
             except ConflictError:
                 job_ids[tick] = job_id  # it was fired before its job was changed
             except InvalidError as error:

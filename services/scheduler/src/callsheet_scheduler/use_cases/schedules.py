@@ -205,6 +205,7 @@ def submission_of(template: Template, job_id: str) -> Submission:
         vram_mib=template.vram_mib,
         max_retries=template.max_retries,
         interactive=template.interactive,
+        unique_key=template.unique_key,
     )
 
 

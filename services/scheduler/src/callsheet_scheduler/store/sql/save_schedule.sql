@@ -1,10 +1,11 @@
 -- Keep a schedule as it is.
 INSERT INTO schedule (
     name, cron, time_zone, jitter_s, catch_up, catch_up_max, type, params, priority, interactive, vram_mib,
-    max_retries, created_at, decided_at, firing_at, paused_at, last_tick, last_job_id, error
+    max_retries, created_at, decided_at, firing_at, paused_at, last_tick, last_job_id, error,
+    unique_key
 )
 VALUES (
-    $1, $2, $3, $4, $5, $6, $7, $8::json, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18::uuid, $19
+    $1, $2, $3, $4, $5, $6, $7, $8::json, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18::uuid, $19, $20
 )
 ON CONFLICT (name) DO UPDATE SET
     cron = excluded.cron,
@@ -24,4 +25,5 @@ ON CONFLICT (name) DO UPDATE SET
     paused_at = excluded.paused_at,
     last_tick = excluded.last_tick,
     last_job_id = excluded.last_job_id,
-    error = excluded.error
+    error = excluded.error,
+    unique_key = excluded.unique_key
