@@ -36,6 +36,8 @@ class Book:
     """Each completed job and the token that completed it."""
     ended: set[LeaseKey] = field(default_factory=set)
     """Leases whose end was written."""
+    final: set[str] = field(default_factory=set)
+    """Jobs that were ever final."""
     manual: Counter[str] = field(default_factory=Counter)
     """Retries that were asked for."""
     accepted: dict[str, float] = field(default_factory=dict)
@@ -124,18 +126,21 @@ class Laws:
         _demand(not self.book.held[f"worker {job.worker_id}"], f"{job.worker_id} got a lease while drained")
 
     def _met(self, job: LiveJob, after: Contents) -> None:
+        """What *job* needs was final; it may have been retried since, where *job* runs all the same."""
         for needed in job.ties.needs if job.ties is not None else ():
-            done = after.done.get(needed)
-            _demand(done is not None, f"{job.id} was leased although it needs {needed}, which is not final")
-            if done is not None and job.ties is not None and job.ties.if_fails is not IfFails.RUN:
-                completed = done.state is JobState.COMPLETED
-                _demand(completed, f"{job.id} was leased although {needed}, which it needs, did not complete")
+            what = f"{job.id} was leased although it needs {needed}, which"
+            _demand(needed in self.book.final, f"{what} was never final")
+            if job.ties is not None and job.ties.if_fails is not IfFails.RUN:
+                done = after.done.get(needed)
+                completed = done is not None and done.state is JobState.COMPLETED
+                _demand(completed, f"{what} did not complete")
 
     def _finished(self, finish: FinishJob, before: Contents) -> None:
         job = before.live[finish.job.id].job
         durable = JobState.QUEUED if job.state is JobState.RUNNING else job.state
         _demand(finish.state in TRANSITIONS[durable], f"{job.id}: {durable.name} to {finish.state.name}")
         self.book.ended.add((job.id, job.token))
+        self.book.final.add(job.id)
         if finish.state is JobState.COMPLETED:
             _demand(job.id not in self.book.completed, f"{job.id} was completed twice")
             _demand(job.cancel_requested_at is None, f"{job.id} was completed although it was cancelled")
