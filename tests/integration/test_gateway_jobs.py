@@ -388,17 +388,6 @@ async def test_readiness_and_metrics_tell_of_the_scheduler_and_the_requests(rest
     assert routes - {path for _, path in ROLES} - {"unmatched"} == set()
 
 
-async def test_without_a_scheduler_rest_lives_and_says_when_to_come_back() -> None:
-    patience = Patience(total_s=0.2, try_s=0.2)
-    async with rest_over("127.0.0.1:1", GatewaySettings(), patience=patience) as rest:
-        for method, path in (("GET", ""), ("GET", "/stats"), ("POST", "")):
-            body = {"type": "scan"} if method == "POST" else None
-            answer = await rest.request(method, f"/api/media/jobs{path}", json=body)
-            assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
-        assert (await rest.get("/readyz")).status_code == 503
-        assert (await rest.get("/healthz")).status_code == 200
-
-
 async def test_wait_for_a_miss_has_an_end_and_the_job_goes_on(stack: Stack, tmp_path: Path) -> None:
     settings = GatewaySettings(roots={"library": RootSettings(path=tmp_path)}, miss_wait_s=0.3, misses_max=1)
     async with rest_over(stack.scheduler.address, settings, patience=Patience()) as rest:
