@@ -147,8 +147,7 @@ async def test_job_types_tell_what_their_jobs_turned_out_to_need(
     rest: httpx.AsyncClient, worker: RunningWorker
 ) -> None:
     await known(rest, "noop")
-    job = await created(rest, type="noop", params={})
-    await once(rest, job["id"], "completed")
+    await once(rest, (await created(rest, type="noop", params={}))["id"], "completed")
 
     answer = OBJECT.validate_python((await rest.get("/api/media/job-types")).json())
 
@@ -398,5 +397,4 @@ async def test_wait_for_a_miss_has_an_end_and_the_job_goes_on(stack: Stack, tmp_
         assert (full.status_code, full.headers["retry-after"]) == (429, "5")
         [job], _ = await listed(rest, q="slow.jpg")
         assert (job["status"], job["priority"], job["interactive"]) == ("pending", 1, True)
-        cancelled = await rest.post(f"/api/media/jobs/{job['id']}/cancel")
-        assert cancelled.status_code == 200
+        assert (await rest.post(f"/api/media/jobs/{job['id']}/cancel")).status_code == 200
