@@ -90,9 +90,14 @@ class Firing:
 
 
 def firing_of(schedule: Schedule, now: float) -> Firing | None:
-    """Return what *schedule* does now; None where nothing is due."""
+    """Return what *schedule* does now; None where nothing is due.
+
+    A firing that has begun is of the ticks that were due when it began: whoever goes on with it fires the
+    same ones.
+    """
     if schedule.paused_at is not None:
         return None
+    now = now if schedule.firing_at is None else min(now, schedule.firing_at)
     most = schedule.catch_up_max if schedule.catch_up is CatchUp.ALL else 1
     found = newest_ticks(schedule.cron, schedule.time_zone, schedule.decided_at, now, most + 1)
     due = [tick for tick in found if due_at(schedule, tick) <= now]
