@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import tracemalloc
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -39,6 +40,11 @@ MESSAGES_PER_JOB_MOST = 0.2
 
 #: Grants whose cost is compared, with and without a held snapshot.
 GRANTS = 150
+
+#: Jobs that wait behind others, and how many are submitted and done beside them.
+BEHIND = 20_000
+BESIDE = 100
+MEMORY_GROWTH_MOST = 1.3
 
 #: How often a figure that other processes disturb is measured.
 TRIES = 3
@@ -127,6 +133,29 @@ async def test_reader_that_holds_a_snapshot_makes_grants_little_dearer(
     await snapshot.rollback()
     await reader.close()
     assert pages[True] <= HELD_TO_CLEAN_MOST * pages[False]
+
+
+async def memory_of_some_jobs(queue: Leader) -> int:
+    """Return the most memory that submitting some jobs, and doing some that wait, needs at once."""
+    await queue.submit(ids=[JobId(new_job_id()) for _ in range(BESIDE)])
+    await queue.work_off(BESIDE, slots=BESIDE)
+    tracemalloc.start()
+    try:
+        await queue.submit(ids=[JobId(new_job_id()) for _ in range(BESIDE)])
+        await queue.work_off(BESIDE, slots=BESIDE)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+async def test_nothing_that_is_done_for_a_job_copies_the_queue(fresh_dsn: str) -> None:
+    """A walk over all jobs that leaves no trace in memory shows in ``python -m bench.queue --waiting``."""
+    async with leader(fresh_dsn) as queue:
+        await submit(queue, JOBS // 4)
+        few = await memory_of_some_jobs(queue)
+        await submit(queue, BEHIND)
+        many = await memory_of_some_jobs(queue)
+    assert many <= few * MEMORY_GROWTH_MOST
 
 
 class Counting(LeaseService):

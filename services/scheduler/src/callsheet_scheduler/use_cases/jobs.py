@@ -21,7 +21,7 @@ from callsheet_scheduler.leadership import Leadership, Term
 from callsheet_scheduler.store.queue import DoneJob
 from callsheet_scheduler.store.records import ReadDone
 from callsheet_scheduler.use_cases.job_types import JobTypes
-from callsheet_scheduler.use_cases.ties import needed_past, tie, ties_of
+from callsheet_scheduler.use_cases.ties import needed_by, tie, ties_of
 
 #: Jobs of one submission.
 SUBMISSION_MAX: Final = 1000
@@ -98,7 +98,7 @@ class Jobs:
             rows, answers = self._sorted_out(submissions, term)
             known = (engine.queue.jobs.get(answer.id) for answer in answers)
             busy = [job.id for job in known if job is not None and job.busy]
-            past = needed_past(rows, engine.queue.jobs.keys() | ended.keys())
+            past = [one for one in needed_by(rows) if one not in engine.queue.jobs and one not in ended]
             if not busy and not past:
                 break
             for job_id in busy:

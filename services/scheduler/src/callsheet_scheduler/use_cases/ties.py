@@ -1,7 +1,7 @@
 """What a submission says of other jobs: which it needs, and its unique key."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Final, Protocol
 
 from callsheet.errors import InvalidError
@@ -63,10 +63,10 @@ def ties_of(asked: Asked, job_id: JobId, *, field: str) -> Ties | None:
     )
 
 
-def needed_past(rows: Mapping[JobId, NewRow], known: Collection[JobId]) -> list[JobId]:
-    """Return the jobs that new ones need and that are neither among them nor *known*."""
+def needed_by(rows: Mapping[JobId, NewRow]) -> list[JobId]:
+    """Return the jobs that new ones need and that are not among them."""
     needed = {needed: None for row in rows.values() if row.job.ties for needed in row.job.ties.needs}
-    return [job_id for job_id in needed if job_id not in rows and job_id not in known]
+    return [job_id for job_id in needed if job_id not in rows]
 
 
 def tie(rows: Mapping[JobId, NewRow], live: Mapping[JobId, LiveJob], done: Mapping[JobId, JobState]) -> None:
