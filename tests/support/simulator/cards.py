@@ -67,9 +67,10 @@ class SimulatedCard:
 
     def reading(self, worker: str) -> DeviceReading:
         """Return what a worker sees of it."""
-        if self.gone:
-            return DeviceReading(uuid=self.uuid, gone=True, problem="it fell off the bus")
         mine = [process for process in self.processes.values() if process.worker == worker]
+        held = [process.lease for process in mine]
+        if self.gone:
+            return DeviceReading(uuid=self.uuid, gone=True, problem="it fell off the bus", held=held)
         return DeviceReading(
             uuid=self.uuid,
             used_mib=self.foreign_mib + sum(process.vram_mib for process in self.processes.values()),
@@ -77,7 +78,7 @@ class SimulatedCard:
             encoder_sessions=self.foreign_sessions
             + sum(process.encoder_sessions for process in self.processes.values()),
             memory_mib=self.memory_mib - self.shrunk_mib,
-            held=[process.lease for process in mine],
+            held=held,
         )
 
 
