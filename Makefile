@@ -66,6 +66,10 @@ check: $(VENV)/dev.stamp ## Format, lint, types, import contracts, protos, SQL, 
 bench: $(VENV)/dev.stamp ## Measure the queue.
 	@$(BIN)/python -m bench.queue
 
+.PHONY: bench/peers
+bench/peers: $(VENV)/dev.stamp ## Measure the queue beside graphile-worker (needs Node) and pgqueuer.
+	@$(BIN)/python -m bench.peers
+
 .PHONY: format
 format: $(VENV)/dev.stamp ## Write code and protos in their form.
 	@$(BIN)/ruff check --fix-only --quiet .

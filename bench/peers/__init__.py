@@ -1,0 +1,1 @@
+"""Other queues on PostgreSQL that ours is measured beside."""
