@@ -11,6 +11,7 @@ from callsheet.catalog import Category
 from callsheet.service.settings import ServiceSettings
 from callsheet_scheduler.domain.ledger import LedgerRules
 from callsheet_scheduler.domain.limits import SCOPE_OF
+from callsheet_scheduler.domain.patience import BackfillRules
 from callsheet_scheduler.domain.retry import RetryRules
 from callsheet_scheduler.domain.rules import Rules
 
@@ -46,6 +47,9 @@ class SchedulerSettings(ServiceSettings):
     """After how many seconds without a scheduler a worker stops its attempts."""
     vram_margin_mib: int = Field(default=512, ge=0, le=1 << 20)
     """MiB of every GPU that no job is given: for the driver, and what jobs take beyond their share."""
+    gpu_patience_s: float = Field(default=600.0, ge=0.0)
+    """For how many seconds a waiting GPU job of priority 5 lets smaller ones overtake it; then a GPU is kept
+    for it. At priority 1 it is a fifth of that, at 10 twice as much."""
     retry_base_s: float = Field(default=60.0, ge=0.0)
     """The delay before retry n is this times 2 to the power of n, in seconds."""
     retry_cap_s: float = Field(default=3600.0, ge=0.0)
@@ -108,4 +112,5 @@ class SchedulerSettings(ServiceSettings):
                 fresh_s=self.lease_ttl_s,
                 orphan_limit_s=self.orphan_limit_s,
             ),
+            backfill=BackfillRules(patience_s=self.gpu_patience_s),
         )

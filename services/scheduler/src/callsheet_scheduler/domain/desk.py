@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from callsheet.catalog import Category
+from callsheet_scheduler.domain.backfill import Backfill
 from callsheet_scheduler.domain.device import SOFTWARE, Charge, DeviceId, held_by, need_of
 from callsheet_scheduler.domain.effects import (
     Fate,
@@ -23,16 +24,15 @@ from callsheet_scheduler.domain.effects import (
 from callsheet_scheduler.domain.fleet import Fleet, Worker
 from callsheet_scheduler.domain.footprint import Footprints
 from callsheet_scheduler.domain.job import LEASED, JobId, JobState, LiveJob, Token, WorkerId
-from callsheet_scheduler.domain.lanes import Lane, Place, kind_of
+from callsheet_scheduler.domain.lanes import Lane, kind_of
 from callsheet_scheduler.domain.ledger import Ledger
 from callsheet_scheduler.domain.limits import Limits, Pauses
 from callsheet_scheduler.domain.outcome import Ending, Outcome, Rung
 from callsheet_scheduler.domain.outputs import Outputs
-from callsheet_scheduler.domain.placing import Sort, largest_for, room_for, spot_for
+from callsheet_scheduler.domain.placing import Sort, largest_for
 from callsheet_scheduler.domain.queue import Queue
 from callsheet_scheduler.domain.retry import judge
 from callsheet_scheduler.domain.rules import Rules
-from callsheet_scheduler.domain.sized_lane import SizedLane
 
 #: The word that an attempt's row keeps.
 OUTCOME_WORDS: Final = {Ending.LOST: "expired", Ending.RETURNED: "returned", Ending.PAUSED: "paused"}
@@ -69,6 +69,9 @@ class Desk:
         self.messages: list[Message] = []
         self.ledger = Ledger(rules.ledger, self.turn)
         self.footprints = Footprints()
+        self.backfill = Backfill(
+            rules.backfill, self.fleet, self.ledger, self.queue, self.pauses, self.footprints
+        )
         self._most: dict[Sort, tuple[float, int]] = {}
         """By kind of job: since when the largest GPU is known, and its memory."""
         self.changed: dict[JobId, JobId | None] = {}
@@ -179,9 +182,9 @@ class Desk:
             return
         while self.fleet.any_ready() and self._grant_next(Category.CPU, self.queue.cpu_lane, now):
             pass
-        for category, lane in self.queue.gpu_lanes.items():
-            while self._grant_next_gpu_job(category, lane, now):
-                pass
+        self.backfill.begin(now)
+        while self._grant_next_gpu_job(now):
+            pass
 
     def _grant_next(self, category: Category, lane: Lane, now: float) -> bool:
         for _, kind in lane.heads():
@@ -194,29 +197,20 @@ class Desk:
                 return True
         return False
 
-    def _grant_next_gpu_job(self, category: Category, lane: SizedLane, now: float) -> bool:
-        """Grant the first job of *lane* for which there is room on some GPU, or a worker without one."""
-        if not self.fleet.ready_for_gpu_jobs():
+    def _grant_next_gpu_job(self, now: float) -> bool:
+        """Grant the next GPU job for which there is room on some GPU, or a worker without one."""
+        found = self.backfill.next(now)
+        session = None if found is None else found[1].worker.session
+        if found is None or session is None:
             return False
-        places: list[Place] = []
-        for kind in lane.kinds():
-            if self.pauses.holding(category, kind[0]) is None:
-                room_mib = room_for(self.fleet, self.ledger, (category, *kind), now)
-                place = None if room_mib is None else lane.first(kind, room_mib)
-                if place is not None:
-                    places.append(place)
-        if not places:
-            return False
-        job = self.queue.jobs[min(places)[2]]
-        spot = spot_for(self.fleet, self.ledger, job, now)
-        if spot is None or spot.worker.session is None:
-            return False
-        lane.discard(job)
+        job, spot = found
+        self.queue.gpu_lanes[job.category].discard(job)
         job.busy = True
         job.device = spot.device
         self.lease(job, spot.worker)
         charge = self._charge(job, spot.device, now)
-        self.turn.append(GrantLease(job=job, session=spot.worker.session, at=now, charge=charge))
+        self.turn.append(GrantLease(job=job, session=session, at=now, charge=charge))
+        self.backfill.granted(job, spot, now)
         return True
 
     def _charge(self, job: LiveJob, device: DeviceId, now: float) -> Charge | None:

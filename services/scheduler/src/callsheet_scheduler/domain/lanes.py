@@ -28,13 +28,14 @@ def kind_of(job: LiveJob) -> Kind:
     return (job.type, job.root)
 
 
-def place_of(job: LiveJob) -> Place:
-    """Return where *job* stands in its lane; smaller is sooner.
+def level_of(job: LiveJob) -> float:
+    """Return how little urgent *job* is: its priority, or half a level less where somebody waits for it."""
+    return job.priority - (0.5 if job.interactive else 0.0)
 
-    An interactive job stands half a level before the others of its priority.
-    """
-    level = job.priority - (0.5 if job.interactive else 0.0)
-    return (job.created_at + level * AGING_STEP_S, job.sequence, job.id)
+
+def place_of(job: LiveJob) -> Place:
+    """Return where *job* stands in its lane; smaller is sooner."""
+    return (job.created_at + level_of(job) * AGING_STEP_S, job.sequence, job.id)
 
 
 class Lane:

@@ -5,7 +5,7 @@ it stays charged until its worker says so, its GPU is seen to be empty, or ``orp
 after which no worker goes on by itself.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from callsheet_scheduler.domain.account import Account
@@ -163,12 +163,19 @@ class Ledger:
             default=None,
         )
 
-    def place(self, worker_id: WorkerId, need: Need, now: float) -> tuple[Account, int] | None:
-        """Return the GPU of a worker where *need* leaves least, and how much it leaves."""
+    def place(
+        self,
+        worker_id: WorkerId,
+        need: Need,
+        now: float,
+        barred: Callable[[DeviceId], bool] | None = None,
+    ) -> tuple[Account, int] | None:
+        """Return the GPU of a worker where *need* leaves least, and how much it leaves, but none *barred*."""
         fitting = [
             (free.vram_mib - need.vram_mib, account.id, account)
             for account, free in self._open(worker_id, now)
             if free.vram_mib >= need.vram_mib and free.encoder_sessions >= need.encoder_sessions
+            if barred is None or not barred(account.id)
         ]
         if not fitting:
             return None

@@ -1,6 +1,7 @@
 """Where a GPU job can run: which worker has room for it, on which GPU."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final, NamedTuple
 
 from callsheet.catalog import Category
@@ -15,6 +16,9 @@ BOUNDLESS_MIB: Final = 1 << 40
 
 Sort = tuple[Category, str, str | None]
 """Category, type, root: jobs that the same workers can run."""
+
+Bars = Callable[[Worker, DeviceId | None], bool]
+"""Tells whether a job is kept from a worker's GPU, or from a worker without one, though there is room."""
 
 
 class Spot(NamedTuple):
@@ -42,7 +46,7 @@ def room_for(fleet: Fleet, ledger: Ledger, sort: Sort, now: float) -> int | None
     return best
 
 
-def spot_for(fleet: Fleet, ledger: Ledger, job: LiveJob, now: float) -> Spot | None:
+def spot_for(fleet: Fleet, ledger: Ledger, job: LiveJob, now: float, bars: Bars | None = None) -> Spot | None:
     """Return where *job* runs best now: on the GPU where it leaves least, else without one."""
     need = need_of(job.category, job.vram_mib)
     if need is None:
@@ -51,9 +55,10 @@ def spot_for(fleet: Fleet, ledger: Ledger, job: LiveJob, now: float) -> Spot | N
     best: tuple[int, Spot] | None = None
     for worker in _open(fleet, (job.category, job.type, job.root)):
         if takes_without_card(worker):
-            without = without or Spot(worker, SOFTWARE)
+            if without is None and not (bars is not None and bars(worker, None)):
+                without = Spot(worker, SOFTWARE)
             continue
-        found = ledger.place(worker.capability.id, need, now)
+        found = ledger.place(worker.capability.id, need, now, None if bars is None else partial(bars, worker))
         if found is not None and (best is None or found[1] < best[0]):
             best = (found[1], Spot(worker, found[0].id))
     return without if best is None else best[1]

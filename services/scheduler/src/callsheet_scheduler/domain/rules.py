@@ -7,6 +7,7 @@ from typing import Final
 from callsheet.catalog import Category
 from callsheet_scheduler.domain.ledger import LedgerRules
 from callsheet_scheduler.domain.limits import SCOPE_OF, Scope
+from callsheet_scheduler.domain.patience import BackfillRules
 from callsheet_scheduler.domain.retry import RetryRules
 
 #: Jobs at once on one host, by category, where nobody said otherwise.
@@ -27,3 +28,4 @@ class Rules:
     live_jobs_max: int = 2_000_000
     retry: RetryRules = field(default_factory=RetryRules)
     ledger: LedgerRules = field(default_factory=LedgerRules)
+    backfill: BackfillRules = field(default_factory=BackfillRules)

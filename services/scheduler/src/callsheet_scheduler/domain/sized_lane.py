@@ -1,18 +1,25 @@
 """The order of the jobs that need a share of a GPU, by how much they need.
 
-A job that fits nowhere now stands in nobody's way: what is looked at are the sizes for which there is room,
-so looking costs nothing where there is none, however many wait.
+Jobs of one kind that need as much and are expected to run as long stand in one row: of each row only the
+first has to be looked at, and only in rows for which there is room, however many wait.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 from sortedcontainers import SortedDict, SortedList
 
 from callsheet_scheduler.domain.job import LiveJob
 from callsheet_scheduler.domain.lanes import Kind, Place, kind_of, place_of
 
-Sizes = SortedDict[int, SortedList[Place]]
-"""The waiting jobs of one kind by VRAM in MiB."""
+Need = tuple[int, int]
+"""VRAM in MiB, and the class of the input's size; -1 where that is unknown."""
+
+Rows = SortedDict[Need, SortedList[Place]]
+"""The waiting jobs of one kind."""
+
+
+def _need_of(job: LiveJob) -> Need:
+    return (job.vram_mib, -1 if job.size_class is None else job.size_class)
 
 
 class SizedLane:
@@ -21,46 +28,54 @@ class SizedLane:
     __slots__ = ("_by_kind",)
 
     def __init__(self) -> None:
-        self._by_kind: dict[Kind, Sizes] = {}
+        self._by_kind: dict[Kind, Rows] = {}
 
     def __len__(self) -> int:
         return sum(len(places) for places in self._all())
 
+    def __bool__(self) -> bool:
+        return bool(self._by_kind)
+
     def __contains__(self, job: LiveJob) -> bool:
-        places = self._sizes(job).get(job.vram_mib)
+        places = self._rows(job).get(_need_of(job))
         return places is not None and place_of(job) in places
 
     def add(self, job: LiveJob) -> None:
         """Let *job*, which does not wait yet, wait here."""
-        sizes = self._by_kind.setdefault(kind_of(job), SortedDict())
-        places = sizes.get(job.vram_mib)
+        rows = self._by_kind.setdefault(kind_of(job), SortedDict())
+        need = _need_of(job)
+        places = rows.get(need)
         if places is None:
-            places = sizes[job.vram_mib] = SortedList()
+            places = rows[need] = SortedList()
         places.add(place_of(job))
 
     def discard(self, job: LiveJob) -> None:
         """Take *job* out, if it is here."""
-        places = self._sizes(job).get(job.vram_mib)
+        places = self._rows(job).get(_need_of(job))
         if places is not None:
             places.discard(place_of(job))
-            self._drop_empty(kind_of(job), job.vram_mib)
+            self._drop_empty(kind_of(job), _need_of(job))
 
     def counted(self) -> Iterable[tuple[Kind, int, int]]:
-        """Return each kind and need in MiB, and how many jobs of it wait."""
+        """Return each kind and need in MiB, and how many jobs of it wait; a need may come more than once."""
         return [
-            (kind, size, len(places))
-            for kind, sizes in self._by_kind.items()
-            for size, places in sizes.items()
+            (kind, vram_mib, len(places))
+            for kind, rows in self._by_kind.items()
+            for (vram_mib, _), places in rows.items()
         ]
 
     def kinds(self) -> Iterable[Kind]:
         """Return the kinds that have a job here."""
         return self._by_kind
 
-    def first(self, kind: Kind, room_mib: int) -> Place | None:
-        """Return the first place of *kind* among the jobs that *room_mib* is enough for."""
-        sizes = self._by_kind[kind]
-        return min((sizes[size][0] for size in sizes.irange(maximum=room_mib)), default=None)
+    def heads(self, kind: Kind, room_mib: int) -> Iterator[Place]:
+        """Yield the first place of each row of *kind* whose jobs *room_mib* is enough for."""
+        rows = self._by_kind[kind]
+        return (rows[need][0] for need in rows.irange(maximum=(room_mib + 1, -1), inclusive=(True, False)))
+
+    def rows(self) -> Iterator[tuple[Kind, Sequence[Place]]]:
+        """Yield each row with its kind, the places in order."""
+        return ((kind, places) for kind, rows in self._by_kind.items() for places in rows.values())
 
     def position(self, job: LiveJob) -> int:
         """Return how many jobs of the lane go before *job*, plus one."""
@@ -68,14 +83,14 @@ class SizedLane:
         return 1 + sum(places.bisect_left(place) for places in self._all())
 
     def _all(self) -> Iterable[SortedList[Place]]:
-        return (places for sizes in self._by_kind.values() for places in sizes.values())
+        return (places for rows in self._by_kind.values() for places in rows.values())
 
-    def _sizes(self, job: LiveJob) -> Sizes:
+    def _rows(self, job: LiveJob) -> Rows:
         return self._by_kind.get(kind_of(job)) or SortedDict()
 
-    def _drop_empty(self, kind: Kind, size: int) -> None:
-        sizes = self._by_kind[kind]
-        if not sizes[size]:
-            del sizes[size]
-            if not sizes:
+    def _drop_empty(self, kind: Kind, need: Need) -> None:
+        rows = self._by_kind[kind]
+        if not rows[need]:
+            del rows[need]
+            if not rows:
                 del self._by_kind[kind]
