@@ -12,6 +12,7 @@ from callsheet_scheduler.domain.rules import Rules
 from callsheet_scheduler.use_cases.waiting import waiting_reason
 
 from tests.support.engines import (
+    CPU,
     START,
     Drive,
     behind_a_full_worker,
@@ -193,3 +194,31 @@ def test_output_that_is_being_settled_is_offered_to_nobody() -> None:
     drive.settle()
     assert placed(drive) == [(1, "made")]
     assert len(drive.engine.outputs) == 0
+
+
+def test_worker_whose_host_was_full_is_chosen_again_once_it_is_not() -> None:
+    drive = Drive()
+    drive.limit(host={CPU: 2})
+    for number in (1, 2, 3):
+        drive.hello(f"w{number}", session=number, host=f"h{number}", slots=5)
+    jobs = [new_job(drive.engine) for _ in range(8)]
+    drive.submit(*jobs)
+    grants = drive.grants()
+    assert sorted(grant.session for grant in grants) == [1, 1, 2, 2, 3, 3]
+    assert waiting_reason(drive.engine, jobs[-1], START) == (
+        "The limit of 2 cpu jobs per host is reached on h1, h2, h3"
+    )
+    second = next(grant for grant in grants if grant.session == 2)
+    drive.complete(second, "w2")
+    assert [grant.session for grant in drive.grants()] == [2]
+    drive.limit(host={CPU: 3})
+    assert len(drive.grants()) == 1
+
+
+def test_workers_of_different_kinds_take_turns() -> None:
+    drive = Drive()
+    drive.hello("w1", session=1, types=("scan",), host="h1")
+    drive.hello("w2", session=2, types=("scan", "validate"), host="h2")
+    for _ in range(4):
+        drive.submit(new_job(drive.engine))
+    assert [grant.session for grant in drive.grants()] == [1, 2, 1, 2]

@@ -1,17 +1,21 @@
 """The laws of the ledger, whatever happens in which order: never overdrawn, the fold of the live leases, at
 zero when everything has ended."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from callsheet_scheduler.domain.device import LeaseKey, held_by
+from callsheet_scheduler.domain.device import ENCODER_SESSIONS, LeaseKey, held_by
 from callsheet_scheduler.domain.effects import SendGrant
-from callsheet_scheduler.domain.job import WorkerId
+from callsheet_scheduler.domain.job import LiveJob, WorkerId
+from callsheet_scheduler.domain.limits import SCOPE_OF, scopes_of
 from callsheet_scheduler.domain.outcome import Ending
+from callsheet_scheduler.domain.placing import room_for, spot_for
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from typing_extensions import override
 
+from callsheet.catalog import Category
 from tests.support.engines import START
 from tests.support.gpu_fleet import GpuFleet, card, encode, infer
 
@@ -121,6 +125,11 @@ class LedgerMachine(RuleBasedStateMachine):
             )
         self.take()
 
+    @rule(encode=st.integers(0, 4), ai=st.integers(1, 4))
+    def limit(self, encode: int, ai: int) -> None:
+        self.fleet.limit(host={SCOPE_OF[Category.GPU_ENCODE]: encode, SCOPE_OF[Category.GPU_AI]: ai})
+        self.take()
+
     @rule(seconds=st.sampled_from((1, 20, 31, 500, 1_000)))
     def later(self, seconds: int) -> None:
         self.fleet.now += seconds
@@ -169,6 +178,30 @@ class LedgerMachine(RuleBasedStateMachine):
         }
         leased = [engine.queue.jobs[job_id] for one in engine.fleet.workers.values() for job_id in one.leases]
         assert charged == {(job.id, job.token) for job in leased if held_by(job) is not None}
+
+    @invariant()
+    def room_that_is_known_is_the_room_that_a_look_at_every_worker_finds(self) -> None:
+        engine, now = self.fleet.engine, self.fleet.now
+        for make in (encode, infer):
+            job = make(self.fleet, 3_000)
+            free_mib = list(self.rooms_mib(job))
+            sort = (job.category, job.type, job.root)
+            assert room_for(engine.fleet, engine.ledger, sort, now) == max(free_mib, default=None)
+            enough_mib = [one for one in free_mib if one >= job.vram_mib]
+            spot = spot_for(engine.fleet, engine.ledger, job, now)
+            found_mib = None if spot is None else self.fleet.free_mib(spot.device)
+            assert found_mib == min(enough_mib, default=None)
+
+    def rooms_mib(self, job: LiveJob) -> Iterator[int]:
+        """Yield what is free on each card for *job*."""
+        engine = self.fleet.engine
+        scopes = scopes_of(job.category, job.type)
+        for worker in engine.fleet.ready_for_gpu_jobs():
+            if engine.fleet.full_scope_on(worker.capability.host, scopes) is None:
+                for account in engine.ledger.reached_by(worker.capability.id):
+                    free = account.free(self.fleet.now, engine.ledger.rules.fresh_s)
+                    if free.encoder_sessions >= ENCODER_SESSIONS[job.category]:
+                        yield free.vram_mib
 
     @invariant()
     def what_an_attempt_may_hold_is_charged(self) -> None:

@@ -2,11 +2,12 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 from callsheet.catalog import Category
 from callsheet_scheduler.domain.device import Card
 from callsheet_scheduler.domain.job import JobId, LiveJob, WorkerId
-from callsheet_scheduler.domain.limits import Limits, Scope, scopes_of
+from callsheet_scheduler.domain.limits import ALL, SCOPE_OF, Limits, Scope, scopes_of
 from callsheet_scheduler.domain.loads import EVERYWHERE, Loads
 
 
@@ -49,6 +50,8 @@ class Worker:
     leaving: bool = False
     """It lets itself take no leases: it is about to go."""
     leases: set[JobId] = field(default_factory=set[JobId])
+    turn: int = 0
+    """Grows with every worker that is chosen: the one with the least was chosen the longest ago."""
 
     @classmethod
     def absent(
@@ -59,17 +62,41 @@ class Worker:
         return cls(capability=capability, last_seen_at=at, draining=draining)
 
 
+Peers = dict[WorkerId, Worker]
+"""Workers that can run the same jobs, by identity, the one chosen last at the end."""
+
+
 class Fleet:
-    """All workers. Chooses one for a job in time that does not grow with the number of busy ones."""
+    """All workers. Chooses one for a job in time that does not grow with how many there are."""
 
     def __init__(self, limits: Limits) -> None:
-        self.limits = limits
+        self._limits = limits
         self.workers: dict[WorkerId, Worker] = {}
         self.drained: dict[WorkerId, float | None] = {}
         """Drained workers, connected or not, and the grace in seconds that their attempts have."""
+        self.touched: set[str] = set()
+        """Hosts whose GPU workers may be able to take more than was known, or less."""
         self._loads = Loads()
-        self._ready: dict[WorkerId, Worker] = {}
-        self._ready_for_gpu_jobs: dict[WorkerId, Worker] = {}
+        self._ready: dict[tuple[frozenset[str], frozenset[str]], Peers] = {}
+        """Workers that can take a lease, by the types and roots that they handle."""
+        self._full: dict[str, Peers] = {}
+        """By host: workers left out of those, since no more CPU jobs may run on it."""
+        self._ready_for_gpu_jobs: Peers = {}
+        self._ready_without_card: Peers = {}
+        self._on_host: dict[str, Peers] = {}
+        self._turn = 0
+
+    @property
+    def limits(self) -> Limits:
+        """How many jobs may run, by scope."""
+        return self._limits
+
+    @limits.setter
+    def limits(self, limits: Limits) -> None:
+        self._limits = limits
+        for host in list(self._full):
+            self._reopen(host)
+        self.touched.update(self._on_host)
 
     def worker_for(
         self, category: Category, job_type: str, root: str | None, *, at_once: bool = False
@@ -82,15 +109,36 @@ class Fleet:
         scopes = scopes_of(category, job_type)
         if self.full_scope(scopes, at_once=at_once) is not None:
             return None
-        for worker in self._ready.values():
-            capability = worker.capability
-            if (
-                job_type in capability.types
-                and (root is None or root in capability.roots)
-                and self.full_scope_on(capability.host, scopes, at_once=at_once) is None
-            ):
-                return worker
-        return None
+        best: Worker | None = None
+        for (types, roots), peers in self._ready.items():
+            if job_type in types and (root is None or root in roots):
+                found = self._first(peers, scopes, at_once=at_once)
+                if found is not None and (best is None or found.turn < best.turn):
+                    best = found
+        return best
+
+    def _first(self, peers: Peers, scopes: tuple[Scope, Scope, Scope], *, at_once: bool) -> Worker | None:
+        """Return the first of *peers* whose host may run more, and leave out those whose host is full."""
+        full: list[Worker] = []
+        found: Worker | None = None
+        for worker in peers.values():
+            host = worker.capability.host
+            scope = self.full_scope_on(host, scopes)
+            if scope is None:
+                if not at_once or self.full_scope_on(host, scopes, at_once=True) is None:
+                    found = worker
+                    break
+            elif scope in _OF_CPU:
+                full.append(worker)
+        for worker in full:
+            del peers[worker.capability.id]
+            self._full.setdefault(worker.capability.host, {})[worker.capability.id] = worker
+        return found
+
+    def _reopen(self, host: str) -> None:
+        """Let the workers of *host* be chosen again that were left out since it was full."""
+        for worker in self._full.pop(host, {}).values():
+            self.update_ready(worker)
 
     def full_scope(self, scopes: Iterable[Scope], *, at_once: bool = False) -> Scope | None:
         """Return the first of *scopes* of which no more jobs may run anywhere."""
@@ -124,12 +172,24 @@ class Fleet:
         return self._loads.of(EVERYWHERE, scope).running
 
     def any_ready(self) -> bool:
-        """Return whether any worker can take a lease."""
-        return bool(self._ready)
+        """Return whether any worker can take a lease, as far as is known."""
+        return any(self._ready.values())
 
     def ready_for_gpu_jobs(self) -> Collection[Worker]:
         """Return the workers that can take a lease of a GPU job; the one chosen last comes last."""
         return self._ready_for_gpu_jobs.values()
+
+    def ready_without_card(self) -> Collection[Worker]:
+        """Return those of them that do GPU jobs in software; the one chosen last comes last."""
+        return self._ready_without_card.values()
+
+    def on_host(self, host: str) -> Collection[Worker]:
+        """Return the workers of *host* that are known."""
+        return self._on_host.get(host, {}).values()
+
+    def is_ready_for_gpu_jobs(self, worker_id: WorkerId) -> bool:
+        """Return whether a worker can take a lease of a GPU job."""
+        return worker_id in self._ready_for_gpu_jobs
 
     def handling(self, job_type: str) -> list[Worker]:
         """Return the connected workers that handle *job_type*."""
@@ -155,7 +215,10 @@ class Fleet:
         """Book the lease of *job* on *worker* and spend one credit."""
         worker.leases.add(job.id)
         worker.credit -= 1
+        self._turn += 1
+        worker.turn = self._turn
         self._loads.count(worker.capability.host, job, running=1)
+        self._touch(worker.capability.host, job)
         self.suspend(worker)
         self.update_ready(worker)
 
@@ -182,10 +245,18 @@ class Fleet:
         if job.worker_id is None or job.host is None:
             return
         self._loads.count(job.host, job, running=-1, ending=ending)
+        self._touch(job.host, job)
+        if job.host in self._full:
+            self._reopen(job.host)
         worker = self.workers.get(job.worker_id)
         if worker is not None:
             worker.leases.discard(job.id)
             self.forget_if_gone(worker)
+
+    def _touch(self, host: str, job: LiveJob) -> None:
+        """The load of *host* changed by *job*."""
+        if job.category is not Category.CPU or ALL in self._limits.host:
+            self.touched.add(host)
 
     def add_credit(self, worker: Worker, credit: int) -> None:
         """Let *worker* take *credit* more leases, never more than it has slots."""
@@ -203,12 +274,15 @@ class Fleet:
         if known is None:
             known = Worker(capability=capability, last_seen_at=now)
             self.workers[capability.id] = known
+        self.suspend(known)
+        self._leave_host(known)
         known.capability = capability
         known.session = session
         known.credit = min(credit, capability.slots)
         known.last_seen_at = now
         known.draining = capability.id in self.drained
         known.leaving = False
+        self._on_host.setdefault(capability.host, {})[capability.id] = known
         self.update_ready(known)
         return known
 
@@ -221,8 +295,12 @@ class Fleet:
 
     def remember(self, worker_id: WorkerId, host: str, now: float) -> Worker:
         """Return the worker, made without a stream where it was not known."""
-        draining = worker_id in self.drained
-        return self.workers.setdefault(worker_id, Worker.absent(worker_id, host, draining=draining, at=now))
+        known = self.workers.get(worker_id)
+        if known is None:
+            draining = worker_id in self.drained
+            known = self.workers[worker_id] = Worker.absent(worker_id, host, draining=draining, at=now)
+            self._on_host.setdefault(host, {})[worker_id] = known
+        return known
 
     def silent(self, now: float, ttl_s: float) -> Iterable[Worker]:
         """Return the workers that gave no sign of life for *ttl_s*."""
@@ -230,16 +308,26 @@ class Fleet:
 
     def suspend(self, worker: Worker) -> None:
         """Grant nothing to *worker* until it is heard again."""
-        self._ready.pop(worker.capability.id, None)
-        self._ready_for_gpu_jobs.pop(worker.capability.id, None)
+        capability = worker.capability
+        peers = self._ready.get((capability.types, capability.roots))
+        if peers is not None and peers.pop(capability.id, None) is not None and not peers:
+            del self._ready[capability.types, capability.roots]
+        if self._ready_for_gpu_jobs.pop(capability.id, None) is not None:
+            self._ready_without_card.pop(capability.id, None)
+            self.touched.add(capability.host)
 
     def update_ready(self, worker: Worker) -> None:
         """Let *worker* be chosen, or not."""
         stays = not worker.draining and not worker.leaving
         if worker.session is not None and worker.credit > 0 and stays:
-            self._ready.setdefault(worker.capability.id, worker)
-            if worker.capability.takes_gpu_jobs:
-                self._ready_for_gpu_jobs.setdefault(worker.capability.id, worker)
+            capability = worker.capability
+            peers = self._ready.setdefault((capability.types, capability.roots), {})
+            peers.setdefault(capability.id, worker)
+            if capability.takes_gpu_jobs and capability.id not in self._ready_for_gpu_jobs:
+                self._ready_for_gpu_jobs[capability.id] = worker
+                self.touched.add(capability.host)
+                if not capability.cards:
+                    self._ready_without_card[capability.id] = worker
         else:
             self.suspend(worker)
 
@@ -247,5 +335,16 @@ class Fleet:
         """Drop a worker that has neither a stream nor a lease."""
         if worker.session is None and not worker.leases:
             self.workers.pop(worker.capability.id, None)
-            if all(other.capability.host != worker.capability.host for other in self.workers.values()):
-                self._loads.forget(worker.capability.host)
+            self._leave_host(worker)
+
+    def _leave_host(self, worker: Worker) -> None:
+        host = worker.capability.host
+        others = self._on_host.get(host)
+        if others is not None and others.pop(worker.capability.id, None) is not None and not others:
+            del self._on_host[host]
+            self._full.pop(host, None)
+            self._loads.forget(host)
+
+
+#: The scopes besides its type that a CPU job lies in.
+_OF_CPU: Final = frozenset({ALL, SCOPE_OF[Category.CPU]})

@@ -5,7 +5,7 @@ it stays charged until its worker says so, its GPU is seen to be empty, or ``orp
 after which no worker goes on by itself.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from callsheet_scheduler.domain.account import Account
@@ -16,11 +16,11 @@ from callsheet_scheduler.domain.device import (
     DeviceId,
     KeptAccount,
     LeaseKey,
-    Need,
     Reading,
 )
 from callsheet_scheduler.domain.effects import FreeVram, KeepDevice, TurnEffect
 from callsheet_scheduler.domain.job import WorkerId
+from callsheet_scheduler.domain.openings import Openings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +43,7 @@ class Ledger:
         self.accounts: dict[DeviceId, Account] = {}
         self.lingering: dict[LeaseKey, Charge] = {}
         self._writes = writes
+        self.openings = Openings()
         self._reached: dict[WorkerId, list[Account]] = {}
 
     # ---- workers ----
@@ -125,6 +126,7 @@ class Ledger:
             ValueError: It is charged already, or the account would be overdrawn.
         """
         self.accounts[charge.device].add(charge)
+        self.openings.chose(charge.device)
 
     def release(self, device: DeviceId, lease: LeaseKey) -> None:
         """Give back what a lease is charged with; it ended, and so did its processes."""
@@ -139,6 +141,7 @@ class Ledger:
         charge = replace(account.charges[lease], lingers_since=now, began=began)
         account.charges[lease] = self.lingering[lease] = charge
         account.forget_reading(charge.worker_id)
+        self.openings.touched.add(device)
 
     def prove(self, lease: LeaseKey) -> None:
         """The processes of *lease* ended: free what it is still charged with, if anything."""
@@ -156,32 +159,6 @@ class Ledger:
 
     # ---- placing ----
 
-    def room(self, worker_id: WorkerId, sessions: int, now: float) -> int | None:
-        """Return the most VRAM that a job with so many encoder sessions can have of one GPU, if any."""
-        return max(
-            (free.vram_mib for _, free in self._open(worker_id, now) if free.encoder_sessions >= sessions),
-            default=None,
-        )
-
-    def place(
-        self,
-        worker_id: WorkerId,
-        need: Need,
-        now: float,
-        barred: Callable[[DeviceId], bool] | None = None,
-    ) -> tuple[Account, int] | None:
-        """Return the GPU of a worker where *need* leaves least, and how much it leaves, but none *barred*."""
-        fitting = [
-            (free.vram_mib - need.vram_mib, account.id, account)
-            for account, free in self._open(worker_id, now)
-            if free.vram_mib >= need.vram_mib and free.encoder_sessions >= need.encoder_sessions
-            if barred is None or not barred(account.id)
-        ]
-        if not fitting:
-            return None
-        left_mib, _, account = min(fitting, key=_by_rest)
-        return account, left_mib
-
     def reached_by(self, worker_id: WorkerId) -> list[Account]:
         """Return the accounts of the GPUs that a connected worker can use."""
         return [account for account in self._reached.get(worker_id, ()) if account.serves(worker_id)]
@@ -189,10 +166,6 @@ class Ledger:
     def named_by(self, worker_id: WorkerId) -> list[Account]:
         """Return the accounts of the GPUs that a connected worker named, whether it can use them or not."""
         return self._reached.get(worker_id, [])
-
-    def _open(self, worker_id: WorkerId, now: float) -> list[tuple[Account, Need]]:
-        fresh_s = self.rules.fresh_s
-        return [(account, account.free(now, fresh_s)) for account in self.reached_by(worker_id)]
 
     # ---- from the tables ----
 
@@ -212,18 +185,16 @@ class Ledger:
 
     def _adapt(self, account: Account) -> None:
         """Let the bounds follow what is known of the GPU, unless leases are charged with more."""
+        self.openings.touched.add(account.id)
         wanted = account.wanted_bounds(self.rules.margin_mib)
         if wanted != account.bounds and wanted.allow(account.allocated):
             account.bounds = wanted
             self._keep(account)
 
     def _keep(self, account: Account) -> None:
+        self.openings.touched.add(account.id)
         self._writes.append(KeepDevice(card=account.card, host=account.host, bounds=account.bounds))
 
     def _forget_if_unused(self, account: Account) -> None:
         if not account.reached and not account.charges:
             self.accounts.pop(account.id, None)
-
-
-def _by_rest(fitting: tuple[int, DeviceId, Account]) -> tuple[int, DeviceId]:
-    return fitting[:2]

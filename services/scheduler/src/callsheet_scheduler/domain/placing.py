@@ -1,15 +1,15 @@
 """Where a GPU job can run: which worker has room for it, on which GPU."""
 
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Final, NamedTuple
 
 from callsheet.catalog import Category
+from callsheet_scheduler.domain.account import Account
 from callsheet_scheduler.domain.device import ENCODER_SESSIONS, SOFTWARE, DeviceId, Need, need_of
 from callsheet_scheduler.domain.fleet import Fleet, Worker
 from callsheet_scheduler.domain.job import LiveJob
 from callsheet_scheduler.domain.ledger import Ledger
-from callsheet_scheduler.domain.limits import scopes_of
+from callsheet_scheduler.domain.limits import ALL, SCOPE_OF, scopes_of
 
 #: The room of a worker that does without a GPU, in MiB.
 BOUNDLESS_MIB: Final = 1 << 40
@@ -35,33 +35,33 @@ def takes_without_card(worker: Worker) -> bool:
 
 def room_for(fleet: Fleet, ledger: Ledger, sort: Sort, now: float) -> int | None:
     """Return the most VRAM in MiB that one job of *sort* can have now; None where none can start."""
-    sessions = ENCODER_SESSIONS[sort[0]]
-    best: int | None = None
-    for worker in _open(fleet, sort):
-        if takes_without_card(worker):
-            return BOUNDLESS_MIB
-        room_mib = ledger.room(worker.capability.id, sessions, now)
-        if room_mib is not None and (best is None or room_mib > best):
-            best = room_mib
-    return best
+    if fleet.full_scope(scopes_of(*sort[:2])) is not None:
+        return None
+    if any(_takes(fleet, worker, sort) for worker in fleet.ready_without_card()):
+        return BOUNDLESS_MIB
+    _look_again(fleet, ledger, now)
+    for opening in ledger.openings.from_the_emptiest(sort[0]):
+        if any(_takers(fleet, ledger.accounts[opening.device], sort)):
+            return opening.room_mib
+    return None
 
 
 def spot_for(fleet: Fleet, ledger: Ledger, job: LiveJob, now: float, bars: Bars | None = None) -> Spot | None:
     """Return where *job* runs best now: on the GPU where it leaves least, else without one."""
-    need = need_of(job.category, job.vram_mib)
-    if need is None:
+    sort, need = (job.category, job.type, job.root), need_of(job.category, job.vram_mib)
+    if need is None or fleet.full_scope(scopes_of(*sort[:2])) is not None:
         return None
-    without: Spot | None = None
-    best: tuple[int, Spot] | None = None
-    for worker in _open(fleet, (job.category, job.type, job.root)):
-        if takes_without_card(worker):
-            if without is None and not (bars is not None and bars(worker, None)):
-                without = Spot(worker, SOFTWARE)
-            continue
-        found = ledger.place(worker.capability.id, need, now, None if bars is None else partial(bars, worker))
-        if found is not None and (best is None or found[1] < best[0]):
-            best = (found[1], Spot(worker, found[0].id))
-    return without if best is None else best[1]
+    _look_again(fleet, ledger, now)
+    for opening in ledger.openings.from_the_tightest(job.category, need.vram_mib):
+        takers = _takers(fleet, ledger.accounts[opening.device], sort)
+        allowed = (worker for worker in takers if bars is None or not bars(worker, opening.device))
+        worker = min(allowed, key=_turn, default=None)
+        if worker is not None:
+            return Spot(worker, opening.device)
+    for worker in fleet.ready_without_card():
+        if _takes(fleet, worker, sort) and (bars is None or not bars(worker, None)):
+            return Spot(worker, SOFTWARE)
+    return None
 
 
 def largest_for(fleet: Fleet, ledger: Ledger, job: LiveJob) -> int:
@@ -79,17 +79,58 @@ def largest_for(fleet: Fleet, ledger: Ledger, job: LiveJob) -> int:
     )
 
 
-def _open(fleet: Fleet, sort: Sort) -> Iterator[Worker]:
-    """Yield the workers that can take a lease of *sort*, GPUs aside."""
+def _look_again(fleet: Fleet, ledger: Ledger, now: float) -> None:
+    """See what has become of the GPUs that something happened to."""
+    openings, fresh_s = ledger.openings, ledger.rules.fresh_s
+    hosts, fleet.touched = fleet.touched, set()
+    for host in hosts:
+        for worker in fleet.on_host(host):
+            openings.touched.update(account.id for account in ledger.named_by(worker.capability.id))
+    for device in openings.take_touched(now):
+        account = ledger.accounts.get(device)
+        if account is None:
+            openings.forget(device)
+            continue
+        free = account.free(now, fresh_s)
+        rooms_mib = {
+            category: free.vram_mib
+            for category, sessions in ENCODER_SESSIONS.items()
+            if free.encoder_sessions >= sessions and _is_open(fleet, account, category)
+        }
+        ages_at = account.read_at + fresh_s if account.is_fresh(now, fresh_s) else None
+        openings.note(device, rooms_mib, ages_at)
+
+
+def _is_open(fleet: Fleet, account: Account, category: Category) -> bool:
+    """Return whether some worker of a GPU can take a lease of *category*, if it handles the type."""
+    scopes = (ALL, SCOPE_OF[category])
+    return any(
+        fleet.is_ready_for_gpu_jobs(worker_id)
+        and account.serves(worker_id)
+        and fleet.full_scope_on(fleet.workers[worker_id].capability.host, scopes) is None
+        for worker_id in account.reached
+    )
+
+
+def _takers(fleet: Fleet, account: Account, sort: Sort) -> Iterator[Worker]:
+    """Yield the workers of a GPU that can take a lease of *sort*."""
+    for worker_id in account.reached:
+        if fleet.is_ready_for_gpu_jobs(worker_id) and account.serves(worker_id):
+            worker = fleet.workers[worker_id]
+            if _takes(fleet, worker, sort):
+                yield worker
+
+
+def _takes(fleet: Fleet, worker: Worker, sort: Sort) -> bool:
+    """Return whether a worker that is ready can take a lease of *sort*, GPUs aside."""
     category, job_type, root = sort
-    scopes = scopes_of(category, job_type)
-    if fleet.full_scope(scopes) is not None:
-        return
-    for worker in fleet.ready_for_gpu_jobs():
-        capability = worker.capability
-        if (
-            job_type in capability.types
-            and (root is None or root in capability.roots)
-            and fleet.full_scope_on(capability.host, scopes) is None
-        ):
-            yield worker
+    capability = worker.capability
+    return (
+        job_type in capability.types
+        and (root is None or root in capability.roots)
+        and fleet.full_scope_on(capability.host, scopes_of(category, job_type)) is None
+    )
+
+
+def _turn(worker: Worker) -> int:
+    return worker.turn
