@@ -87,8 +87,10 @@ async def test_cancelled_running_job_tells_what_it_took(rest: Rest, steered_work
     job_id = await rest.create("patient")
     await rest.once(job_id, "running")
     assert (await rest.job(job_id))["stopRung"] is None
-    await rest.client.post(f"{JOBS}/{job_id}/cancel")
-    assert (await rest.once(job_id, "cancelled"))["stopRung"] == "asked"
+    asked_at = (await rest.client.post(f"{JOBS}/{job_id}/cancel")).json()["cancelRequestedAt"]
+    cancelled = await rest.once(job_id, "cancelled")
+    assert cancelled["stopRung"] == "asked"
+    assert cancelled["cancelRequestedAt"] == asked_at
 
 
 async def test_reprioritised_job_goes_first(steered: Steered, steps: Steps, tmp_path: Path) -> None:

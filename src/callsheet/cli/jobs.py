@@ -35,9 +35,11 @@ async def list_jobs(
     chosen: Filter,
     *,
     limit: Annotated[int, typer.Option(min=0, help="How many at most; 0 for all.")] = 20,
+    oldest_first: Annotated[bool, typer.Option("--oldest-first", help="Begin with the oldest.")] = False,
 ) -> ExitCode:
     """List jobs, newest first."""
     wanted = chosen.on_wire()
+    wanted.oldest_first = oldest_first
     wanted.page_size = min(limit, 200)
     shown: list[Job] = []
     count = 0

@@ -123,6 +123,7 @@ async def test_jobs_are_listed_with_their_filters(script: Script, callsheet: Com
         "cpu",
         "--query",
         "x",
+        "--oldest-first",
     )
 
     table = await callsheet.run("jobs", "list", *filters, "--limit", "2")
@@ -134,6 +135,7 @@ async def test_jobs_are_listed_with_their_filters(script: Script, callsheet: Com
         categories=[ResourceCategory.RESOURCE_CATEGORY_CPU],
         query="x",
         page_size=2,
+        oldest_first=True,
     )
     assert len(table.out.splitlines()) == 3
     assert "All 2 cpu slots are busy" in table.out

@@ -17,7 +17,8 @@ SELECT
     id::text, type, params::text, state, category, priority, interactive, vram_mib, max_retries,
     extract(epoch FROM created_at)::float8, extract(epoch FROM run_at)::float8, token, attempt,
     retry_count, worker_id, extract(epoch FROM started_at)::float8,
-    extract(epoch FROM finished_at)::float8, NULL, NULL, error, result::text, parent_id::text, NULL,
+    extract(epoch FROM finished_at)::float8, NULL,
+    extract(epoch FROM cancel_requested_at)::float8, error, result::text, parent_id::text, NULL,
     stop_rung, device, peak_vram_mib,
     needs::text[], if_needed_fails, unique_key
 FROM job_done
