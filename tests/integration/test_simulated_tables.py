@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import asyncpg
 import pytest
-from callsheet_scheduler.domain.effects import JOBLESS, FinishJob, NewRow, TurnEffect
+from callsheet_scheduler.domain.effects import JOBLESS, Followed, NewRow, TurnEffect
 from callsheet_scheduler.domain.job import JobState, LiveJob
 from callsheet_scheduler.store import queue
 from callsheet_scheduler.store.partitions import make_partitions
@@ -140,6 +140,8 @@ def _facts(job: LiveJob) -> dict[str, object]:
         "needs": tied.needs if tied else (),
         "if_fails": tied.if_fails if tied and tied.needs else None,
         "unique_key": tied.unique_key if tied else "",
+        "children": tied.children if tied else (),
+        "yields": tied.yields if tied else 0,
     }
 
 
@@ -159,7 +161,7 @@ def _effect(effect: TurnEffect) -> TurnEffect:
     other = copy.copy(effect)
     if not isinstance(other, JOBLESS):
         other.job = _job(other.job)
-    if isinstance(other, FinishJob):
+    if isinstance(other, Followed):
         other.follow_ups = [_row(row) for row in other.follow_ups]
     return other
 

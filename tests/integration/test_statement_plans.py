@@ -73,7 +73,18 @@ async def test_reader_is_not_tempted_by_a_generic_plan(reading: asyncpg.Connecti
 
 
 @pytest.mark.parametrize(
-    "name", ["find_done", "read_done", "read_jobs", "read_log", "read_attempts", "write_logs", "revive_jobs"]
+    "name",
+    [
+        "find_done",
+        "has_yielded",
+        "read_attempts",
+        "read_children",
+        "read_done",
+        "read_jobs",
+        "read_log",
+        "revive_jobs",
+        "write_logs",
+    ],
 )
 async def test_statement_about_a_job_touches_the_day_of_its_id_alone(
     writing: asyncpg.Connection, name: str
@@ -89,6 +100,8 @@ async def test_statement_about_a_job_touches_the_day_of_its_id_alone(
         "read_jobs": (ids, min(ids), max(ids)),
         "read_log": (ids[0], 0, 0),
         "read_attempts": (ids[0],),
+        "has_yielded": (ids[0], 1),
+        "read_children": (ids[0], 0, 10),
         "write_logs": (ids, [1] * 3, ["text"] * 3, [2] * 3),
         "revive_jobs": (ids, [row["token"] for row in rows], [6] * 3, [1] * 3, [1] * 3, None),
     }

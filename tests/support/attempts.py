@@ -103,6 +103,9 @@ class Tray:
         self.calls.append(len(jobs))
         self.submitted += jobs
 
+    async def children(self) -> list[Job]:
+        return []
+
     async def unfinished(self, job_type: str) -> list[Job]:
         return [
             Job(type=job.type, params_json=job.params_json) for job in self.submitted if job.type == job_type

@@ -186,6 +186,20 @@ class Leader:
             self.session, attempt, Completion(result="{}", outputs=outputs, follow_ups=follow_ups), now
         )
 
+    def yield_to(self, grant: SendGrant, children: int) -> list[JobId]:
+        """Let an attempt give way to so many new jobs, and return their ids."""
+        assert self.session is not None
+        now = self.term.commits.now()
+        attempt = Attempt(job_id=grant.job.id, token=grant.token, started_at=now, ended_at=now)
+        ids = [id_at(self.now()) for _ in range(children)]
+        wanted = [
+            Submission(id=job_id, type="public_scan", params='{"directoryType": "a"}') for job_id in ids
+        ]
+        outcome = Outcome(ending=Ending.YIELDED, checkpoint="{}")
+        self.grants.yielded(self.session, attempt, outcome, wanted, now)
+        self.term.commits.flush()
+        return ids
+
     async def told(self, enough: Callable[[], bool]) -> None:
         """Wait until the worker was told enough."""
         async with asyncio.timeout(PATIENCE_S):

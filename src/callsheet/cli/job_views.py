@@ -65,6 +65,7 @@ def job_facts(job: Job, now: datetime) -> list[tuple[str, str | Text]]:
         ("parent", job.parent_id),
         ("after", ", ".join(job.depends_on)),
         ("unique key", job.unique_key),
+        ("children", str(job.children or "")),
         ("worker", job.worker_id),
         ("retries", f"{job.retry_count} of {job.max_retries}"),
     ]

@@ -66,6 +66,23 @@ async def show_job(reach: Reach, job_id: JobIdArgument) -> ExitCode:
     return ExitCode.OK
 
 
+@command(app, "children")
+async def list_children(reach: Reach, job_id: JobIdArgument) -> ExitCode:
+    """List the jobs that a job has yielded to, in the order given."""
+    shown: list[Job] = []
+    async with aclosing(reach.client.children(job_id)) as children:
+        async for job in children:
+            if reach.output.as_json:
+                reach.output.document(job)
+            else:
+                shown.append(job)
+    if shown:
+        reach.output.table(COLUMNS, [job_row(job, reach.now) for job in shown])
+    elif not reach.output.as_json:
+        reach.output.remark("No children.")
+    return ExitCode.OK
+
+
 @command(app, "submit")
 async def submit_job(
     reach: Reach,

@@ -14,6 +14,8 @@ from callsheet.v1.job_service_pb2 import (
     GetStatsRequest,
     GetStatsResponse,
     JobType,
+    ListChildrenRequest,
+    ListChildrenResponse,
     ListJobsRequest,
     ListJobsResponse,
     ListJobTypesRequest,
@@ -104,6 +106,21 @@ class Client(Steering, Scheduling):
             if not page.next_page_token:
                 return
             request.skip = 0
+            request.page_token = page.next_page_token
+
+    async def children_page(self, wanted: ListChildrenRequest) -> ListChildrenResponse:
+        """Return one page of the jobs that a job has yielded to, in the order given."""
+        return await self._repeating.call(self._jobs.ListChildren, wanted)
+
+    async def children(self, job_id: str) -> AsyncGenerator[Job, None]:
+        """Yield all jobs that a job has yielded to, in the order given, page by page."""
+        request = ListChildrenRequest(id=job_id)
+        while True:
+            page = await self.children_page(request)
+            for job in page.jobs:
+                yield job
+            if not page.next_page_token:
+                return
             request.page_token = page.next_page_token
 
     async def watch(self, ids: Sequence[str] = (), *, initial: bool = False) -> AsyncGenerator[Job, None]:

@@ -51,6 +51,11 @@ class JobServiceStub:
                 request_serializer=callsheet_dot_v1_dot_job__service__pb2.ListJobsRequest.SerializeToString,
                 response_deserializer=callsheet_dot_v1_dot_job__service__pb2.ListJobsResponse.FromString,
                 _registered_method=True)
+        self.ListChildren = channel.unary_unary(
+                '/callsheet.v1.JobService/ListChildren',
+                request_serializer=callsheet_dot_v1_dot_job__service__pb2.ListChildrenRequest.SerializeToString,
+                response_deserializer=callsheet_dot_v1_dot_job__service__pb2.ListChildrenResponse.FromString,
+                _registered_method=True)
         self.CancelJob = channel.unary_unary(
                 '/callsheet.v1.JobService/CancelJob',
                 request_serializer=callsheet_dot_v1_dot_job__service__pb2.CancelJobRequest.SerializeToString,
@@ -130,9 +135,18 @@ class JobServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListChildren(self, request, context):
+        """The jobs that a job has yielded to, in the order in which it gave them. NOT_FOUND if there is no such
+        job. A child whose history has been dropped is left out.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CancelJob(self, request, context):
-        """End a job. A waiting job is cancelled at once; a running one when its worker confirms.
-        FAILED_PRECONDITION if it is final.
+        """End a job. A waiting job is cancelled at once; a running one when its worker confirms; one that waits
+        for jobs it yielded to when these, which are cancelled with it, have ended. FAILED_PRECONDITION if it
+        is final.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -220,6 +234,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.ListJobs,
                     request_deserializer=callsheet_dot_v1_dot_job__service__pb2.ListJobsRequest.FromString,
                     response_serializer=callsheet_dot_v1_dot_job__service__pb2.ListJobsResponse.SerializeToString,
+            ),
+            'ListChildren': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListChildren,
+                    request_deserializer=callsheet_dot_v1_dot_job__service__pb2.ListChildrenRequest.FromString,
+                    response_serializer=callsheet_dot_v1_dot_job__service__pb2.ListChildrenResponse.SerializeToString,
             ),
             'CancelJob': grpc.unary_unary_rpc_method_handler(
                     servicer.CancelJob,
@@ -355,6 +374,33 @@ class JobService:
             '/callsheet.v1.JobService/ListJobs',
             callsheet_dot_v1_dot_job__service__pb2.ListJobsRequest.SerializeToString,
             callsheet_dot_v1_dot_job__service__pb2.ListJobsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListChildren(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/callsheet.v1.JobService/ListChildren',
+            callsheet_dot_v1_dot_job__service__pb2.ListChildrenRequest.SerializeToString,
+            callsheet_dot_v1_dot_job__service__pb2.ListChildrenResponse.FromString,
             options,
             channel_credentials,
             insecure,

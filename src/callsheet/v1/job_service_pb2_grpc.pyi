@@ -43,9 +43,14 @@ class JobServiceStub:
     """One job with its attempts. NOT_FOUND if there is none."""
     ListJobs: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.ListJobsRequest, _job_service_pb2.ListJobsResponse]
     """Jobs, newest first, that pass all given filters."""
+    ListChildren: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.ListChildrenRequest, _job_service_pb2.ListChildrenResponse]
+    """The jobs that a job has yielded to, in the order in which it gave them. NOT_FOUND if there is no such
+    job. A child whose history has been dropped is left out.
+    """
     CancelJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.CancelJobRequest, _job_service_pb2.CancelJobResponse]
-    """End a job. A waiting job is cancelled at once; a running one when its worker confirms.
-    FAILED_PRECONDITION if it is final.
+    """End a job. A waiting job is cancelled at once; a running one when its worker confirms; one that waits
+    for jobs it yielded to when these, which are cancelled with it, have ended. FAILED_PRECONDITION if it
+    is final.
     """
     RetryJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.RetryJobRequest, _job_service_pb2.RetryJobResponse]
     """Put a failed or cancelled job back into the queue, at once. FAILED_PRECONDITION otherwise."""
@@ -85,9 +90,14 @@ class JobServiceAsyncStub(JobServiceStub):
     """One job with its attempts. NOT_FOUND if there is none."""
     ListJobs: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ListJobsRequest, _job_service_pb2.ListJobsResponse]  # type: ignore[assignment]
     """Jobs, newest first, that pass all given filters."""
+    ListChildren: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ListChildrenRequest, _job_service_pb2.ListChildrenResponse]  # type: ignore[assignment]
+    """The jobs that a job has yielded to, in the order in which it gave them. NOT_FOUND if there is no such
+    job. A child whose history has been dropped is left out.
+    """
     CancelJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.CancelJobRequest, _job_service_pb2.CancelJobResponse]  # type: ignore[assignment]
-    """End a job. A waiting job is cancelled at once; a running one when its worker confirms.
-    FAILED_PRECONDITION if it is final.
+    """End a job. A waiting job is cancelled at once; a running one when its worker confirms; one that waits
+    for jobs it yielded to when these, which are cancelled with it, have ended. FAILED_PRECONDITION if it
+    is final.
     """
     RetryJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.RetryJobRequest, _job_service_pb2.RetryJobResponse]  # type: ignore[assignment]
     """Put a failed or cancelled job back into the queue, at once. FAILED_PRECONDITION otherwise."""
@@ -144,13 +154,24 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         """Jobs, newest first, that pass all given filters."""
 
     @_abc_1.abstractmethod
+    def ListChildren(
+        self,
+        request: _job_service_pb2.ListChildrenRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_service_pb2.ListChildrenResponse, _abc.Awaitable[_job_service_pb2.ListChildrenResponse]]:
+        """The jobs that a job has yielded to, in the order in which it gave them. NOT_FOUND if there is no such
+        job. A child whose history has been dropped is left out.
+        """
+
+    @_abc_1.abstractmethod
     def CancelJob(
         self,
         request: _job_service_pb2.CancelJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.CancelJobResponse, _abc.Awaitable[_job_service_pb2.CancelJobResponse]]:
-        """End a job. A waiting job is cancelled at once; a running one when its worker confirms.
-        FAILED_PRECONDITION if it is final.
+        """End a job. A waiting job is cancelled at once; a running one when its worker confirms; one that waits
+        for jobs it yielded to when these, which are cancelled with it, have ended. FAILED_PRECONDITION if it
+        is final.
         """
 
     @_abc_1.abstractmethod

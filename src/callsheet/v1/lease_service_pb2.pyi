@@ -559,6 +559,7 @@ class Result(_message.Message):
     FAILED_FIELD_NUMBER: _builtins.int
     RETURNED_FIELD_NUMBER: _builtins.int
     PAUSED_FIELD_NUMBER: _builtins.int
+    YIELDED_FIELD_NUMBER: _builtins.int
     PEAK_VRAM_MIB_FIELD_NUMBER: _builtins.int
     peak_vram_mib: _builtins.int
     """The most GPU memory that its processes held at once, as measured; 0 if it was not measured."""
@@ -590,6 +591,10 @@ class Result(_message.Message):
     def paused(self) -> Global___Paused:
         """It stopped because a pause was asked for."""
 
+    @_builtins.property
+    def yielded(self) -> Global___Yielded:
+        """It waits for other jobs, and is granted again when they are final."""
+
     def __init__(
         self,
         *,
@@ -600,13 +605,14 @@ class Result(_message.Message):
         failed: Global___Failed | None = ...,
         returned: Global___Returned | None = ...,
         paused: Global___Paused | None = ...,
+        yielded: Global___Yielded | None = ...,
         peak_vram_mib: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["completed", b"completed", "ended_at", b"ended_at", "failed", b"failed", "lease", b"lease", "outcome", b"outcome", "paused", b"paused", "returned", b"returned", "started_at", b"started_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["completed", b"completed", "ended_at", b"ended_at", "failed", b"failed", "lease", b"lease", "outcome", b"outcome", "paused", b"paused", "returned", b"returned", "started_at", b"started_at", "yielded", b"yielded"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["completed", b"completed", "ended_at", b"ended_at", "failed", b"failed", "lease", b"lease", "outcome", b"outcome", "paused", b"paused", "peak_vram_mib", b"peak_vram_mib", "returned", b"returned", "started_at", b"started_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["completed", b"completed", "ended_at", b"ended_at", "failed", b"failed", "lease", b"lease", "outcome", b"outcome", "paused", b"paused", "peak_vram_mib", b"peak_vram_mib", "returned", b"returned", "started_at", b"started_at", "yielded", b"yielded"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["completed", "failed", "returned", "paused"]  # noqa: Y015
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["completed", "failed", "returned", "paused", "yielded"]  # noqa: Y015
     _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
 
@@ -805,6 +811,38 @@ class Paused(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Paused: _TypeAlias = Paused  # noqa: Y015
+
+@_typing.final
+class Yielded(_message.Message):
+    """The job goes on once other jobs are final, however they ended. No slot is held meanwhile and no retry
+    spent. A job may yield 100 times.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHILDREN_FIELD_NUMBER: _builtins.int
+    CHECKPOINT_JSON_FIELD_NUMBER: _builtins.int
+    checkpoint_json: _builtins.str
+    """What the next attempt needs to go on, a JSON object; at most 64 KiB."""
+    @_builtins.property
+    def children(self) -> _containers.RepeatedCompositeFieldContainer[_job_pb2.NewJob]:
+        """Jobs to submit in the same transaction and to wait for, 1 to 1,000. One that lives already, under
+        the same id, is not submitted again but waited for.
+        """
+
+    def __init__(
+        self,
+        *,
+        children: _abc.Iterable[_job_pb2.NewJob] | None = ...,
+        checkpoint_json: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint_json", b"checkpoint_json", "children", b"children"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Yielded: _TypeAlias = Yielded  # noqa: Y015
 
 @_typing.final
 class ResultAck(_message.Message):

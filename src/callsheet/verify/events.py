@@ -164,7 +164,7 @@ class ResultSent(Event):
     """The job."""
     token: int
     """The fencing token of the lease."""
-    outcome: Literal["completed", "failed", "returned", "paused"]
+    outcome: Literal["completed", "failed", "returned", "paused", "yielded"]
     """How the attempt ended."""
     kind: str = ""
     """Of a failure: bad_input, capacity, transient, bug, cancelled."""
@@ -296,7 +296,7 @@ class AttemptRow(Event):
     ended_at: float
     """When it ended."""
     outcome: str
-    """failed, returned, expired, cancelled or paused."""
+    """failed, returned, expired, cancelled, paused or yielded."""
     error: str | None = None
     """Why."""
 

@@ -21,8 +21,9 @@ from callsheet.worker.endings import (
     completed,
     failed,
     last_words,
+    yielded,
 )
-from callsheet.worker.processor import Outcome
+from callsheet.worker.processor import Outcome, Yielded
 from callsheet.worker.registry import AnyProcessor
 from callsheet.worker.reports import SessionReporter
 from callsheet.worker.stopping import PausedHereError, Stop
@@ -88,7 +89,11 @@ class Attempts:
         attempt.begun = True
         try:
             outcome = await self._process(attempt, context)
-            result.completed.CopyFrom(completed(outcome, context.outputs))
+            if isinstance(outcome, Yielded):
+                result.yielded.CopyFrom(yielded(outcome))
+                report.close(f"--- YIELDED --- waits for {len(outcome.children):,} jobs")
+            else:
+                result.completed.CopyFrom(completed(outcome, context.outputs))
         except (asyncio.CancelledError, Exception) as cause:
             if attempt.stop.ending:
                 _stopped(attempt, result, report)
@@ -105,7 +110,7 @@ class Attempts:
         result.peak_vram_mib = attempt.peak_vram_mib
         return result
 
-    async def _process(self, attempt: Attempt, context: JobContext) -> Outcome:
+    async def _process(self, attempt: Attempt, context: JobContext) -> Outcome | Yielded:
         attempt.stop.check()
         grant = attempt.grant
         processor = self._processors.get(grant.type)

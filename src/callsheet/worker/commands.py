@@ -21,7 +21,7 @@ class StopReason(Enum):
 
     PAUSED = auto()
     """At its next checkpoint; it may be done before it comes to one."""
-    YIELDED = auto()
+    HANDED_ON = auto()
     """As paused, but the job goes on elsewhere at once."""
     CANCELLED = auto()
     STALE = auto()
@@ -36,7 +36,7 @@ class StopReason(Enum):
 
 def _weight(reason: StopReason) -> int:
     """Two of them ask, the others end; a stale lease forbids even the report."""
-    return {StopReason.PAUSED: 0, StopReason.YIELDED: 0, StopReason.STALE: 2}.get(reason, 1)
+    return {StopReason.PAUSED: 0, StopReason.HANDED_ON: 0, StopReason.STALE: 2}.get(reason, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,20 @@ CHECKPOINT_BYTES_MAX: Final = 64 * 1024
 """Bytes of a checkpoint as JSON."""
 
 
+def checkpoint_text(checkpoint: Mapping[str, JsonValue]) -> str:
+    """Return a checkpoint as JSON.
+
+    Raises:
+        AttemptError: It has more than `CHECKPOINT_BYTES_MAX` bytes.
+    """
+    text = to_json(dict(checkpoint))
+    if len(text) > CHECKPOINT_BYTES_MAX:
+        raise AttemptError(
+            f"the checkpoint has {len(text):,} bytes as JSON; the limit is {CHECKPOINT_BYTES_MAX:,}"
+        )
+    return text.decode()
+
+
 class Reporter(Protocol):
     """Takes what an attempt says while it runs; the worker's runtime implements it."""
 
@@ -66,6 +80,14 @@ class QueueAccess(Protocol):
         """
         ...
 
+    async def children(self) -> list[Job]:
+        """Return the jobs that this one has yielded to, in the order in which it gave them.
+
+        All of them were final when this attempt was granted; one that somebody retried since is not. Some
+        ended in FAILED or CANCELLED: what then becomes of this job is for its processor to decide.
+        """
+        ...
+
     async def unfinished(self, job_type: str) -> list[Job]:
         """Return the jobs of a type that are not final, whoever caused them."""
         ...
@@ -88,7 +110,7 @@ class JobContext:
     device: DeviceShare | None = None
     """The card that it may use, and how much of it; None to do without one, GPU jobs in software."""
     checkpoint: Mapping[str, JsonValue] | None = None
-    """What an earlier attempt kept when it was paused; None to begin at the beginning."""
+    """What an earlier attempt kept when it was paused, or yielded; None to begin at the beginning."""
     outputs: list[Output] = field(default_factory=list[Output])
     """What was published to be put where it was asked for."""
 
@@ -103,14 +125,10 @@ class JobContext:
             AttemptCancelledError: The attempt is to end altogether.
             AttemptError: The checkpoint has more than `CHECKPOINT_BYTES_MAX` bytes.
         """
-        text = to_json(dict(checkpoint))
-        if len(text) > CHECKPOINT_BYTES_MAX:
-            raise AttemptError(
-                f"the checkpoint has {len(text):,} bytes as JSON; the limit is {CHECKPOINT_BYTES_MAX:,}"
-            )
+        text = checkpoint_text(checkpoint)
         self.stop.check()
         if self.stop.pausing:
-            raise PausedHereError(text.decode())
+            raise PausedHereError(text)
 
     async def stage(self, root: str, output_path: str) -> StagedOutput:
         """Begin a file that somebody asked for at *output_path*; publish it when it is whole, or discard it.

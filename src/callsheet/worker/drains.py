@@ -50,7 +50,7 @@ class Drains:
         limit = self.hand_back_at
         if now >= limit:
             return StopReason.DRAIN
-        return None if limit == inf else StopReason.YIELDED
+        return None if limit == inf else StopReason.HANDED_ON
 
     def begin(self, cause: DrainCause, until: float) -> None:
         """Drain; what runs may go on *until* then."""

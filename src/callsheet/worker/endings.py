@@ -21,8 +21,10 @@ from callsheet.errors import (
 from callsheet.service.plain import plain_line
 from callsheet.v1.job_pb2 import FailureKind, StopRung
 from callsheet.v1.lease_service_pb2 import Completed, Failed, Grant, Output
+from callsheet.v1.lease_service_pb2 import Yielded as YieldedMessage
 from callsheet.v1.library_service_pb2 import LibraryChanges
-from callsheet.worker.processor import BrokenMediaError, Outcome
+from callsheet.worker.context import checkpoint_text
+from callsheet.worker.processor import BrokenMediaError, Outcome, Yielded
 
 RESULT_BYTES_MAX: Final = 64 * 1024
 """Bytes of a job's result as JSON."""
@@ -61,6 +63,24 @@ def completed(outcome: Outcome, outputs: Sequence[Output] = ()) -> Completed:
     if outcome.items or outcome.derivatives or outcome.broken:
         changes = LibraryChanges(items=outcome.items, derivatives=outcome.derivatives, broken=outcome.broken)
         message.library.CopyFrom(changes)
+    if message.ByteSize() > COMPLETED_BYTES_MAX:
+        raise AttemptError(
+            f"the report has {message.ByteSize():,} bytes; the limit is {COMPLETED_BYTES_MAX:,}"
+        )
+    return message
+
+
+def yielded(outcome: Yielded) -> YieldedMessage:
+    """Return what a job that yields reports as a message.
+
+    Raises:
+        AttemptError: It is larger than can be reported, or yields to nobody; a fault of the processor.
+    """
+    if not 0 < len(outcome.children) <= FOLLOW_UPS_MAX:
+        raise AttemptError(
+            f"it yields to {len(outcome.children):,} jobs; 1 to {FOLLOW_UPS_MAX:,} are allowed"
+        )
+    message = YieldedMessage(children=outcome.children, checkpoint_json=checkpoint_text(outcome.checkpoint))
     if message.ByteSize() > COMPLETED_BYTES_MAX:
         raise AttemptError(
             f"the report has {message.ByteSize():,} bytes; the limit is {COMPLETED_BYTES_MAX:,}"

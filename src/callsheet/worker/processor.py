@@ -33,6 +33,21 @@ class Outcome:
     """Jobs to submit, at most 1,000."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Yielded:
+    """What an attempt reports whose job goes on once other jobs are final. It holds no slot meanwhile.
+
+    All of it is committed in one transaction, or nothing is. The next attempt finds *checkpoint* in its
+    context, and what became of the children by ``context.queue.children()``. Files that this attempt
+    published by path are removed.
+    """
+
+    children: Sequence[NewJob]
+    """Jobs to submit and to wait for, 1 to 1,000; one that lives under its id already is waited for."""
+    checkpoint: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
+    """What the next attempt needs to go on; at most 64 KiB as JSON."""
+
+
 class BrokenMediaError(BadInputError):
     """The attempt failed because items cannot be used; they are marked so in the same transaction."""
 
@@ -52,7 +67,7 @@ class Processor(ABC, Generic[ParamsT]):
     """Name, category, needs and parameter model."""
 
     @abstractmethod
-    async def process(self, params: ParamsT, context: JobContext) -> Outcome:
+    async def process(self, params: ParamsT, context: JobContext) -> Outcome | Yielded:
         """Run one attempt.
 
         Untrusted media is touched only through *context*, which decodes in sandboxed children.

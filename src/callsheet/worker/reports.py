@@ -12,7 +12,7 @@ from callsheet.errors import LeaseLostError, OverloadedError, StateError, Unavai
 from callsheet.ids import new_job_id
 from callsheet.service.clock import Clock
 from callsheet.v1.job_pb2 import Job, JobState, NewJob
-from callsheet.v1.job_service_pb2 import ListJobsRequest, SubmitJobsRequest
+from callsheet.v1.job_service_pb2 import ListChildrenRequest, ListJobsRequest, SubmitJobsRequest
 from callsheet.v1.library_service_pb2 import (
     GetItemsRequest,
     Item,
@@ -154,6 +154,17 @@ class RemoteQueue:
             new.parent_id = self._lease.job_id
         for batch in _batches(named):
             await self._submit(SubmitJobsRequest(jobs=batch))
+
+    async def children(self) -> list[Job]:
+        """Return the jobs that this one has yielded to, in the order in which it gave them."""
+        found: list[Job] = []
+        request = ListChildrenRequest(id=self._lease.job_id)
+        while True:
+            answer = await persistently(self._stub.ListChildren, request, deadline_s=self._deadline_s)
+            found.extend(answer.jobs)
+            if not answer.next_page_token:
+                return found
+            request.page_token = answer.next_page_token
 
     async def unfinished(self, job_type: str) -> list[Job]:
         """Return the jobs of a type that are not final, whoever caused them."""

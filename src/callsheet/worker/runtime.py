@@ -277,7 +277,7 @@ class Runtime:
         if attempt.stop.reason in DISCARDED or not result.HasField("completed"):
             self._remove_outputs(result)
             self._remove_files(result, context.outputs)
-        if result.HasField("completed") and attempt.stop.reason in DISCARDED:
+        if result.WhichOneof("outcome") in {"completed", "yielded"} and attempt.stop.reason in DISCARDED:
             result.failed.CopyFrom(cancelled(attempt.stop.rung))
         if has.clock.monotonic() - attempt.began_at > SPOOLED_AFTER_S or _keeps_something(result):
             await self._spool(result)
@@ -356,7 +356,8 @@ def _keeps_something(result: Result) -> bool:
     """Whether more than the job's state depends on the result."""
     done = result.completed
     made = done.HasField("library") or bool(done.follow_ups) or bool(done.outputs)
-    return made or result.HasField("paused") or bool(result.returned.checkpoint_json)
+    kept = result.HasField("paused") or result.HasField("yielded")
+    return made or kept or bool(result.returned.checkpoint_json)
 
 
 def _instant(clock: Clock) -> Timestamp:

@@ -18,7 +18,7 @@ from callsheet.worker.commands import StopReason
 TERM_GRACE_S: Final = 5.0
 """How long a child process may take to end after SIGTERM, before SIGKILL, unless told otherwise."""
 
-_ASKING: Final = frozenset({StopReason.PAUSED, StopReason.YIELDED})
+_ASKING: Final = frozenset({StopReason.PAUSED, StopReason.HANDED_ON})
 
 Climbed = Callable[[StopRung.ValueType], None]
 """Told of each rung that a child process made necessary."""

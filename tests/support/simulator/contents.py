@@ -13,6 +13,7 @@ from callsheet_scheduler.domain.device import Charge, DeviceId, LeaseKey, Need
 from callsheet_scheduler.domain.effects import (
     ChangeJob,
     FinishJob,
+    Followed,
     FreeVram,
     GrantLease,
     KeepDevice,
@@ -24,7 +25,7 @@ from callsheet_scheduler.domain.effects import (
     TurnEffect,
     Vram,
 )
-from callsheet_scheduler.domain.job import LEASED, JobId, JobState, LiveJob, Token, WorkerId
+from callsheet_scheduler.domain.job import LEASED, JobId, JobState, LiveJob, Ties, Token, WorkerId
 from callsheet_scheduler.domain.limits import Limits, Pause, Scope
 from callsheet_scheduler.domain.schedules import Schedule
 from callsheet_scheduler.store.errors import (
@@ -136,7 +137,7 @@ class Contents:
             self._add_outputs(finish.outputs)
         for settled in _of(batch, SettleOutput):
             self.outputs.pop(_key(settled.output), None)
-        self._follow(finishes)
+        self._follow([*finishes, *_of(batch, ReleaseLease)])
 
     def append(self, rows: Sequence[LogRow]) -> None:
         """Append log text."""
@@ -172,13 +173,13 @@ class Contents:
             message = f"two live jobs would have the unique key {key}"
             raise DisagreementError(message)
 
-    def _follow(self, finishes: Sequence[FinishJob]) -> None:
+    def _follow(self, endings: Sequence[Followed]) -> None:
         hashes = {job_id: done.row.job.request_hash for job_id, done in self.done.items()}
-        for finish in finishes:
-            if (clash := finish.leave_out(hashes)) is not None:
+        for ending in endings:
+            if (clash := ending.leave_out(hashes)) is not None:
                 message = f"{clash} is another job in history"
                 raise RefusedError(message)
-        self._insert([row for finish in finishes for row in finish.follow_ups])
+        self._insert([row for ending in endings for row in ending.follow_ups])
 
     def _finish(self, finish: FinishJob) -> None:
         row = self._leased_or(finish.job, finish.token, finish.was)
@@ -208,6 +209,7 @@ class Contents:
                 vram_mib=row.job.vram_mib if verdict.vram_mib is None else verdict.vram_mib,
                 error=verdict.error,
                 pause_requested_at=None,
+                ties=_yielded(row.job.ties, release.children) if release.children else row.job.ties,
             ),
             params=row.params,
             checkpoint=row.checkpoint if release.checkpoint is None else release.checkpoint,
@@ -338,6 +340,11 @@ def _copy(job: LiveJob, **changes: object) -> LiveJob:
     for name, value in changes.items():
         setattr(other, name, value)
     return other
+
+
+def _yielded(ties: Ties | None, children: tuple[JobId, ...]) -> Ties:
+    earlier = ties or Ties()
+    return replace(earlier, children=children, yields=earlier.yields + 1)
 
 
 def unique_key_of(job: LiveJob) -> str:

@@ -10,7 +10,7 @@ from callsheet_scheduler.domain.effects import FinishJob, GrantLease, NewRow, Re
 from callsheet_scheduler.domain.engine import Engine
 from callsheet_scheduler.domain.job import LEASED, TRANSITIONS, IfFails, JobId, JobState, LiveJob
 from callsheet_scheduler.domain.limits import Scope, scopes_of
-from callsheet_scheduler.domain.retry import OUT_OF_VRAM_MAX
+from callsheet_scheduler.domain.retry import OUT_OF_VRAM_MAX, YIELDS_MAX
 
 from callsheet.v1.lease_service_pb2 import RESULT_FATE_COMMITTED, RESULT_FATE_DUPLICATE
 from callsheet.worker.commands import LeaseKey
@@ -36,6 +36,8 @@ class Book:
     """Each completed job and the token that completed it."""
     ended: set[LeaseKey] = field(default_factory=set)
     """Leases whose end was written."""
+    yielded: set[LeaseKey] = field(default_factory=set)
+    """Leases whose jobs yielded."""
     final: set[str] = field(default_factory=set)
     """Jobs that were ever final."""
     manual: Counter[str] = field(default_factory=Counter)
@@ -85,6 +87,7 @@ class Laws:
                 case ReleaseLease(job=job):
                     self.book.ended.add((job.id, one.token))
                     self._went_again(one, after)
+                    self._yielded(one, before, after)
                     retries = one.verdict.retry_count - self.book.manual[job.id]
                     _demand(retries <= job.max_retries, f"{job.id} was retried {retries} times")
                 case NewRow():
@@ -135,7 +138,35 @@ class Laws:
                 completed = done is not None and done.state is JobState.COMPLETED
                 _demand(completed, f"{what} did not complete")
 
+        for child in job.ties.children if job.ties is not None else ():
+            _demand(child in self.book.final, f"{job.id} was leased before its child {child} was final")
+
+    def _yielded(self, release: ReleaseLease, before: Contents, after: Contents) -> None:
+        if release.outcome != "yielded":
+            return
+        job_id, kept = release.job.id, after.live[release.job.id].job.ties
+        key = (job_id, release.token)
+        _demand(key not in self.book.yielded, f"{key} yielded twice")
+        self.book.yielded.add(key)
+        _demand(kept is not None and kept.yields <= YIELDS_MAX, f"{job_id} yields for ever")
+        retries = before.live[job_id].job.retry_count
+        _demand(release.verdict.retry_count == retries, f"{job_id} spent a retry on yielding")
+        for child in release.children:
+            known = child in after.live or child in after.done
+            _demand(known, f"{job_id} yielded to {child}, which is nowhere")
+        for row in release.follow_ups:
+            _demand(row.job.id not in before.live.keys() | before.done.keys(), f"{row.job.id} came twice")
+            self._came(row.job, after)
+
+    def _childless(self, finish: FinishJob, before: Contents) -> None:
+        """Judge that no child which a cancelled job caused, and waits for, outlives it."""
+        ties = before.live[finish.job.id].job.ties
+        for child in ties.children if ties is not None and finish.state is JobState.CANCELLED else ():
+            final = child in self.book.final
+            _demand(final, f"{finish.job.id} was cancelled while its child {child} lived on")
+
     def _finished(self, finish: FinishJob, before: Contents) -> None:
+        self._childless(finish, before)
         job = before.live[finish.job.id].job
         durable = JobState.QUEUED if job.state is JobState.RUNNING else job.state
         _demand(finish.state in TRANSITIONS[durable], f"{job.id}: {durable.name} to {finish.state.name}")

@@ -155,6 +155,8 @@ class People:
         }
         if random.random() < 0.1:
             wanted["children"] = random.randint(1, 3)
+        if random.random() < 0.15:
+            wanted["yields"] = random.randint(1, 2)
         if random.random() < 0.1:
             self._number += 1
             wanted["output"] = f"made/{self._number}"
@@ -189,7 +191,8 @@ class People:
         random = self.chance.random
         if not self._submitted:
             return
-        ids = [JobId(random.choice(self._submitted).id) for _ in range(random.randint(1, 3))]
+        among = self._submitted[-8:] if random.random() < 0.5 else self._submitted
+        ids = [JobId(random.choice(among).id) for _ in range(random.randint(1, 3))]
         action = random.choice(list(Action))
         if action is Action.RETRY:
             self.book.manual.update(dict.fromkeys(ids, 20))

@@ -351,5 +351,5 @@ def restored(row: Row) -> LiveJob:
         cancel_requested_at=job.cancel_requested_at,
         pause_requested_at=job.pause_requested_at,
         error=job.error,
-        ties=None if tied is None else replace(tied, open=set(tied.needs), broken=None),
+        ties=None if tied is None else replace(tied, open=set(tied.children or tied.needs), broken=None),
     )

@@ -8,7 +8,7 @@ from callsheet_scheduler.domain.effects import (
     NewRow,
     TurnEffect,
 )
-from callsheet_scheduler.domain.job import JobId
+from callsheet_scheduler.domain.job import JobId, Token
 from callsheet_scheduler.outlets import Tables
 from callsheet_scheduler.store.errors import (
     ContendedError,
@@ -86,6 +86,14 @@ class Connection(Tables):
     @override
     async def logs(self, rows: Sequence[LogRow]) -> None:
         await self._transact(lambda tables: tables.append(rows), ())
+
+    @override
+    async def has_yielded(self, job_id: JobId, token: Token) -> bool:
+        await self._travel()
+        return any(
+            (ended, under, word) == (job_id, token, "yielded")
+            for ended, _, under, word in self._database.contents.attempts
+        )
 
     @override
     async def look_up(self, job_id: JobId) -> DoneJob | None:

@@ -13,7 +13,6 @@ from callsheet.v1.job_pb2 import (
     FAILURE_KIND_CANCELLED,
     FAILURE_KIND_TRANSIENT,
     STOP_RUNG_ASKED,
-    NewJob,
 )
 from callsheet.v1.lease_service_pb2 import (
     Completed,
@@ -44,15 +43,18 @@ from callsheet.worker.commands import (
 from callsheet.worker.session import Phase, Session
 from tests.support.simulator.cards import Cards, shortage
 from tests.support.simulator.chance import Chance
+from tests.support.simulator.children import Children
 from tests.support.simulator.contents import POISON
-from tests.support.simulator.hellos import uuid7
 from tests.support.simulator.people import FAILURES
 from tests.support.simulator.scheduler import LEASE_TTL_S, START, Scheduler
 from tests.support.simulator.streams import Pipe, StreamEndedError
 from tests.support.simulator.traces import Traces
 
 TICK_S: Final = 0.5
-YIELDED: Final = StopReason.YIELDED
+HANDED_ON: Final = StopReason.HANDED_ON
+
+#: Outcomes that outlive the process.
+SPOOLED: Final = frozenset({"completed", "paused", "yielded"})
 
 #: Ticks between two looks at what killed workers left.
 SWEEP_TICKS: Final = 10
@@ -83,6 +85,7 @@ class Worker:
         self._schedulers = schedulers
         self._chance = chance
         self._traces = traces
+        self._children = Children(chance, traces)
         self._spool: dict[LeaseKey, Result] = {}
         self._running = asyncio.Event()
         self._running.set()
@@ -258,7 +261,7 @@ class Worker:
 
     def _ask_to_stop(self, command: StopAttempt) -> None:
         attempt = self._attempts.get(command.key)
-        if attempt is not None and (command.reason is not YIELDED or attempt.grant.type == "render"):
+        if attempt is not None and (command.reason is not HANDED_ON or attempt.grant.type == "render"):
             attempt.stop = command.reason
             attempt.asked.set()
 
@@ -285,7 +288,7 @@ class Worker:
         if attempt.stop in {StopReason.STALE, StopReason.CANCELLED} and result.HasField("completed"):
             self._traces.files.discard(key)
             result.failed.CopyFrom(Failed(kind=FAILURE_KIND_CANCELLED, stop_rung=STOP_RUNG_ASKED))
-        elif attempt.stop is YIELDED or result.HasField("completed") or result.HasField("paused"):
+        elif attempt.stop is HANDED_ON or result.WhichOneof("outcome") in SPOOLED:
             self._spool[key] = result
         self._results[key] = result
         del self._attempts[key]
@@ -298,13 +301,16 @@ class Worker:
         grant = attempt.grant
         wanted = json.loads(grant.params_json)
         parts = wanted.get("parts", 1)
-        begun = json.loads(grant.checkpoint_json)["part"] if grant.checkpoint_json else 0
+        kept: dict[str, int] = json.loads(grant.checkpoint_json or "{}")
+        begun, rounds = kept.get("part", 0), kept.get("rounds", 0)
         for part in range(begun, parts):
             if await self._stopped(attempt, wanted.get("s", 0.1)):
-                return self._ended_early(attempt, part)
+                return self._ended_early(attempt, {"part": part, "rounds": rounds})
             self._say(key, grant.attempt, f"part {part}")
             self.session.attempt_progressed(key, 100 * (part + 1) // parts)
             self._wake.set()
+        if rounds < wanted.get("yields", 0):
+            return Result(yielded=self._children.yielded({"part": parts, "rounds": rounds + 1}))
         return shortage(grant) or self._outcome(key, wanted, grant)
 
     async def _stopped(self, attempt: _Attempt, seconds: float) -> bool:
@@ -316,7 +322,7 @@ class Worker:
             return False
         return True
 
-    def _ended_early(self, attempt: _Attempt, part: int) -> Result:
+    def _ended_early(self, attempt: _Attempt, kept: dict[str, int]) -> Result:
         match attempt.stop:
             case StopReason.CANCELLED:
                 return Result(failed=Failed(kind=FAILURE_KIND_CANCELLED, stop_rung=STOP_RUNG_ASKED))
@@ -326,11 +332,10 @@ class Worker:
                 return Result(returned=Returned(reason="handed back"))
             case StopReason.STALE:
                 return Result(returned=Returned(reason="stale"))
-            case StopReason.YIELDED:
-                kept = json.dumps({"part": part})
-                return Result(returned=Returned(reason="handed on", checkpoint_json=kept))
+            case StopReason.HANDED_ON:
+                return Result(returned=Returned(reason="handed on", checkpoint_json=json.dumps(kept)))
             case _:
-                return Result(paused=Paused(checkpoint_json=json.dumps({"part": part})))
+                return Result(paused=Paused(checkpoint_json=json.dumps(kept)))
 
     def _outcome(self, key: LeaseKey, wanted: dict[str, object], grant: Grant) -> Result:
         luck = self._chance.random.random()
@@ -354,27 +359,12 @@ class Worker:
         if chance.strikes(chance.faults.content_refused):
             done.result_json = POISON
         for child in range(int(str(wanted.get("children", 0)))):
-            done.follow_ups.append(self._child(child))
+            done.follow_ups.append(self._children.one(child))
         path = wanted.get("output")
         if isinstance(path, str):
             staged = f"{path}.{lease.token:016x}"
             done.outputs.append(Output(lease=lease, root="media", staged_path=staged, path=path))
         return done
-
-    def _child(self, number: int) -> NewJob:
-        """Return a job to follow, which another attempt may have reported before."""
-        random, earlier = self._chance.random, self._traces.children
-        if earlier and random.random() < 0.3:
-            child = NewJob()
-            child.CopyFrom(random.choice(earlier))
-            if random.random() < 0.1:
-                child.priority = 1
-            return child
-        at_ms = int((START + asyncio.get_running_loop().time()) * 1000)
-        made = uuid7(at_ms, random.getrandbits(74))
-        child = NewJob(id=made, type="cut", params_json=json.dumps({"s": 0.05, "child": number}))
-        earlier.append(child)
-        return child
 
     def _say(self, key: LeaseKey, attempt: int, text: str) -> None:
         self._traces.said.setdefault((key[0], attempt), []).append(text)

@@ -143,7 +143,7 @@ def test_drained_session_says_goodbye_once_everything_is_acknowledged() -> None:
 
     session.drain(1.0, grace_s=10.0)
     assert flushed(session, 1.0).drain
-    assert session.tick(1.0) == [StopAttempt(key=("job-1", 1), reason=StopReason.YIELDED)]
+    assert session.tick(1.0) == [StopAttempt(key=("job-1", 1), reason=StopReason.HANDED_ON)]
     assert session.tick(10.9) == []
     assert session.tick(11.0) == [StopAttempt(key=("job-1", 1), reason=StopReason.DRAIN)]
     ended(session, 1)
@@ -208,7 +208,7 @@ def test_drained_worker_stays_and_hands_back_when_its_grace_is_over() -> None:
 
     session.received(WorkResponse(drain=Drain(draining=True, grace=Duration(seconds=5))), 1.0, AT)
 
-    assert session.tick(1.0) == [StopAttempt(key=("job-1", 1), reason=StopReason.YIELDED)]
+    assert session.tick(1.0) == [StopAttempt(key=("job-1", 1), reason=StopReason.HANDED_ON)]
     assert session.tick(5.9) == []
     assert session.tick(6.0) == [StopAttempt(key=("job-1", 1), reason=StopReason.DRAIN)]
     ended(session, 1)

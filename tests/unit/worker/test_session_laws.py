@@ -43,7 +43,7 @@ from callsheet.worker.session import Phase, Session
 SLOTS = 3
 
 #: What an attempt may have been asked for that goes on.
-ASKED = {None, StopReason.PAUSED, StopReason.YIELDED}
+ASKED = {None, StopReason.PAUSED, StopReason.HANDED_ON}
 AT = Timestamp(seconds=1)
 FATES = st.sampled_from(
     [
@@ -288,7 +288,7 @@ class SessionLaws(RuleBasedStateMachine):
             assert not isinstance(command, StartAttempts | ForgetResults)
             if isinstance(command, StopAttempt):
                 assert limit < inf
-                assert command.reason is (StopReason.DRAIN if over else StopReason.YIELDED)
+                assert command.reason is (StopReason.DRAIN if over else StopReason.HANDED_ON)
                 assert self.running[command.key] in (ASKED if over else {None})
                 self.running[command.key] = command.reason
             if isinstance(command, Leave):

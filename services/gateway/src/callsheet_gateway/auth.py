@@ -28,6 +28,7 @@ ROLES: Final[dict[tuple[str, str], Role]] = {
     ("GET", "/api/media/jobs/{job_id}"): Role.OPERATOR,
     ("PATCH", "/api/media/jobs/{job_id}"): Role.OPERATOR,
     ("GET", "/api/media/jobs/{job_id}/log"): Role.OPERATOR,
+    ("GET", "/api/media/jobs/{job_id}/children"): Role.OPERATOR,
     ("POST", "/api/media/jobs/{job_id}/retry"): Role.OPERATOR,
     ("POST", "/api/media/jobs/{job_id}/cancel"): Role.OPERATOR,
     ("POST", "/api/media/jobs/{job_id}/pause"): Role.OPERATOR,

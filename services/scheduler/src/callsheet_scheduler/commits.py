@@ -250,11 +250,13 @@ class Commits:
     async def _look_up(self, message: LookUp) -> None:
         """Answer a result for a job that is not live; one that cannot be answered is sent again."""
         with suppress(StoreError):
-            done = await self._tables.look_up(message.job_id)
-            fate = Fate.STALE
-            if done is not None and done.token == message.token:
-                finished_so = message.completed == (done.state is JobState.COMPLETED)
-                fate = Fate.DUPLICATE if finished_so else Fate.STALE
+            if message.yielded:
+                stood = await self._tables.has_yielded(message.job_id, message.token)
+            else:
+                done = await self._tables.look_up(message.job_id)
+                stood = done is not None and done.token == message.token
+                stood = stood and done is not None and message.completed == (done.state is JobState.COMPLETED)
+            fate = Fate.DUPLICATE if stood else Fate.STALE
             self._send(
                 SendAck(session=message.session, job_id=message.job_id, token=message.token, fate=fate)
             )
@@ -319,7 +321,8 @@ class _Turn(Ledge[TurnEffect]):
                 rows = 0 if item.library is None else len(item.library.items) + len(item.library.derivatives)
                 return 1 + len(item.follow_ups), texts + rows * ROW_BYTES
             case ReleaseLease():
-                return 1, len(item.reason)
+                texts = sum(len(row.params) for row in item.follow_ups)
+                return 1 + len(item.follow_ups), len(item.reason) + texts
             case _:
                 return 1, 0
 
@@ -362,7 +365,7 @@ def _settled_by(effect: TurnEffect) -> list[JobId]:
     match effect:
         case SettleOutput() | KeepDevice() | FreeVram():
             return []
-        case FinishJob():
+        case FinishJob() | ReleaseLease():
             return [effect.job.id, *(row.job.id for row in (*effect.follow_ups, *effect.known))]
         case _:
             return [effect.job.id]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from callsheet_scheduler.domain.effects import NewRow, SessionMessage, TurnEffect
-from callsheet_scheduler.domain.job import JobId
+from callsheet_scheduler.domain.job import JobId, Token
 from callsheet_scheduler.store.queue import DoneJob, LogRow
 
 
@@ -29,6 +29,10 @@ class Tables(Protocol):
 
     async def logs(self, rows: Sequence[LogRow]) -> None:
         """Append log text."""
+        ...
+
+    async def has_yielded(self, job_id: JobId, token: Token) -> bool:
+        """Return whether the attempt under a token ended because the job yielded."""
         ...
 
     async def look_up(self, job_id: JobId) -> DoneJob | None:

@@ -7,7 +7,7 @@ from callsheet.verify.history import History
 from callsheet.verify.laws.finding import Finding, law
 
 #: The words that an attempt's row may end with.
-OUTCOMES: Final = frozenset({"failed", "returned", "expired", "cancelled", "paused"})
+OUTCOMES: Final = frozenset({"failed", "returned", "expired", "cancelled", "paused", "yielded"})
 
 
 @law("legal steps")

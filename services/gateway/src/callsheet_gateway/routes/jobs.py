@@ -8,13 +8,16 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
 
 from callsheet.errors import InvalidError
+from callsheet.v1.job_service_pb2 import ListChildrenRequest
 from callsheet_gateway.guarding import GuardedRoute
 from callsheet_gateway.openapi import problems
 from callsheet_gateway.routes.shared import known_id, log_text
 from callsheet_gateway.schemas.jobs import (
     LOG_EXAMPLE,
+    ChildrenQuestion,
     CreatedJob,
     CreatedJobs,
+    JobChildren,
     JobDetails,
     JobPage,
     JobsQuestion,
@@ -96,6 +99,16 @@ async def show_job(state: GatewayState, job_id: str) -> JobDetails:
     """Show a job with its log and its attempts."""
     job = await state.client.job(known_id(job_id))
     return details(job, await log_text(state, job.id))
+
+
+@router.get("/{job_id}/children", responses=problems(400, 404))
+async def job_children(
+    state: GatewayState, job_id: str, asked: Annotated[ChildrenQuestion, Query()]
+) -> JobChildren:
+    """List the jobs that a job has yielded to, in the order given."""
+    wanted = ListChildrenRequest(id=known_id(job_id), page_size=asked.limit, page_token=asked.cursor)
+    page = await state.client.children_page(wanted)
+    return JobChildren(data=[summary(job) for job in page.jobs], next_cursor=page.next_page_token or None)
 
 
 @router.get(

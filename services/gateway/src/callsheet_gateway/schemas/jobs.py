@@ -48,6 +48,7 @@ DETAILS_EXAMPLE: Final[dict[str, JsonValue]] = JOB_EXAMPLE | {
     "log": LOG_EXAMPLE,
     "result": None,
     "stopRung": None,
+    "children": 0,
     "attempts": [],
 }
 
@@ -184,7 +185,7 @@ class Attempt(Camel):
     started_at: Instant | None
     ended_at: Instant | None
     outcome: str | None = Field(
-        description="completed, failed, cancelled, paused, returned or expired; null while it runs.",
+        description="completed, failed, cancelled, paused, yielded, returned or expired; null while it runs.",
         examples=["failed"],
     )
     error: str | None = Field(examples=["the disk is full"])
@@ -196,6 +197,7 @@ class JobDetails(JobSummary):
     log: str = Field(description="Head and tail of one longer than 10 KB; /log has all of it.")
     result: dict[str, JsonValue] | None = Field(description="What it reported on completion.")
     stop_rung: StopRung | None = Field(description="For a cancelled job that ran: what it took to end it.")
+    children: int = Field(description="How many jobs it has yielded to.")
     attempts: list[Attempt] = Field(description="Oldest first.")
 
 
@@ -204,6 +206,20 @@ class JobPage(Camel):
 
     data: list[JobSummary]
     pagination: Pagination
+
+
+class ChildrenQuestion(Question):
+    """Which page of a job's children."""
+
+    limit: int = Field(default=20, ge=1, le=200, description="Jobs of a page at most.")
+    cursor: str = Field(default="", max_length=20, description="The nextCursor of the page before.")
+
+
+class JobChildren(Camel):
+    """One page of the jobs that a job has yielded to, in the order given."""
+
+    data: list[JobSummary]
+    next_cursor: str | None = Field(description="For the next page; null when this is the last.")
 
 
 def status_of(state: int) -> Status:
@@ -295,6 +311,7 @@ def details(job: job_pb2.Job, log: str) -> JobDetails:
         log=log,
         result=JSON_OBJECT.validate_json(job.result_json) if job.result_json else None,
         stop_rung=stop_rung_of(job.stop_rung),
+        children=job.children,
         attempts=[_attempt(attempt) for attempt in job.attempts],
     )
 

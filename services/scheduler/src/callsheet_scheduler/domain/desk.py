@@ -35,7 +35,12 @@ from callsheet_scheduler.domain.retry import judge
 from callsheet_scheduler.domain.rules import Rules
 
 #: The word that an attempt's row keeps.
-OUTCOME_WORDS: Final = {Ending.LOST: "expired", Ending.RETURNED: "returned", Ending.PAUSED: "paused"}
+OUTCOME_WORDS: Final = {
+    Ending.LOST: "expired",
+    Ending.RETURNED: "returned",
+    Ending.PAUSED: "paused",
+    Ending.YIELDED: "yielded",
+}
 
 #: What ended an attempt whose worker did not say.
 LOST_RUNG: Final = {Ending.LOST: Rung.LEASE_LOST, Ending.RETURNED: Rung.BEFORE_START}
@@ -145,19 +150,24 @@ class Desk:
         again: Callable[[float], None],
         *,
         completed: bool,
+        yielded: bool = False,
     ) -> LiveJob | None:
         """Return the job that a result speaks of, or answer it, or let it wait, and return None."""
         job_id, token = lease
         if self.ledger.lingering:
             self.ledger.prove(lease)
         job = self.queue.jobs.get(job_id)
-        if job is None:
-            self.messages.append(LookUp(session=worker[1], job_id=job_id, token=token, completed=completed))
-            return None
-        if job.busy and job.token == token:
+        if job is not None and job.busy and job.token == token:
             job.deferred = [*(job.deferred or []), again]
             return None
-        if not self.holds(worker[0], job_id, token):
+        held = self.holds(worker[0], job_id, token)
+        if job is None or (yielded and not held):
+            claim = LookUp(
+                session=worker[1], job_id=job_id, token=token, completed=completed, yielded=yielded
+            )
+            self.messages.append(claim)
+            return None
+        if not held:
             self.acknowledge(worker[1], job_id, token, Fate.STALE)
             return None
         return job

@@ -84,7 +84,28 @@ class GrantLease:
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class FinishJob:
+class Followed:
+    """An end of a lease that other jobs follow."""
+
+    follow_ups: list[NewRow] = field(default_factory=list[NewRow])
+    known: list[NewRow] = field(default_factory=list[NewRow])
+    """Follow-ups that are in history; taken out of the others by the statement that writes them."""
+
+    def leave_out(self, done: Mapping[JobId, int]) -> JobId | None:
+        """Take out what is in history; return an id that another job has there.
+
+        *done* are jobs of history and the hashes of their requests.
+        """
+        for row in [row for row in self.follow_ups if row.job.id in done]:
+            if done[row.job.id] != row.job.request_hash:
+                return row.job.id
+            self.follow_ups.remove(row)
+            self.known.append(row)
+        return None
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class FinishJob(Followed):
     """Move a job to history, with everything that its result changes."""
 
     job: LiveJob
@@ -96,9 +117,6 @@ class FinishJob:
     error: str | None = None
     result: str | None = None
     library: LibraryChanges | None = None
-    follow_ups: list[NewRow] = field(default_factory=list[NewRow])
-    known: list[NewRow] = field(default_factory=list[NewRow])
-    """Follow-ups that are in history; taken out of the others by the statement that writes them."""
     outputs: list[Output] = field(default_factory=list[Output])
     mark: str | None = None
     """A line for the log."""
@@ -117,18 +135,6 @@ class FinishJob:
         """Whether it writes what a worker gave, which the tables may refuse."""
         return bool(self.result is not None or self.library or self.follow_ups or self.outputs)
 
-    def leave_out(self, done: Mapping[JobId, int]) -> JobId | None:
-        """Take out what is in history; return an id that another job has there.
-
-        *done* are jobs of history and the hashes of their requests.
-        """
-        for row in [row for row in self.follow_ups if row.job.id in done]:
-            if done[row.job.id] != row.job.request_hash:
-                return row.job.id
-            self.follow_ups.remove(row)
-            self.known.append(row)
-        return None
-
     @property
     def run_ms(self) -> int:
         """How long the last attempt ran, in milliseconds; 0 where it never started."""
@@ -137,18 +143,20 @@ class FinishJob:
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class ReleaseLease:
+class ReleaseLease(Followed):
     """Put a leased job back to pending, or to paused where the verdict says so."""
 
     job: LiveJob
     token: Token
     verdict: Verdict
     outcome: str
-    """One word for the attempt's row: failed, returned, expired."""
+    """One word for the attempt's row: failed, returned, yielded, expired."""
     ended_at: float
     reason: str
     checkpoint: str | None = None
     """What the next attempt goes on from; None leaves what is there."""
+    children: tuple[JobId, ...] = ()
+    """Where it yields: all that the job has yielded to, now and before."""
     library: LibraryChanges | None = None
     mark: str | None = None
     session: int | None = None
@@ -159,7 +167,7 @@ class ReleaseLease:
     @property
     def brings(self) -> bool:
         """Whether it writes what a worker gave, which the tables may refuse."""
-        return bool(self.library or self.checkpoint)
+        return bool(self.library or self.checkpoint or self.follow_ups)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -280,6 +288,8 @@ class LookUp:
     token: Token
     completed: bool
     """Whether the result says that the job is done."""
+    yielded: bool = False
+    """Whether it says that the job yields."""
 
 
 SessionMessage = SendGrant | SendAck | SendRevoke | SendDrain | SendPlace

@@ -16,6 +16,7 @@ from callsheet_scheduler.domain.effects import (
     ChangeJob,
     Fate,
     FinishJob,
+    Followed,
     FreeVram,
     GrantLease,
     InsertJobs,
@@ -28,7 +29,7 @@ from callsheet_scheduler.domain.effects import (
     TurnEffect,
 )
 from callsheet_scheduler.domain.fleet import Worker
-from callsheet_scheduler.domain.job import LEASED, JobId, JobState, LiveJob, Token, WorkerId
+from callsheet_scheduler.domain.job import LEASED, JobId, JobState, LiveJob, Ties, Token, WorkerId
 from callsheet_scheduler.domain.lanes import place_of
 from callsheet_scheduler.domain.library import LibraryChanges
 from callsheet_scheduler.domain.outcome import Ending, Outcome
@@ -168,9 +169,6 @@ class Engine(Takeover):
         job.busy = True
         self.fleet.end(job)
         vram = self.vram_after(job)
-        for row in follow_ups:
-            row.job.busy = True
-            self.queue.add(row.job)
         self.turn.append(
             FinishJob(
                 job=job,
@@ -180,7 +178,7 @@ class Engine(Takeover):
                 finished_at=span[1],
                 result=result,
                 library=library,
-                follow_ups=follow_ups,
+                follow_ups=self._followed(follow_ups),
                 outputs=list(outputs),
                 session=worker[1],
                 vram=vram,
@@ -188,6 +186,50 @@ class Engine(Takeover):
             ),
         )
         self.settle_vram(job, vram, span[1])
+
+    def _followed(self, rows: list[NewRow]) -> list[NewRow]:
+        """Take in the jobs that follow; those that live already are left out."""
+        new = [row for row in rows if row.job.id not in self.queue.jobs]
+        for row in new:
+            row.job.busy = True
+            self.queue.add(row.job)
+        return new
+
+    def yielded(
+        self,
+        worker: tuple[WorkerId, int],
+        lease: tuple[JobId, Token],
+        outcome: Outcome,
+        children: list[NewRow],
+        *,
+        span: tuple[float | None, float],
+        now: float,
+    ) -> None:
+        """An attempt gave way to *children*: the job goes on when all of them are final.
+
+        The other arguments are as for ``ended``.
+        """
+
+        def again(later: float) -> None:
+            self.yielded(worker, lease, outcome, children, span=span, now=later)
+
+        job = self.job_of_result(worker, lease, again, completed=False, yielded=True)
+        if job is None:
+            return
+        job.started_at = span[0] if span[0] is not None else job.started_at
+        if job.cancel_requested_at is not None:
+            self.end(job, _TOO_LATE, now, session=worker[1], fate=Fate.REFUSED)
+            return
+        job.busy = True
+        self.fleet.end(job)
+        vram = self.vram_after(job)
+        self.conclude(job, outcome, now, session=worker[1], vram=vram)
+        effect = self.turn[-1]
+        if isinstance(effect, ReleaseLease):
+            earlier = () if job.ties is None else job.ties.children
+            effect.children = (*dict.fromkeys((*earlier, *(row.job.id for row in children))),)
+            effect.follow_ups = self._followed(children)
+        self.settle_vram(job, vram, now)
 
     def ended(
         self,
@@ -214,7 +256,7 @@ class Engine(Takeover):
         Returns:
             What has to be written instead, before anything that was decided later.
         """
-        for row in [*effect.follow_ups, *effect.known] if isinstance(effect, FinishJob) else []:
+        for row in [*effect.follow_ups, *effect.known]:
             self.queue.remove(row.job)
         if effect.job.ties is not None:
             self.queue.knots.tie(effect.job.id, effect.job.ties)  # a follow-up may have taken its unique key
@@ -268,6 +310,10 @@ class Engine(Takeover):
             self.offer_outputs(job.worker_id)
         self.settle(job, now)
         self.needed_ended(job.id, now, completed=effect.state is JobState.COMPLETED)
+        self._follow(effect, now)
+
+    def _follow(self, effect: Followed, now: float) -> None:
+        """What follows an end is durable."""
         for row in effect.known:
             self.queue.remove(row.job)
             self.needed_ended(row.job.id, now, completed=True)
@@ -292,5 +338,15 @@ class Engine(Takeover):
         job.progress_percent = 0
         if effect.session is not None:
             self.acknowledge(effect.session, job.id, effect.token, Fate.COMMITTED)
+        if effect.children:
+            self._await_children(effect)
+        self._follow(effect, now)
         self.settle(job, now)
         self.wait_if_free(job, now)
+
+    def _await_children(self, effect: ReleaseLease) -> None:
+        known = {row.job.id for row in effect.known}
+        ties = effect.job.ties = effect.job.ties or Ties()
+        ties.children, ties.yields = effect.children, ties.yields + 1
+        ties.open = {child for child in effect.children if child in self.queue.jobs} - known
+        self.queue.knots.tie(effect.job.id, ties)

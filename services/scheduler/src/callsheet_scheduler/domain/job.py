@@ -85,18 +85,21 @@ class Ties:
 
     needs: tuple[JobId, ...] = ()
     """Jobs that have to be final before it starts."""
+    children: tuple[JobId, ...] = ()
+    """Jobs that it has yielded to; how they end is for itself to judge."""
+    yields: int = 0
     if_fails: IfFails = IfFails.FAIL
     unique_key: str = ""
     """At most one live job has it; empty for none."""
     open: set[JobId] = field(default_factory=set[JobId])
-    """Of those that it needs, the ones that are not final."""
+    """Of those that it needs or yielded to, the ones that are not final."""
     broken: JobId | None = None
     """One that it needs has failed or was cancelled, and it shall not run for that."""
 
     def settle(self, job_id: JobId, *, completed: bool) -> None:
-        """One that it needs is final."""
+        """One that it needs, or yielded to, is final. What it needs came to its end before it could yield."""
         self.open.discard(job_id)
-        if not completed and self.if_fails is not IfFails.RUN and self.broken is None:
+        if not (completed or self.children or self.if_fails is IfFails.RUN or self.broken):
             self.broken = job_id
 
 
@@ -155,6 +158,16 @@ class LiveJob:
     def needs_others(self) -> bool:
         """Whether a job that it needs is not final, or has failed it."""
         return self.ties is not None and bool(self.ties.open or self.ties.broken)
+
+    @property
+    def yields(self) -> int:
+        """How often it has yielded."""
+        return 0 if self.ties is None else self.ties.yields
+
+    @property
+    def winding_up(self) -> bool:
+        """Whether it was cancelled while it waited for its children, and ends when they have."""
+        return self.state is JobState.PENDING and self.cancel_requested_at is not None
 
     @property
     def ready_at(self) -> float:

@@ -21,6 +21,8 @@ class Ending(Enum):
     """The worker is gone, and the lease with it."""
     RETURNED = auto()
     """The worker gave the lease back without having failed."""
+    YIELDED = auto()
+    """It goes on when jobs that it submits are final."""
 
 
 class Rung(IntEnum):

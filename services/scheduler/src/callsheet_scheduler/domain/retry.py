@@ -15,6 +15,9 @@ CAPACITY_MAX: Final = 10
 #: Attempts that may end for want of GPU memory: each has half as much again as the one before.
 OUT_OF_VRAM_MAX: Final = 10
 
+#: How often a job may yield to others.
+YIELDS_MAX: Final = 100
+
 #: Seconds before a job that met a want of capacity goes again.
 CAPACITY_DELAY_S: Final = 30.0
 
@@ -60,6 +63,11 @@ def judge(
             verdict = _verdict(job, again=False, error=reason)
         case Ending.RETURNED | Ending.PAUSED:
             verdict = _verdict(job, again=True, error=job.error, lost_count=job.lost_count)
+        case Ending.YIELDED if job.yields < YIELDS_MAX:
+            verdict = _verdict(job, again=True, error=None)
+        case Ending.YIELDED:
+            error = f"It yielded {YIELDS_MAX} times and would yield again; no job may more often"
+            verdict = _verdict(job, again=False, error=error)
         case Ending.LOST:
             verdict = _after_loss(job, reason)
         case Ending.OUT_OF_VRAM:

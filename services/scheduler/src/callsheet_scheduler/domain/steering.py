@@ -10,11 +10,21 @@ class Steering(Desk):
     """The events that people cause. A job that they name must not be busy."""
 
     def cancel(self, job: LiveJob, *, by: str, now: float) -> None:
-        """Somebody wants *job* to end: at once where it waits, else when its worker confirms."""
+        """Somebody wants *job* to end: at once where it waits, else when its worker confirms.
+
+        One that waits for its children ends when they have ended, which are cancelled with it.
+        """
         if job.state in LEASED:
             if job.cancel_requested_at is None:
                 self._change(job, cancel_requested_at=now)
             return
+        if job.ties is not None and job.ties.children and job.ties.open:
+            if not job.winding_up:
+                self._change(job, state=JobState.PENDING, cancel_requested_at=now)
+            return
+        self._end_cancelled(job, by=by, now=now)
+
+    def _end_cancelled(self, job: LiveJob, *, by: str, now: float) -> None:
         self.queue.lanes[job.category].discard(job)
         job.busy = True
         self.turn.append(
@@ -33,7 +43,7 @@ class Steering(Desk):
         if job.state in LEASED:
             if job.pause_requested_at is None:
                 self._change(job, pause_requested_at=now)
-        elif job.state is JobState.PENDING:
+        elif job.state is JobState.PENDING and not job.winding_up:
             self.queue.lanes[job.category].discard(job)
             self._change(job, state=JobState.PAUSED)
 
@@ -55,6 +65,7 @@ class Steering(Desk):
         job.created_at = min(job.created_at, now)
         if job.ties is not None:  # what is final by now holds it no more
             job.ties.needs = tuple(needed for needed in job.ties.needs if needed in self.queue.jobs)
+            job.ties.children, job.ties.yields = (), 0  # it begins at the beginning
             job.ties.open = set(job.ties.needs)
         self.queue.add(job)
         mark = f"--- RETRY ATTEMPT {job.retry_count} ---"
@@ -103,18 +114,38 @@ class Steering(Desk):
             self.revoke(worker.session, job)
         self.settle(job, now)
         self.wait_if_free(job, now)
+        if job.winding_up:
+            self.wind_up(job, now)
 
     def wait_if_free(self, job: LiveJob, now: float) -> None:
         """Let *job* wait for its turn, if it is pending and nothing is under way about it.
 
-        One that needs a job that failed ends instead.
+        One that needs a job that failed ends instead, and so does one that was cancelled.
         """
         if job.state is not JobState.PENDING or job.busy:
             return
-        if job.ties is not None and job.ties.broken is not None:
+        if job.winding_up:
+            if job.ties is None or not job.ties.open:
+                self._end_cancelled(job, by="", now=now)
+        elif job.ties is not None and job.ties.broken is not None:
             self._end_unmet(job, job.ties, now)
         else:
             self.queue.wait(job, now)
+
+    def wind_up(self, job: LiveJob, now: float) -> None:
+        """Cancel the children of *job*, which was cancelled while it waits for them."""
+        for child_id in sorted(job.ties.open) if job.ties is not None else ():
+            child = self.queue.jobs[child_id]
+            if child.parent_id == job.id:
+                self._cancel_when_settled(child, now)
+
+    def _cancel_when_settled(self, job: LiveJob, now: float) -> None:
+        if self.queue.jobs.get(job.id) is not job:
+            return
+        if job.busy:
+            job.deferred = [*(job.deferred or []), lambda later: self._cancel_when_settled(job, later)]
+        else:
+            self.cancel(job, by="its parent", now=now)
 
     def needed_ended(self, job_id: JobId, now: float, *, completed: bool) -> None:
         """A job is final: those that needed it go on, or end."""

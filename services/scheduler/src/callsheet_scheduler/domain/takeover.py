@@ -33,6 +33,9 @@ class Takeover(Presence):
         for job_id in self.queue.knots.unknown(self.queue.jobs):
             completed = done.get(job_id, JobState.COMPLETED) is JobState.COMPLETED
             self.needed_ended(job_id, now, completed=completed)
+        for job in [self.queue.jobs[job_id] for job_id in self.queue.knots.waiting()]:
+            if job.winding_up:
+                self.wind_up(job, now)
 
     def restore_ledger(self, accounts: Iterable[KeptAccount], charges: Iterable[Charge]) -> None:
         """Take over the ledger."""

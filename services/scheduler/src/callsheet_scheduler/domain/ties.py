@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 
-from callsheet_scheduler.domain.job import JobId, Ties
+from callsheet_scheduler.domain.job import JobId, LiveJob, Ties
 
 
 class Knots:
@@ -40,6 +40,10 @@ class Knots:
             ties.settle(job_id, completed=completed)
         return list(waiting)
 
+    def waiting(self) -> list[JobId]:
+        """Return the jobs that wait for others."""
+        return sorted({job_id for waiting in self._needed_by.values() for job_id in waiting})
+
     def unknown(self, live: Collection[JobId]) -> list[JobId]:
         """Return the jobs that are needed and not live."""
         return [job_id for job_id in self._needed_by if job_id not in live]
@@ -64,3 +68,19 @@ def circle(needs: Mapping[JobId, Iterable[JobId]]) -> JobId | None:
             if not left[job_id]:
                 free.append(job_id)
     return min(left, default=None)
+
+
+def waits_for(job_id: JobId, jobs: Iterable[LiveJob], live: Mapping[JobId, LiveJob]) -> JobId | None:
+    """Return that of *jobs* which waits for a job, itself or by way of others; None where none does."""
+    for job in jobs:
+        seen: set[JobId] = set()
+        ahead = [job.id]
+        while ahead:
+            one = ahead.pop()
+            if one == job_id:
+                return job.id
+            known = job if one == job.id and one not in live else live.get(one)
+            if known is not None and known.ties is not None and one not in seen:
+                seen.add(one)
+                ahead += known.ties.open
+    return None

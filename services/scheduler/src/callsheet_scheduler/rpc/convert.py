@@ -143,6 +143,7 @@ def job_to_wire(view: JobView) -> job_pb2.Job:
         depends_on=row.needs or (),
         if_dependency_fails=job_pb2.IfDependencyFails.ValueType(row.if_needed_fails or 0),
         unique_key=row.unique_key or "",
+        children=row.children,
         predicted_end_at=instant_to_wire(view.predicted_end_at),
     )
 

@@ -19,6 +19,8 @@ from callsheet.v1.job_service_pb2 import (
     GetJobResponse,
     GetStatsRequest,
     GetStatsResponse,
+    ListChildrenRequest,
+    ListChildrenResponse,
     ListJobsRequest,
     ListJobsResponse,
     ListJobTypesRequest,
@@ -133,6 +135,17 @@ class JobService(JobServiceServicer):
             total=page.total,
             total_is_exact=page.total_is_exact,
         )
+
+    @override
+    async def ListChildren(self, request: ListChildrenRequest, context: Context) -> ListChildrenResponse:
+        size = request.page_size or PAGE_MAX
+        if size > PAGE_MAX:
+            message = f"at most {PAGE_MAX} jobs fit a page"
+            raise InvalidError(message, field="page_size")
+        children, next_token = await self._views.children(
+            job_id_from_wire(request.id), size=size, after=request.page_token
+        )
+        return ListChildrenResponse(jobs=[job_to_wire(view) for view in children], next_page_token=next_token)
 
     @override
     async def CancelJob(self, request: CancelJobRequest, context: Context) -> CancelJobResponse:

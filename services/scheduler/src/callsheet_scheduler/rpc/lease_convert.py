@@ -182,6 +182,12 @@ def outcome_from_wire(result: Result) -> Outcome:
                 checkpoint=result.paused.checkpoint_json or "{}",
                 peak_vram_mib=result.peak_vram_mib,
             )
+        case "yielded":
+            return Outcome(
+                ending=Ending.YIELDED,
+                checkpoint=result.yielded.checkpoint_json or "{}",
+                peak_vram_mib=result.peak_vram_mib,
+            )
         case _:
             returned = result.returned
             return Outcome(

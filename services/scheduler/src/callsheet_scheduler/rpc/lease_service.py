@@ -20,7 +20,7 @@ from callsheet_scheduler.domain.effects import (
     SessionMessage,
 )
 from callsheet_scheduler.domain.job import JobId, Token
-from callsheet_scheduler.rpc.convert import duration_to_wire, instant_from_wire
+from callsheet_scheduler.rpc.convert import duration_to_wire, instant_from_wire, submission_from_wire
 from callsheet_scheduler.rpc.lease_convert import (
     add_ack,
     add_grant,
@@ -242,6 +242,9 @@ class LeaseService(LeaseServiceServicer):
         attempt = attempt_from_wire(result, now)
         if result.HasField("completed"):
             self._grants.completed(session, attempt, completion_from_wire(result), now)
+        elif result.HasField("yielded"):
+            children = [submission_from_wire(job) for job in result.yielded.children]
+            self._grants.yielded(session, attempt, outcome_from_wire(result), children, now)
         else:
             self._grants.ended(session, attempt, outcome_from_wire(result), now)
 

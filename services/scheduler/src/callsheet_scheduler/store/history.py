@@ -64,6 +64,8 @@ class JobRow:
     needs: Sequence[str] | None = None
     if_needed_fails: int | None = None
     unique_key: str | None = None
+    children: int = 0
+    """How many jobs it has yielded to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +144,11 @@ class HistoryStore:
         rows = [_row(row) for row in await self._fetch(statement("read_jobs"), ids, min(ids), max(ids))]
         return sorted(rows, key=lambda row: row.id, reverse=True)
 
+    async def children(self, job_id: JobId, *, first: int, limit: int) -> list[JobId] | None:
+        """Return some of the jobs that a job has yielded to; None where there is no such job."""
+        rows = await self._fetch(statement("read_children"), job_id, first, limit)
+        return [JobId(child) for child in rows[0]["ids"]] if rows else None
+
     async def page(self, wanted: JobFilter, *, size: int, after: str, skip: int) -> tuple[list[JobRow], str]:
         """Return a page and the token of the next; an empty token on the last page.
 
@@ -157,7 +164,7 @@ class HistoryStore:
         rows = await self.jobs(ids[:size])
         if wanted.oldest_first:
             rows.reverse()
-        page = fitting(rows, _size_bytes)
+        page = fitting(rows, size_bytes)
         more = len(ids) > size or len(page) < len(rows)
         return list(page), encode_place(page[-1].id, *wanted.place) if more and page else ""
 
@@ -345,7 +352,8 @@ def _last_attempt(row: JobRow) -> AttemptRow | None:
     )
 
 
-def _size_bytes(row: JobRow) -> int:
+def size_bytes(row: JobRow) -> int:
+    """Return about how large a job is in a message."""
     return 512 + sum(len(text.encode()) for text in (row.params, row.result or "", row.error or ""))
 
 

@@ -102,10 +102,15 @@ def _tie_columns(jobs: Sequence[LiveJob]) -> Sequence[Sequence[object] | None]:
     if not any(ties):
         return None, None, None
     return (
-        [f"{{{','.join(one.needs)}}}" if one and one.needs else None for one in ties],
+        [_uuids(one.needs) if one else None for one in ties],
         [int(one.if_fails) if one and one.needs else None for one in ties],
         [one.unique_key or None if one else None for one in ties],
     )
+
+
+def _uuids(ids: Sequence[JobId]) -> str | None:
+    """Return the text of an array, None for no ids."""
+    return f"{{{','.join(ids)}}}" if ids else None
 
 
 async def find_done(connection: Connection, ids: Sequence[JobId]) -> dict[JobId, DoneJob]:
@@ -123,6 +128,11 @@ def _done(rows: Sequence[asyncpg.Record]) -> dict[JobId, DoneJob]:
         )
         for row in rows
     }
+
+
+async def has_yielded(connection: Connection, job_id: JobId, token: Token) -> bool:
+    """Return whether the attempt under a token ended because the job yielded."""
+    return bool(await connection.fetchval(statement("has_yielded"), job_id, token))
 
 
 async def end_and_begin(
@@ -187,6 +197,7 @@ async def release_jobs(connection: Connection, releases: Sequence[ReleaseLease])
         [release.job.vram_mib for release in releases],
         _sparse([verdict.vram_mib for verdict in verdicts]),
         _sparse([verdict.out_of_vram_count for verdict in verdicts]),
+        _sparse([_uuids(release.children) for release in releases]),
     )
     expect_changed(status, len(releases), "release_jobs")
 

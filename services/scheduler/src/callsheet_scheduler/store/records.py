@@ -87,8 +87,19 @@ def _live(row: asyncpg.Record) -> LiveJob:
         device=_shared(row["device"]),
         out_of_vram_count=row["out_of_vram_count"],
         size_class=row["size_class"],
-        ties=_ties(row),
+        ties=_live_ties(row),
     )
+
+
+def _live_ties(row: asyncpg.Record) -> Ties | None:
+    """Return the ties of a live job, which may have yielded: then its children alone count as not final."""
+    ties = _ties(row)
+    if row["children"] is None:
+        return ties
+    ties = ties or Ties()
+    ties.children, ties.yields = tuple(JobId(job_id) for job_id in row["children"]), row["yields"]
+    ties.open = set(ties.children)
+    return ties
 
 
 def _ties(row: asyncpg.Record) -> Ties | None:

@@ -10,6 +10,7 @@ from callsheet.errors import InvalidError
 from callsheet_scheduler.domain.effects import (
     ChangeJob,
     FinishJob,
+    Followed,
     FreeVram,
     GrantLease,
     KeepDevice,
@@ -96,26 +97,26 @@ async def _write_moves(connection: Own, turn: _Turn) -> None:
     if revivals := turn.of(ReviveJob):
         await revive_jobs(connection, revivals)
     finishes = turn.of(FinishJob)
-    await _add_follow_ups(connection, finishes)
+    await _add_follow_ups(connection, [*finishes, *turn.of(ReleaseLease)])
     if outputs := [output for finish in finishes for output in finish.outputs]:
         await add_outputs(connection, outputs)
     if settled := turn.of(SettleOutput):
         await settle_outputs(connection, [effect.output for effect in settled])
 
 
-async def _add_follow_ups(connection: Own, finishes: Sequence[FinishJob]) -> None:
+async def _add_follow_ups(connection: Own, endings: Sequence[Followed]) -> None:
     """Insert follow-ups; those that are in history are the same jobs, and are left out.
 
     Raises:
         InvalidError: An id belongs to another job.
     """
-    while rows := [row for finish in finishes for row in finish.follow_ups]:
+    while rows := [row for ending in endings for row in ending.follow_ups]:
         done = await insert_jobs(connection, rows)
         if not done:
             return
         hashes = {job_id: one.request_hash for job_id, one in done.items()}
-        for finish in finishes:
-            if (clash := finish.leave_out(hashes)) is not None:
+        for ending in endings:
+            if (clash := ending.leave_out(hashes)) is not None:
                 message = f"the follow-up job {clash} is another one in history: give each a new id"
                 raise InvalidError(message, field="follow_ups")
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from callsheet_scheduler.domain.effects import NewRow, TurnEffect
-from callsheet_scheduler.domain.job import JobId
+from callsheet_scheduler.domain.job import JobId, Token
 from callsheet_scheduler.store import queue
 from callsheet_scheduler.store.connection import Own, Pool
 from callsheet_scheduler.store.errors import sorted_errors
@@ -42,6 +42,11 @@ class QueueWriter:
         connection = self._connections.logs
         async with sorted_errors(), connection.transaction():
             await queue.write_logs(connection, rows)
+
+    async def has_yielded(self, job_id: JobId, token: Token) -> bool:
+        """Return whether the attempt under a token ended because the job yielded."""
+        async with sorted_errors(), self._connections.readers.acquire() as connection:
+            return await queue.has_yielded(connection, job_id, token)
 
     async def look_up(self, job_id: JobId) -> DoneJob | None:
         """Return a job of history."""

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
@@ -10,22 +10,27 @@ from callsheet.catalog import CATALOG
 from callsheet.errors import InvalidError, UnavailableError
 from callsheet_scheduler.domain.effects import NewRow, Output
 from callsheet_scheduler.domain.fleet import Capability
-from callsheet_scheduler.domain.job import JobId, Token, WorkerId, term_of
+from callsheet_scheduler.domain.job import JobId, LiveJob, Token, WorkerId, term_of
 from callsheet_scheduler.domain.job_type import KnownType
 from callsheet_scheduler.domain.library import LibraryChanges, check_path, check_root
 from callsheet_scheduler.domain.outcome import Ending, Outcome
+from callsheet_scheduler.domain.ties import waits_for
 from callsheet_scheduler.leadership import Leadership, Term
 from callsheet_scheduler.outlets import Outbox
 from callsheet_scheduler.store.job_types import save_job_types
 from callsheet_scheduler.store.queue import LogRow
 from callsheet_scheduler.use_cases.job_types import JobTypes
 from callsheet_scheduler.use_cases.jobs import Jobs, Submission
+from callsheet_scheduler.use_cases.ties import check_needs
 
 log = logging.getLogger(__name__)
 
-#: Follow-up jobs and outputs of one result.
+#: Follow-up jobs, children and outputs of one result.
 FOLLOW_UPS_MAX: Final = 1000
 OUTPUTS_MAX: Final = 100
+
+#: Jobs that one job may yield to, all its attempts together.
+CHILDREN_MAX: Final = 10_000
 
 #: Characters of a result, of a checkpoint, and of a reason.
 RESULT_MAX: Final = 65_536
@@ -153,7 +158,7 @@ class Grants:
         try:
             _check_result(brought.result)
             _check_outputs(attempt, brought.outputs)
-            rows = self._follow_ups(session.term, attempt.job_id, brought.follow_ups, now)
+            rows = self._follow_ups(session.term, attempt.job_id, brought.follow_ups, now, field="follow_ups")
         except InvalidError as error:
             engine.ended(session.who, lease, _refused(error), span=span, now=now)
             return
@@ -167,6 +172,26 @@ class Grants:
             outputs=brought.outputs,
             peak_vram_mib=brought.peak_vram_mib,
         )
+
+    def yielded(
+        self,
+        session: Session,
+        attempt: Attempt,
+        outcome: Outcome,
+        children: Sequence[Submission],
+        now: float,
+    ) -> None:
+        """An attempt gave way to other jobs. Those that are not acceptable fail the job."""
+        engine, job_id = session.term.engine, attempt.job_id
+        lease, span = (job_id, attempt.token), attempt.span(now)
+        try:
+            _check_checkpoint(outcome.checkpoint)
+            rows = self._follow_ups(session.term, job_id, children, now, field="children")
+            _check_children(job_id, rows, engine.queue.jobs)
+        except InvalidError as error:
+            engine.ended(session.who, lease, _refused(error), span=span, now=now)
+            return
+        engine.yielded(session.who, lease, outcome, rows, span=span, now=now)
 
     def ended(self, session: Session, attempt: Attempt, outcome: Outcome, now: float) -> None:
         """An attempt failed, was paused, or was handed back."""
@@ -197,23 +222,38 @@ class Grants:
         parent: JobId,
         follow_ups: Sequence[Submission],
         now: float,
+        *,
+        field: str,
     ) -> list[NewRow]:
-        if not follow_ups:
-            return []
+        """Return the checked jobs; some may live already."""
         if len(follow_ups) > FOLLOW_UPS_MAX:
-            message = f"{len(follow_ups)} follow-up jobs; at most {FOLLOW_UPS_MAX} are allowed"
-            raise InvalidError(message, field="follow_ups")
+            message = f"{len(follow_ups)} jobs; at most {FOLLOW_UPS_MAX} are allowed"
+            raise InvalidError(message, field=field)
         rows: dict[JobId, NewRow] = {}
         for index, submission in enumerate(follow_ups):
-            row = self._jobs.row_of(submission, term, now, field=f"follow_ups[{index}]")
+            row = self._jobs.row_of(submission, term, now, field=f"{field}[{index}]")
             row.job.parent_id = parent
-            if row.job.id not in term.engine.queue.jobs:
-                rows[row.job.id] = row
+            rows[row.job.id] = row
+        check_needs(rows, term.engine.queue.jobs, field=field)
         return list(rows.values())
 
 
 def _refused(error: InvalidError) -> Outcome:
     return Outcome(ending=Ending.BAD_INPUT, reason=f"The result was refused: {error.field}: {error.message}")
+
+
+def _check_children(parent: JobId, rows: Sequence[NewRow], live: Mapping[JobId, LiveJob]) -> None:
+    if not rows:
+        message = "there are none; complete the job instead"
+        raise InvalidError(message, field="children")
+    job = live.get(parent)
+    earlier = len(job.ties.children) if job is not None and job.ties is not None else 0
+    if earlier + len(rows) > CHILDREN_MAX:
+        message = f"{earlier} and {len(rows)} more; a job may yield to at most {CHILDREN_MAX}"
+        raise InvalidError(message, field="children")
+    if (circular := waits_for(parent, [row.job for row in rows], live)) is not None:
+        message = f"the job {circular} waits for the job that yields to it"
+        raise InvalidError(message, field="children")
 
 
 def _check_result(result: str) -> None:

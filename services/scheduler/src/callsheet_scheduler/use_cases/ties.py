@@ -82,5 +82,19 @@ def tie(rows: Mapping[JobId, NewRow], live: Mapping[JobId, LiveJob], done: Mappi
         raise InvalidError(message, field="depends_on")
     for ties in tied.values():
         for needed in ties.needs:
-            if needed not in live and needed not in rows:
+            if needed not in live and needed not in rows and needed in done:
                 ties.settle(needed, completed=done[needed] is JobState.COMPLETED)
+
+
+def check_needs(rows: Mapping[JobId, NewRow], live: Mapping[JobId, LiveJob], *, field: str) -> None:
+    """Refuse jobs that an attempt gives where they need others than one another and what lives.
+
+    Raises:
+        InvalidError: They do, or they wait for one another.
+    """
+    tie(rows, live, {})
+    for row in rows.values():
+        for needed in row.job.ties.needs if row.job.ties is not None else ():
+            if needed not in rows and needed not in live:
+                message = f"{needed} is neither among these jobs nor live"
+                raise InvalidError(message, field=f"{field}.depends_on")

@@ -4,16 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from callsheet.errors import NotFoundError
+from callsheet.errors import InvalidError, NotFoundError
 from callsheet_scheduler.domain.engine import Engine
 from callsheet_scheduler.domain.footprint import Learned
 from callsheet_scheduler.domain.job import FINAL, LEASED, JobId, JobState
 from callsheet_scheduler.domain.queue import HOUR_S
 from callsheet_scheduler.leadership import Leadership
-from callsheet_scheduler.store.history import AttemptRow, HistoryStore, JobFilter, JobRow
+from callsheet_scheduler.store.history import AttemptRow, HistoryStore, JobFilter, JobRow, size_bytes
+from callsheet_scheduler.store.paging import fitting
 from callsheet_scheduler.use_cases.waiting import queue_position, waiting_reason
 
 DAY_S: Final = 24 * HOUR_S
+
+#: Digits of the place in a job's children that a page begins at.
+PLACE_DIGITS: Final = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +93,24 @@ class Views:
         engine, now = self._engine()
         return [view_of(engine, row, now) for row in await self._history.jobs(ids)]
 
+    async def children(self, job_id: JobId, *, size: int, after: str) -> tuple[list[JobView], str]:
+        """Return one page of the jobs that a job has yielded to, and the token of the next.
+
+        Raises:
+            NotFoundError: There is no such job.
+        """
+        engine, now = self._engine()
+        first = _place_of(after)
+        ids = await self._history.children(job_id, first=first, limit=size + 1)
+        if ids is None:
+            message = f"there is no job {job_id}"
+            raise NotFoundError(message)
+        rows = {row.id: row for row in await self._history.jobs(ids[:size])}
+        found = fitting([rows[child] for child in ids[:size] if child in rows], size_bytes)
+        seen = size if len(found) == len(rows) else ids.index(JobId(found[-1].id)) + 1
+        token = str(first + seen) if len(ids) > seen else ""
+        return [view_of(engine, row, now) for row in found], token
+
     async def page(self, wanted: JobFilter, *, size: int, after: str, skip: int) -> Page:
         """Return one page of the jobs that pass *wanted*."""
         engine, now = self._engine()
@@ -141,6 +163,15 @@ class Views:
     def _engine(self) -> tuple[Engine, float]:
         term = self._leadership.current()
         return term.engine, term.commits.now()
+
+
+def _place_of(token: str) -> int:
+    if not token:
+        return 0
+    if not (token.isascii() and token.isdigit() and len(token) <= PLACE_DIGITS):
+        message = "is no token of a page of children"
+        raise InvalidError(message, field="page_token")
+    return int(token)
 
 
 def view_of(engine: Engine, row: JobRow, now: float) -> JobView:

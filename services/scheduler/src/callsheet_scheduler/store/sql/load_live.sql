@@ -7,5 +7,6 @@ SELECT
     date_part('epoch', cancel_requested_at) AS cancel_requested_at,
     date_part('epoch', pause_requested_at) AS pause_requested_at, error, root, device,
     out_of_vram_count, size_class,
-    needs::text[] AS needs, if_needed_fails, unique_key
+    needs::text[] AS needs, if_needed_fails, unique_key,
+    children::text[] AS children, yields
 FROM job_live
