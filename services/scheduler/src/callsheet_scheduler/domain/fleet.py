@@ -142,7 +142,7 @@ class Fleet:
 
     def full_scope(self, scopes: Iterable[Scope], *, at_once: bool = False) -> Scope | None:
         """Return the first of *scopes* of which no more jobs may run anywhere."""
-        limits = self.limits.fleet
+        limits = self._limits.fleet
         if limits:
             for scope in scopes:
                 limit = limits.get(scope)
@@ -152,7 +152,7 @@ class Fleet:
 
     def full_scope_on(self, host: str, scopes: Iterable[Scope], *, at_once: bool = False) -> Scope | None:
         """Return the first of *scopes* of which no more jobs may run on *host*."""
-        limits = self.limits.host
+        limits = self._limits.host
         for scope in scopes:
             limit = limits.get(scope)
             if limit is not None and self._places(host, scope, at_once=at_once) >= limit:
@@ -176,7 +176,7 @@ class Fleet:
         return any(self._ready.values())
 
     def ready_for_gpu_jobs(self) -> Collection[Worker]:
-        """Return the workers that can take a lease of a GPU job; the one chosen last comes last."""
+        """Return the workers that can take a lease of a GPU job."""
         return self._ready_for_gpu_jobs.values()
 
     def ready_without_card(self) -> Collection[Worker]:
@@ -219,8 +219,11 @@ class Fleet:
         worker.turn = self._turn
         self._loads.count(worker.capability.host, job, running=1)
         self._touch(worker.capability.host, job)
-        self.suspend(worker)
-        self.update_ready(worker)
+        if worker.credit <= 0:
+            self.suspend(worker)
+            return
+        _move_to_end(self._ready.get((worker.capability.types, worker.capability.roots), {}), worker)
+        _move_to_end(self._ready_without_card, worker)
 
     def book(self, worker: Worker, job: LiveJob) -> None:
         """Book a lease that *worker* holds already."""
@@ -344,6 +347,11 @@ class Fleet:
             del self._on_host[host]
             self._full.pop(host, None)
             self._loads.forget(host)
+
+
+def _move_to_end(peers: Peers, worker: Worker) -> None:
+    if len(peers) > 1 and peers.pop(worker.capability.id, None) is not None:
+        peers[worker.capability.id] = worker
 
 
 #: The scopes besides its type that a CPU job lies in.
