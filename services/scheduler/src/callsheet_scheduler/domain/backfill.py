@@ -11,7 +11,7 @@ from callsheet_scheduler.domain.lanes import Place
 from callsheet_scheduler.domain.ledger import Ledger
 from callsheet_scheduler.domain.limits import Pauses
 from callsheet_scheduler.domain.patience import BackfillRules, Policy
-from callsheet_scheduler.domain.placing import Spot, largest_for, room_for, spot_for, takes_without_card
+from callsheet_scheduler.domain.placing import Spot, could_run, room_for, spot_for
 from callsheet_scheduler.domain.queue import Queue
 from callsheet_scheduler.domain.reservations import Reservations
 from callsheet_scheduler.domain.sized_lane import SizedLane
@@ -69,15 +69,8 @@ class Backfill:
 
     def _foremost(self, category: Category, lane: SizedLane) -> Place | None:
         """Return the first place of *lane* whose job could run if the fleet were idle."""
-        heads = (
-            places[0]
-            for kind, places in lane.rows()
-            if self._pauses.holding(category, kind[0]) is None
-            and self._could_run(self._queue.jobs[places[0][2]])
+        heads = sorted(
+            places[0] for kind, places in lane.rows() if self._pauses.holding(category, kind[0]) is None
         )
-        return min(heads, default=None)
-
-    def _could_run(self, job: LiveJob) -> bool:
-        if job.vram_mib <= largest_for(self._fleet, self._ledger, job):
-            return True
-        return any(takes_without_card(worker) for worker in self._fleet.handling(job.type))
+        jobs = self._queue.jobs
+        return next((head for head in heads if could_run(self._fleet, self._ledger, jobs[head[2]])), None)

@@ -79,6 +79,21 @@ def largest_for(fleet: Fleet, ledger: Ledger, job: LiveJob) -> int:
     )
 
 
+def could_run(fleet: Fleet, ledger: Ledger, job: LiveJob) -> bool:
+    """Return whether a connected worker could run *job* if its GPUs were empty."""
+    need = Need(job.vram_mib, ENCODER_SESSIONS[job.category])
+    return any(
+        worker.session is not None
+        and job.type in worker.capability.types
+        and (job.root is None or job.root in worker.capability.roots)
+        and (
+            takes_without_card(worker)
+            or any(account.bounds.allow(need) for account in ledger.reached_by(worker.capability.id))
+        )
+        for worker in fleet.workers.values()
+    )
+
+
 def _look_again(fleet: Fleet, ledger: Ledger, now: float) -> None:
     """See what has become of the GPUs that something happened to."""
     openings, fresh_s = ledger.openings, ledger.rules.fresh_s

@@ -1,0 +1,1 @@
+"""``callsheet simulate``: what waiting would be like, by the engine that decides in production."""
