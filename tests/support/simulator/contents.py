@@ -174,9 +174,9 @@ class Contents:
             raise DisagreementError(message)
 
     def _follow(self, endings: Sequence[Followed]) -> None:
-        hashes = {job_id: done.row.job.request_hash for job_id, done in self.done.items()}
+        past = {job_id: (done.row.job.request_hash, done.state) for job_id, done in self.done.items()}
         for ending in endings:
-            if (clash := ending.leave_out(hashes)) is not None:
+            if (clash := ending.leave_out(past)) is not None:
                 message = f"{clash} is another job in history"
                 raise RefusedError(message)
         self._insert([row for ending in endings for row in ending.follow_ups])

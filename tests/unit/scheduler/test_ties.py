@@ -1,7 +1,8 @@
 """Jobs that need others start after them, or end with them; circles are found."""
 
 import pytest
-from callsheet_scheduler.domain.job import IfFails, JobId, JobState, LiveJob, Ties
+from callsheet_scheduler.domain.effects import FinishJob, NewRow
+from callsheet_scheduler.domain.job import IfFails, JobId, JobState, LiveJob, Ties, WorkerId
 from callsheet_scheduler.domain.outcome import Ending
 from callsheet_scheduler.domain.ties import circle
 from callsheet_scheduler.use_cases.waiting import queue_position, waiting_reason
@@ -133,3 +134,44 @@ def test_circle_is_found_exactly_where_no_order_exists(needs: dict[JobId, set[Jo
             del left[job]
     assert (found is None) is (not left)
     assert found is None or found in left
+
+
+@pytest.mark.parametrize("refused", [True, False])
+@pytest.mark.parametrize("past", [JobState.COMPLETED, JobState.FAILED, None])
+def test_job_that_took_to_waiting_for_a_follow_up_which_is_none_hears_what_history_says(
+    *, refused: bool, past: JobState | None
+) -> None:
+    drive = Drive()
+    first = new_job(drive.engine)
+    drive.submit(first)
+    drive.hello()
+    [grant] = drive.grants()
+    follow_up = new_job(drive.engine)
+    drive.slow = True
+    drive.engine.completed(
+        (WorkerId("w1"), grant.session),
+        (grant.job.id, grant.token),
+        result="{}",
+        library=None,
+        follow_ups=[NewRow(job=follow_up, params="{}")],
+        span=(drive.now, drive.now),
+    )
+    waiting = needing(drive, follow_up)
+    drive.submit(waiting)
+    drive.commit_intake()
+    [finish] = drive.engine.turn
+    assert isinstance(finish, FinishJob)
+    body = follow_up.request_hash + int(refused)
+    clash = finish.leave_out({} if past is None else {follow_up.id: (body, past)})
+    assert clash == (follow_up.id if refused and past else None)
+    if refused or past is None:
+        drive.engine.turn[:] = [drive.engine.finish_refused(finish, "no", drive.now), *drive.engine.turn[1:]]
+    drive.slow = False
+    drive.settle()
+
+    assert follow_up.id not in drive.engine.queue.jobs
+    if past is JobState.COMPLETED:
+        assert [sent.job for sent in drive.grants()] == [waiting]
+    else:
+        assert [(one.job, one.state) for one in drive.finished][-1] == (waiting, JobState.FAILED)
+        assert waiting.id not in drive.engine.queue.jobs

@@ -90,14 +90,17 @@ class Followed:
     follow_ups: list[NewRow] = field(default_factory=list[NewRow])
     known: list[NewRow] = field(default_factory=list[NewRow])
     """Follow-ups that are in history; taken out of the others by the statement that writes them."""
+    past: dict[JobId, JobState] = field(default_factory=dict[JobId, JobState])
+    """How the jobs ended that are found to be in history."""
 
-    def leave_out(self, done: Mapping[JobId, int]) -> JobId | None:
+    def leave_out(self, done: Mapping[JobId, tuple[int, JobState]]) -> JobId | None:
         """Take out what is in history; return an id that another job has there.
 
-        *done* are jobs of history and the hashes of their requests.
+        *done* are jobs of history: the hashes of their requests, and how they ended.
         """
         for row in [row for row in self.follow_ups if row.job.id in done]:
-            if done[row.job.id] != row.job.request_hash:
+            request_hash, self.past[row.job.id] = done[row.job.id]
+            if request_hash != row.job.request_hash:
                 return row.job.id
             self.follow_ups.remove(row)
             self.known.append(row)

@@ -256,10 +256,13 @@ class Engine(Takeover):
         Returns:
             What has to be written instead, before anything that was decided later.
         """
-        for row in [*effect.follow_ups, *effect.known]:
+        brought = [*effect.follow_ups, *effect.known]
+        for row in brought:
             self.queue.remove(row.job)
         if effect.job.ties is not None:
             self.queue.knots.tie(effect.job.id, effect.job.ties)  # a follow-up may have taken its unique key
+        for row in brought:
+            self._was_past(effect, row.job.id, now)
         outcome = Outcome(
             ending=Ending.BAD_INPUT,
             reason=f"The result was refused: {reason}",
@@ -316,11 +319,15 @@ class Engine(Takeover):
         """What follows an end is durable."""
         for row in effect.known:
             self.queue.remove(row.job)
-            self.needed_ended(row.job.id, now, completed=True)
+            self._was_past(effect, row.job.id, now)
         for row in effect.follow_ups:
             self.settle(row.job, now)
             self.wait_if_free(row.job, now)
             self.note(row.job)
+
+    def _was_past(self, effect: Followed, job_id: JobId, now: float) -> None:
+        """A job that seemed to be live is not, but perhaps was: tell those who took to waiting for it."""
+        self.needed_ended(job_id, now, completed=effect.past.get(job_id) is JobState.COMPLETED)
 
     def _released(self, effect: ReleaseLease, now: float) -> None:
         job, verdict = effect.job, effect.verdict

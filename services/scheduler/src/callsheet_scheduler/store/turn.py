@@ -114,9 +114,9 @@ async def _add_follow_ups(connection: Own, endings: Sequence[Followed]) -> None:
         done = await insert_jobs(connection, rows)
         if not done:
             return
-        hashes = {job_id: one.request_hash for job_id, one in done.items()}
+        past = {job_id: (one.request_hash, one.state) for job_id, one in done.items()}
         for ending in endings:
-            if (clash := ending.leave_out(hashes)) is not None:
+            if (clash := ending.leave_out(past)) is not None:
                 message = f"the follow-up job {clash} is another one in history: give each a new id"
                 raise InvalidError(message, field="follow_ups")
 
