@@ -7,6 +7,7 @@ from typing import Final
 from callsheet.params import (
     DerivativesGenerateParams,
     JobParams,
+    ReencodeStreamingParams,
     ScanParams,
     ThumbnailGenerateParams,
     ValidateParams,
@@ -71,8 +72,26 @@ DERIVATIVES_GENERATE: Final = JobType(
     params=DerivativesGenerateParams,
 )
 
+REENCODE_STREAMING: Final = JobType(
+    name="reencode_streaming",
+    description="Makes an H.264 and AAC version of a video that every browser plays and seeks in at once.",
+    params=ReencodeStreamingParams,
+    category=Category.GPU_ENCODE,
+    vram_mib=4000,
+    run_limit_s=12 * 3600,
+    resumable=True,
+    learns_vram=True,
+)
+
 CATALOG: Final[dict[str, JobType]] = {
     job_type.name: job_type
-    for job_type in (SCAN, PUBLIC_SCAN, VALIDATE, THUMBNAIL_GENERATE, DERIVATIVES_GENERATE)
+    for job_type in (
+        SCAN,
+        PUBLIC_SCAN,
+        VALIDATE,
+        THUMBNAIL_GENERATE,
+        DERIVATIVES_GENERATE,
+        REENCODE_STREAMING,
+    )
 }
 """Every job type that Callsheet ships, by name."""

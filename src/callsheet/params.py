@@ -3,7 +3,7 @@
 Keys are camelCase on the wire, as the documented clients write them. Unknown keys are refused.
 """
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -35,6 +35,12 @@ class JobParams(BaseModel):
 
 class NoParams(JobParams):
     """A job type without parameters."""
+
+
+Preset = Literal[
+    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
+]
+"""How much effort an encoder makes, as libx264 names it; cards have the nearest of their own."""
 
 
 class ScanParams(JobParams):
@@ -77,3 +83,24 @@ class DerivativesGenerateParams(JobParams):
     """The items."""
     force: bool = False
     """Make them again even where they are there."""
+
+
+class ReencodeStreamingParams(JobParams):
+    """Which video to make ready for streaming, and how good."""
+
+    video_id: UUID | None = None
+    """The item; or it is named by *input_path*."""
+    input_path: RelativePath | None = None
+    """The item's path in *root*, where no id is given."""
+    root: RootName = "library"
+    """The root that *input_path* lies in."""
+    target_bitrate: Annotated[int, Field(ge=100, le=100_000)] = 2000
+    """The most that the pictures take, in kbit/s; the player's buffer is twice that."""
+    preset: Preset = "medium"
+    """How much effort the encoder makes."""
+    crf: Annotated[int, Field(ge=1, le=51)] = 23
+    """Quality, where the bitrate allows it: lower is better and larger."""
+    output_root: RootName = "outputs"
+    """The root to write to."""
+    output_path: RelativePath | None = None
+    """Where the MP4 is to lie in *output_root*; without it, in ``playback/`` under a name of its own."""

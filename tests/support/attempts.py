@@ -14,8 +14,10 @@ from callsheet.v1.job_pb2 import Job, NewJob
 from callsheet.v1.library_service_pb2 import Derivative, Item, ItemFacts, ItemState
 from callsheet.worker.children import AttemptChildren
 from callsheet.worker.context import JobContext
+from callsheet.worker.encode.limits import EncodingLimits
 from callsheet.worker.lease import Lease
 from callsheet.worker.library import Roots
+from callsheet.worker.probing import item_row, probe_file
 from callsheet.worker.processes import ChildPool
 from callsheet.worker.processor import Outcome
 from callsheet.worker.stopping import Stop
@@ -126,11 +128,13 @@ class Desk:
     children: ChildPool
     library: Shelf
     derivatives: Path
+    outputs: Path
     queue: Tray = field(default_factory=Tray)
     diary: Diary = field(default_factory=Diary)
     stop: Stop = field(default_factory=Stop)
     checkpoint: Mapping[str, JsonValue] | None = None
     token: int = 0
+    limits: EncodingLimits = field(default_factory=EncodingLimits)
 
     def context(self) -> JobContext:
         """Return a new attempt's context, under a new lease."""
@@ -146,6 +150,7 @@ class Desk:
             children=AttemptChildren(self.children, self.stop),
             stop=self.stop,
             checkpoint=self.checkpoint,
+            limits=self.limits,
         )
 
     def files(self) -> list[str]:
@@ -158,12 +163,31 @@ class Desk:
 @asynccontextmanager
 async def desk(tmp_path: Path, media: Path | None = None, *, size: int = 1) -> AsyncGenerator[Desk]:
     """Give a desk over a read-only library folder and a writable one for derivatives."""
-    library, derivatives = media or tmp_path / "library", tmp_path / "derivatives"
-    library.mkdir(exist_ok=True)
-    derivatives.mkdir(exist_ok=True)
+    library, derivatives, outputs = (
+        media or tmp_path / "library",
+        tmp_path / "derivatives",
+        tmp_path / "outputs",
+    )
+    for folder in (library, derivatives, outputs):
+        folder.mkdir(exist_ok=True)
     settings: Mapping[str, RootSettings] = {
         "library": RootSettings(path=library),
         "derivatives": RootSettings(path=derivatives, writable=True),
+        "outputs": RootSettings(path=outputs, writable=True),
     }
     async with ChildPool(size=size) as children:
-        yield Desk(roots=Roots(settings), children=children, library=Shelf(), derivatives=derivatives)
+        yield Desk(
+            roots=Roots(settings),
+            children=children,
+            library=Shelf(),
+            derivatives=derivatives,
+            outputs=outputs,
+        )
+
+
+async def scanned(place: Desk, path: str, root: str = "library") -> Item:
+    """Put a file into the library as a scan would, and return its item."""
+    row = item_row(root, path, await probe_file(place.context(), root, path))
+    assert row is not None
+    (item_id,) = await place.library.upsert([row])
+    return place.library.rows[item_id]

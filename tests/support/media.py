@@ -79,6 +79,23 @@ def video(path: Path, *, seconds: float = 2, size: str = "320x180", codec: Seque
     ffmpeg("-f", "lavfi", "-i", f"testsrc2=size={size}:rate=25:duration={seconds}", *chosen, str(path))
 
 
+def film(
+    path: Path,
+    *,
+    seconds: float = 2,
+    size: str = "320x180",
+    rate: str = "25",
+    gop: int = 25,
+    codec: Sequence[str] = (),
+    sound: bool = True,
+) -> None:
+    """Write a moving test card with a tone."""
+    chosen = codec or ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
+    tone = ("-f", "lavfi", "-i", f"sine=frequency=440:sample_rate=48000:duration={seconds}") if sound else ()
+    picture = f"testsrc2=size={size}:rate={rate}:duration={seconds}"
+    ffmpeg("-f", "lavfi", "-i", picture, *tone, *chosen, "-g", str(gop), "-keyint_min", str(gop), str(path))
+
+
 def rotated_video(path: Path, degrees: int) -> None:
     """Write quadrants stored lying down, with a display matrix that makes them upright.
 

@@ -81,6 +81,18 @@ AUDIO_CODECS: Final = frozenset(
 )  # fmt: skip
 """Codecs of sound that are decoded."""
 
+DECODER_WHITELIST: Final = ",".join(
+    sorted(
+        VIDEO_CODECS
+        | AUDIO_CODECS
+        | {
+            "libdav1d", "libaom-av1", "libvpx", "libvpx-vp9", "msmpeg4", "mp3float", "mp2float", "mp1float",
+            "dca", "amrnb", "amrwb", "libopus", "libvorbis", "libspeex",
+        }
+    )
+)  # fmt: skip
+"""The same codecs as FFmpeg names its decoders, for its ``-codec_whitelist``."""
+
 SUFFIXES: Final = {
     Kind.IMAGE: ("jpg", "jpeg", "jpe", "jfif", "png", "apng", "gif", "webp", "bmp", "dib", "tif", "tiff",
                  "heic", "heif", "avif"),

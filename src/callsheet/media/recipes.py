@@ -1,6 +1,11 @@
 """Names for how a derivative is made: the same recipe of the same original is the same picture."""
 
+import json
+from collections.abc import Mapping
+from hashlib import blake2b
 from typing import Final
+
+from pydantic import JsonValue
 
 THUMBNAIL_BOX: Final = 300
 """The box of the usual thumbnail, in pixels."""
@@ -25,3 +30,9 @@ def still_recipe(timestamp_s: float | None, width: int | None) -> str:
     size = f"box{THUMBNAIL_BOX}" if width is None else f"w{width}"
     instant = "" if timestamp_s is None else f"-t{round(timestamp_s * 1000)}ms"
     return f"{size}{instant}-v{_VERSION}"
+
+
+def recipe_of(name: str, wish: Mapping[str, JsonValue]) -> str:
+    """Return a recipe that names everything in *wish*: the same wish has the same recipe."""
+    text = json.dumps(dict(wish), sort_keys=True, separators=(",", ":"))
+    return f"{name}-{blake2b(text.encode(), digest_size=8).hexdigest()}-v{_VERSION}"

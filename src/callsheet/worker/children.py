@@ -26,13 +26,20 @@ class AttemptChildren:
     what that took.
     """
 
-    __slots__ = ("_device_uuid", "_pool", "_stop", "pids")
+    __slots__ = ("_background", "_device_uuid", "_pool", "_stop", "pids")
 
-    def __init__(self, pool: ChildPool, stop: Stop, device_uuid: str = "") -> None:
-        """Begin without a child; programs that are run see the GPU *device_uuid* and no other."""
+    def __init__(
+        self, pool: ChildPool, stop: Stop, device_uuid: str = "", *, background: bool = False
+    ) -> None:
+        """Begin without a child.
+
+        Programs that are run see the GPU *device_uuid* and no other. Those of a job that nobody waits for
+        run in the *background*.
+        """
         self._pool = pool
         self._stop = stop
         self._device_uuid = device_uuid
+        self._background = background
         self.pids: set[int] = set()
         """The processes of all programs that were run."""
 
@@ -65,11 +72,12 @@ class AttemptChildren:
         self,
         arguments: Sequence[str],
         *,
-        deadline_s: float,
+        deadline_s: float | None,
         pass_fds: Sequence[int] = (),
         writable: Sequence[Path] = (),
         limits: SandboxLimits = LIMITS,
         on_progress: OnProgress | None = None,
+        stall_limit_s: float | None = None,
     ) -> FfmpegRun:
         """Run FFmpeg; arguments and errors are those of `run_ffmpeg`.
 
@@ -90,6 +98,8 @@ class AttemptChildren:
                     device_uuid=self._device_uuid,
                     started=self.pids.add,
                     ladder=Ladder(term_grace_s=self._pool.term_grace_s, climbed=self._stop.climbed),
+                    background=self._background,
+                    stall_limit_s=stall_limit_s,
                 ),
             )
         shortage = gpu_shortage(run.stderr) if run.exit_code and self._device_uuid else None

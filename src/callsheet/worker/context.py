@@ -13,6 +13,7 @@ from callsheet.v1.lease_service_pb2 import LeaseRef, Output
 from callsheet.v1.library_service_pb2 import Item, ItemFacts
 from callsheet.worker.children import AttemptChildren
 from callsheet.worker.devices import DeviceShare
+from callsheet.worker.encode.limits import EncodingLimits
 from callsheet.worker.lease import Lease
 from callsheet.worker.library import Roots
 from callsheet.worker.staging import StagedOutput, stage_wanted
@@ -111,6 +112,8 @@ class JobContext:
     """The card that it may use, and how much of it; None to do without one, GPU jobs in software."""
     checkpoint: Mapping[str, JsonValue] | None = None
     """What an earlier attempt kept when it was paused, or yielded; None to begin at the beginning."""
+    limits: EncodingLimits = field(default_factory=EncodingLimits)
+    """What it may make."""
     outputs: list[Output] = field(default_factory=list[Output])
     """What was published to be put where it was asked for."""
 

@@ -1,4 +1,4 @@
-"""Runs FFmpeg as a confined child: no shell, its own group, its end of stderr kept."""
+"""Runs FFmpeg as a confined child: no shell, its own group, its last words kept, watched for standstill."""
 
 import asyncio
 import os
@@ -6,7 +6,8 @@ import shutil
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,14 @@ _STDERR_BYTES: Final = 16 * 1024
 _NO_SESSION: Final = "OpenEncodeSessionEx failed"
 _NO_VRAM: Final = ("CUDA_ERROR_OUT_OF_MEMORY", "failed: out of memory (10)")
 _SYSTEM_FOLDERS: Final = ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/share/fonts", "/etc/fonts")
+
+CARD_DEVICES: Final = "nvidia*"
+"""The device files of NVIDIA's driver in /dev; each is opened to a program that uses a card."""
+CARD_LIBRARIES: Final = ("/usr/local/nvidia", "/usr/local/cuda")
+"""Where container images lay the driver's libraries beside the system's own folders."""
+CARD_READABLE: Final = ("/proc/driver/nvidia", "/proc/self", "/sys/devices", "/etc/ld.so.cache")
+_LOOKS: Final = 8
+_VERSION_S: Final = 20.0
 
 OnProgress = Callable[[Mapping[str, str]], None]
 """Takes one block of what ``-progress`` writes, such as ``out_time_us`` and ``speed``."""
@@ -55,6 +64,10 @@ class Terms:
     """Told its process id."""
     ladder: Ladder = field(default_factory=Ladder)
     """How it is ended."""
+    background: bool = False
+    """Whether it yields to everything else on the machine: lowest priority of CPU, disk only when idle."""
+    stall_limit_s: float | None = None
+    """How long its output time, its bytes and its CPU time may all stand still; None for ever."""
 
 
 def ffmpeg_path(environment: Mapping[str, str]) -> Path:
@@ -72,11 +85,25 @@ def ffmpeg_path(environment: Mapping[str, str]) -> Path:
     return Path(found).resolve()
 
 
+async def ffmpeg_version(program: Path) -> str:
+    """Return the first line of what the program says of itself; empty where it says nothing."""
+    process = await asyncio.create_subprocess_exec(
+        str(program), "-version", stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL, env=environment(""), cwd="/",
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(_VERSION_S):
+            said, _ = await process.communicate()
+    finally:
+        await end_group(process)
+    return said.decode("utf-8", "replace").partition("\n")[0].partition(" Copyright")[0][:200]
+
+
 async def run_ffmpeg(
     program: Path,
     arguments: Sequence[str],
     *,
-    deadline_s: float,
+    deadline_s: float | None,
     pass_fds: Sequence[int] = (),
     writable: Sequence[Path] = (),
     limits: SandboxLimits = LIMITS,
@@ -90,25 +117,18 @@ async def run_ffmpeg(
     Args:
         program: As `ffmpeg_path` returns it.
         arguments: All arguments but the program's name; ``-progress pipe:1`` is put before them.
-        deadline_s: Seconds it may take.
+        deadline_s: Seconds it may take; None where only the attempt's own run limit ends it.
         pass_fds: Descriptors that it inherits under the same numbers.
-        writable: Folders it may change; nothing else.
+        writable: Files and folders it may change; nothing else.
         limits: What it may use.
         on_progress: Called with each block of progress.
         terms: What it sees, and how it is ended.
 
     Raises:
-        TransientError: It took longer, or could not be started.
+        TransientError: It took longer, stood still, or could not be started.
     """
     rules = terms or Terms()
-    settings = LaunchSettings(
-        limits=limits,
-        rights=Rights(
-            runnable=(str(program), *_SYSTEM_FOLDERS),
-            writable=tuple(str(folder) for folder in writable),
-            keep_user=bool(writable),
-        ),
-    )
+    settings = _settings(program, writable, limits, rules)
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-I", "-m", "callsheet.worker.launch", str(os.getpid()),
         codec(LaunchSettings).dump_json(settings).decode(),
@@ -117,14 +137,21 @@ async def run_ffmpeg(
         env=environment(rules.device_uuid), cwd="/", start_new_session=True,
     )  # fmt: skip
     rules.started(process.pid)
+    signs = _Signs(process.pid, on_progress)
+    watching = asyncio.create_task(signs.watch(rules.stall_limit_s, process))
     try:
         async with asyncio.timeout(deadline_s):
-            said_end, stderr = await asyncio.gather(_follow(process, on_progress), _last_words(process))
+            said_end, stderr = await asyncio.gather(_follow(process, signs.take), _last_words(process))
             await process.wait()
     except TimeoutError as error:
         raise TransientError(f"ffmpeg took longer than {deadline_s:g} s and was ended") from error
     finally:
+        watching.cancel()
         code = await end_group(process, rules.ladder)
+    if signs.stalled:
+        raise TransientError(
+            f"ffmpeg stood still for {rules.stall_limit_s:g} s (no output, no CPU time) and was ended"
+        )
     return FfmpegRun(exit_code=code, said_end=said_end, stderr=stderr)
 
 
@@ -146,7 +173,60 @@ def gpu_shortage(stderr: str) -> AttemptError | None:
     return None
 
 
-async def _follow(process: Process, on_progress: OnProgress | None) -> bool:
+def _settings(program: Path, writable: Sequence[Path], limits: SandboxLimits, rules: Terms) -> LaunchSettings:
+    """Return what stays open to the program; one that uses a card needs its devices and address space."""
+    card = bool(rules.device_uuid)
+    return LaunchSettings(
+        limits=replace(limits, address_space_mib=0) if card else limits,
+        rights=Rights(
+            readable=CARD_READABLE if card else (),
+            runnable=(str(program), *_SYSTEM_FOLDERS, *(CARD_LIBRARIES if card else ())),
+            writable=tuple(str(folder) for folder in writable),
+            devices=tuple(sorted(str(one) for one in Path("/dev").glob(CARD_DEVICES))) if card else (),
+            keep_user=bool(writable),
+        ),
+        background=rules.background,
+    )
+
+
+class _Signs:
+    """What shows that a program goes on: its progress, and the CPU time it takes."""
+
+    def __init__(self, pid: int, on_progress: OnProgress | None) -> None:
+        self._pid = pid
+        self._on_progress = on_progress
+        self._said: tuple[str, ...] = ()
+        self.stalled = False
+
+    def take(self, block: Mapping[str, str]) -> None:
+        """Hear a block of progress."""
+        self._said = tuple(block.get(key, "") for key in ("out_time_us", "total_size", "frame"))
+        if self._on_progress is not None:
+            self._on_progress(block)
+
+    async def watch(self, limit_s: float | None, process: Process) -> None:
+        """End the program once nothing has changed at `_LOOKS` looks in *limit_s*."""
+        still, before = 0, None
+        while limit_s is not None and still < _LOOKS:
+            await asyncio.sleep(limit_s / _LOOKS)
+            now = (self._said, self._cpu())
+            still = still + 1 if now == before else 0
+            before = now
+        if limit_s is not None:
+            self.stalled = True
+            with suppress(ProcessLookupError):
+                process.kill()
+
+    def _cpu(self) -> tuple[str, ...]:
+        """Return the CPU time that it took so far, in the kernel's ticks (proc(5): utime and stime)."""
+        try:
+            stat = Path(f"/proc/{self._pid}/stat").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ()
+        return tuple(stat.rpartition(")")[2].split()[11:13])
+
+
+async def _follow(process: Process, on_progress: OnProgress) -> bool:
     """Read the progress stream to its end; True when it said that all was done."""
     block: dict[str, str] = {}
     last = ""
@@ -155,8 +235,7 @@ async def _follow(process: Process, on_progress: OnProgress | None) -> bool:
         block[key] = value
         if key == "progress":
             last = value
-            if on_progress is not None:
-                on_progress(block)
+            on_progress(block)
             block = {}
     return last == "end"
 

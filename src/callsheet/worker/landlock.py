@@ -55,6 +55,7 @@ WRITE: Final = (
     | Access.REMOVE_FILE
     | Access.REMOVE_DIR
 )
+DEVICE: Final = Access.READ_FILE | Access.WRITE_FILE | Access.IOCTL_DEV
 _OF_FILES: Final = Access.EXECUTE | Access.WRITE_FILE | Access.READ_FILE | Access.TRUNCATE | Access.IOCTL_DEV
 _LAST_OF_ABI: Final = {1: Access.MAKE_SYM, 2: Access.REFER, 3: Access.TRUNCATE, 5: Access.IOCTL_DEV}
 

@@ -3,12 +3,20 @@
 Started as ``python -I -m callsheet.worker.launch PARENT SETTINGS PROGRAM ARGUMENT…``.
 """
 
+import ctypes
 import os
+import platform
 import sys
 from dataclasses import dataclass
+from typing import Final
 
 from callsheet.worker.sandbox import Rights, SandboxLimits, confine, die_with_parent
 from callsheet.worker.work import codec
+
+_IOPRIO_SET: Final = {"x86_64": 251, "aarch64": 30}
+_OF_PROCESS: Final = 1
+_IDLE: Final = 3 << 13
+_NICEST: Final = 19
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,14 +27,26 @@ class LaunchSettings:
     """What it may use up."""
     rights: Rights
     """What it may read, run and change."""
+    background: bool = False
+    """Whether it yields to everything else on the machine."""
 
 
 def main() -> None:
     """Confine this process and run the program in it."""
     die_with_parent(int(sys.argv[1]))
     settings = codec(LaunchSettings).validate_json(sys.argv[2])
+    if settings.background:
+        yield_to_others()
     confine(settings.limits, settings.rights)
     os.execv(sys.argv[3], sys.argv[3:])  # noqa: S606 -- no shell is meant
+
+
+def yield_to_others() -> None:
+    """Take CPU time that nobody else wants, and the disk while it is idle (ioprio_set(2))."""
+    os.nice(_NICEST)
+    number = _IOPRIO_SET.get(platform.machine())
+    if number is not None:
+        ctypes.CDLL(None).syscall(number, _OF_PROCESS, 0, _IDLE)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from callsheet.errors import CallsheetError, InvalidError, NotFoundError, StateError, TransientError
-from callsheet.v1.job_pb2 import JOB_STATE_COMPLETED
+from callsheet.v1.job_pb2 import JOB_STATE_CANCELLED, JOB_STATE_COMPLETED, JOB_STATE_FAILED
 from callsheet.v1.job_service_pb2 import GetJobRequest
 from callsheet.v1.library_service_pb2 import UpsertItemsRequest
 from callsheet.worker.commands import LeaseKey
@@ -37,11 +37,18 @@ class Standing(Enum):
     HELD = auto()
     """It is its job's newest, or nothing is known of it."""
     OVER = auto()
-    """It ended, and nothing was committed under it."""
+    """It ended, and nothing was committed under it; its job goes on."""
+    ENDED = auto()
+    """It ended, nothing was committed under it, and its job failed or was cancelled."""
     SETTLED = auto()
     """It ended, and its job is completed, perhaps under it: a whole file may wait to be placed."""
 
 
+_ENDS: Final = {
+    JOB_STATE_COMPLETED: Standing.SETTLED,
+    JOB_STATE_FAILED: Standing.ENDED,
+    JOB_STATE_CANCELLED: Standing.ENDED,
+}
 Ask = Callable[[str, int], Awaitable[Standing]]
 """Returns the standing of the lease of a job under a token."""
 
@@ -54,11 +61,16 @@ class Leftover:
     path: str
     """Relative to the root."""
     lease: LeaseKey
-    whole: bool
+    whole: bool = False
+    kept: bool = False
 
     def may_go(self, standing: Standing) -> bool:
         """Say whether nobody can want it any more."""
-        return standing is Standing.OVER or (standing is Standing.SETTLED and not self.whole)
+        if self.kept:
+            return standing in {Standing.SETTLED, Standing.ENDED}
+        return standing in {Standing.OVER, Standing.ENDED} or (
+            standing is Standing.SETTLED and not self.whole
+        )
 
 
 class LeaseQuestions:
@@ -95,7 +107,7 @@ class LeaseQuestions:
             )
         except NotFoundError:
             return Standing.SETTLED
-        return Standing.SETTLED if answer.job.state == JOB_STATE_COMPLETED else Standing.OVER
+        return _ENDS.get(answer.job.state, Standing.OVER)
 
 
 async def keep_clean(roots: Roots, ask: Ask, *, interval_s: float) -> NoReturn:
@@ -146,7 +158,13 @@ def _leftovers(roots: Roots) -> Iterator[Leftover]:
             for path in _unpublished(roots, name):
                 said = leased_name(path.rpartition("/")[2])
                 if said is not None:
-                    yield Leftover(root=name, path=path, lease=(said.job_id, said.token), whole=said.whole)
+                    yield Leftover(
+                        root=name,
+                        path=path,
+                        lease=(said.job_id, said.token),
+                        whole=said.whole,
+                        kept=said.kept,
+                    )
 
 
 def _unpublished(roots: Roots, root: str) -> Iterator[str]:

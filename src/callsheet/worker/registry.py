@@ -36,15 +36,18 @@ def installed_processors(categories: Iterable[Category]) -> dict[str, AnyProcess
     return found
 
 
-def offers(processors: Mapping[str, AnyProcessor]) -> list[JobType]:
-    """Return what a worker says in its hello of the types it handles."""
+def offers(
+    processors: Mapping[str, AnyProcessor], run_limits_s: Mapping[str, int] | None = None
+) -> list[JobType]:
+    """Return what a worker says in its hello of the types it handles, with its operator's run limits."""
+    limits_s = run_limits_s or {}
     return [
         JobType(
             name=name,
             description=processor.job_type.description,
             category=ResourceCategory.ValueType(processor.job_type.category),
             vram_mib=processor.job_type.vram_mib,
-            run_limit_s=processor.job_type.run_limit_s,
+            run_limit_s=limits_s.get(name, processor.job_type.run_limit_s),
             resumable=processor.job_type.resumable,
             learns_vram=processor.job_type.learns_vram,
             params_schema_json=json.dumps(processor.job_type.params.schema_for_wire()),

@@ -5,7 +5,7 @@ import logging
 import os
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import SystemRandom
 from typing import Final
 
@@ -34,6 +34,7 @@ from callsheet.worker.commands import (
 )
 from callsheet.worker.context import JobContext
 from callsheet.worker.devices import DeviceShare, Look
+from callsheet.worker.encode.limits import EncodingLimits
 from callsheet.worker.endings import cancelled
 from callsheet.worker.lease import Lease, file_tag
 from callsheet.worker.leftovers import LeaseQuestions, keep_clean
@@ -79,6 +80,8 @@ class Surroundings:
     """Failures in a row after which the worker drains itself; 0 for any number."""
     ask_another: Callable[[], None] = lambda: None
     """Told when the scheduler on the channel says nothing."""
+    encoding: EncodingLimits = field(default_factory=EncodingLimits)
+    """What attempts may make."""
     look: Callable[[], Look | None] = lambda: None
     """Gives the newest look at the cards."""
     beat: Callable[[float], None] = lambda _: None
@@ -295,7 +298,9 @@ class Runtime:
     def _context(self, attempt: Attempt, report: SessionReporter) -> JobContext:
         has, grant = self._has, attempt.grant
         lease = Lease(job_id=attempt.key[0], token=attempt.key[1], attempt=grant.attempt)
-        attempt.children = AttemptChildren(has.children, attempt.stop, grant.device_uuid)
+        attempt.children = AttemptChildren(
+            has.children, attempt.stop, grant.device_uuid, background=not grant.interactive
+        )
         return JobContext(
             lease=lease,
             report=report,
@@ -305,6 +310,7 @@ class Runtime:
             children=attempt.children,
             stop=attempt.stop,
             device=_share_of(grant),
+            limits=has.encoding,
         )
 
     def _placed(self, placed: Placed) -> None:

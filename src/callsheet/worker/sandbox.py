@@ -41,7 +41,7 @@ class SandboxLimits:
     """Limits of one child."""
 
     address_space_mib: int = 4096
-    """Address space. A picture of 100 megapixels needs about 1,500 MiB."""
+    """Address space; 0 for no limit. A picture of 100 megapixels needs about 1,500 MiB."""
     file_size_mib: int = 1
     """The largest file it may write; decode children write none."""
     cpu_s: int = 300
@@ -63,7 +63,9 @@ class Rights:
     runnable: Sequence[str] = ()
     """Files and folders it may read and execute."""
     writable: Sequence[str] = ()
-    """Folders it may change."""
+    """Files and folders it may change."""
+    devices: Sequence[str] = ()
+    """Device files it may read, write and steer."""
     keep_user: bool = False
     """Whether a process of root stays root; one that writes files has to."""
 
@@ -102,6 +104,7 @@ def confine(limits: SandboxLimits, rights: Rights) -> list[str]:
     allowed = [(path, landlock.READ) for path in rights.readable]
     allowed += [(path, landlock.RUN) for path in rights.runnable]
     allowed += [(path, landlock.WRITE) for path in rights.writable]
+    allowed += [(path, landlock.DEVICE) for path in rights.devices]
     version = landlock.restrict(allowed)
     if version:
         words.append(f"landlock {version}")
@@ -127,7 +130,7 @@ def _become_nobody() -> None:
 
 
 def _limit(limits: SandboxLimits) -> None:
-    size = limits.address_space_mib * _MIB
+    size = limits.address_space_mib * _MIB or resource.RLIM_INFINITY
     resource.setrlimit(resource.RLIMIT_AS, (size, size))
     resource.setrlimit(resource.RLIMIT_FSIZE, (limits.file_size_mib * _MIB, limits.file_size_mib * _MIB))
     resource.setrlimit(resource.RLIMIT_NOFILE, (limits.open_files, limits.open_files))

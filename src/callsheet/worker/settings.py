@@ -3,10 +3,12 @@
 import os
 import socket
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field
 
 from callsheet.service.settings import SchedulerClientSettings
+from callsheet.worker.encode.limits import EncodingLimits
 
 
 class WorkerSettings(SchedulerClientSettings):
@@ -33,3 +35,23 @@ class WorkerSettings(SchedulerClientSettings):
     exit code 1, to be started afresh. 0 for any number."""
     sweep_interval_s: float = Field(default=6 * 3600.0, ge=1.0)
     """Seconds between two searches of the writable roots for files that killed workers left."""
+    stall_limit_s: float = Field(default=120.0, ge=1.0, le=3600.0)
+    """Seconds that FFmpeg's output time, bytes and CPU time may all stand still; then it is ended."""
+    chunk_s: float = Field(default=60.0, ge=2.0, le=3600.0)
+    """Seconds of video between two checkpoints of a re-encode; a pause waits for the next of them."""
+    output_limit_mib: int = Field(default=65_536, ge=1)
+    """The largest file in MiB that a job may make."""
+    free_disk_floor_mib: int = Field(default=1024, ge=0)
+    """Free space in MiB that jobs leave on the disk of the root they write to."""
+    run_limits_s: dict[str, Annotated[int, Field(ge=1, le=604_800)]] = Field(default_factory=dict)
+    """How long one attempt may run, by job type, where it is not what the type says: a JSON object,
+    {"reencode_streaming": 86400}."""
+
+    def encoding(self) -> EncodingLimits:
+        """Return the limits of what jobs make."""
+        return EncodingLimits(
+            stall_s=self.stall_limit_s,
+            chunk_s=self.chunk_s,
+            output_mib=self.output_limit_mib,
+            free_floor_mib=self.free_disk_floor_mib,
+        )

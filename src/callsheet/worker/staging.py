@@ -15,12 +15,14 @@ from callsheet.worker.threads import in_thread
 
 WHOLE_SUFFIX: Final = ".staged"
 """Ends the names of files that are whole and wait to be put where they were asked for."""
+KEPT_SUFFIX: Final = ".kept"
+"""Ends the names of files that are whole and serve the job's later attempts, such as encoded chunks."""
 NAME_BYTES_MAX: Final = 120
 """Bytes of a file's name that the name of its unfinished form repeats."""
 
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY
 _LEASED: Final = re.compile(
-    r"\..+\.(?P<job>[0-9A-Za-z-]{1,64})\.(?P<tag>[0-9a-f]{16})\.(?P<kind>partial|staged)"
+    r"\..+\.(?P<job>[0-9A-Za-z-]{1,64})\.(?P<tag>[0-9a-f]{16})\.(?P<kind>partial|staged|kept)"
 )
 
 
@@ -32,6 +34,8 @@ class LeasedName:
     token: int
     whole: bool
     """Whether the file is whole and may wait to be put where it was asked for."""
+    kept: bool = False
+    """Whether it serves every attempt of the job, until the job is final."""
 
 
 def leased_name(name: str) -> LeasedName | None:
@@ -39,8 +43,8 @@ def leased_name(name: str) -> LeasedName | None:
     match = _LEASED.fullmatch(name)
     if match is None:
         return None
-    whole = match["kind"] == WHOLE_SUFFIX[1:]
-    return LeasedName(job_id=match["job"], token=int(match["tag"], 16), whole=whole)
+    whole, kept = (match["kind"] == suffix[1:] for suffix in (WHOLE_SUFFIX, KEPT_SUFFIX))
+    return LeasedName(job_id=match["job"], token=int(match["tag"], 16), whole=whole, kept=kept)
 
 
 def derivative_path(folder: str, item_id: str, recipe: str, tag: str, suffix: str) -> str:
@@ -147,6 +151,42 @@ async def stage(roots: Roots, root: str, path: str, lease: Lease) -> StagedOutpu
     if lease.file_tag not in path.rpartition("/")[2]:
         raise BadInputError(f"{root}/{path}: the name must hold the lease's tag {lease.file_tag!r}")
     return await _begin(roots, root, path, lease, wanted="")
+
+
+async def stage_kept(roots: Roots, root: str, path: str, lease: Lease) -> StagedOutput:
+    """Begin a file that serves this and later attempts of the job; as `stage`, but hidden.
+
+    Once published it is called after *path*, the job and the lease; it is swept when the job is final.
+    """
+    *folders, name = checked_parts(path)
+    return await _begin(
+        roots, root, "/".join((*folders, _name_of(name, lease, KEPT_SUFFIX))), lease, wanted=""
+    )
+
+
+def kept_files(roots: Roots, root: str, folder: str, job_id: str) -> dict[str, str]:
+    """Return the paths of what earlier attempts of a job kept in a folder, by the names they were begun with.
+
+    None where there is no such folder.
+    """
+    root_fd = roots.open_root(root)
+    try:
+        fd = open_beneath(root_fd, folder, _FOLDER)
+    except OSError:
+        return {}
+    finally:
+        os.close(root_fd)
+    try:
+        with os.scandir(fd) as entries:
+            names = [entry.name for entry in entries]
+    finally:
+        os.close(fd)
+    found: dict[str, str] = {}
+    for name in names:
+        said = leased_name(name)
+        if said is not None and said.kept and said.job_id == job_id:
+            found[name[1:].rpartition(f".{job_id}.")[0]] = f"{folder}/{name}"
+    return found
 
 
 async def stage_wanted(roots: Roots, root: str, path: str, lease: Lease) -> StagedOutput:

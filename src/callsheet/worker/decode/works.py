@@ -5,6 +5,7 @@ from typing import Final
 
 from callsheet.media.facts import MediaFacts, MediaLimits
 from callsheet.media.faults import Fault
+from callsheet.media.survey import Survey
 from callsheet.worker.work import Work
 
 
@@ -90,12 +91,34 @@ class Checked:
     """The last instant that was reached."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SurveyArguments:
+    """Takes the file's descriptor, and one to say on how far it is."""
+
+    chunk_s: float = 60.0
+    """What a chunk should last."""
+    chunks_max: int = 200
+    """Chunks at most."""
+    limits: MediaLimits = field(default_factory=MediaLimits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surveyed:
+    """A survey, or why there is none."""
+
+    identity: str
+    survey: Survey | None = None
+    fault: Fault | None = None
+
+
 PROBE: Final = Work("callsheet.worker.decode.probe:probe", ProbeArguments, Probed)
 """Say what a file is."""
 RENDER: Final = Work("callsheet.worker.decode.render:render", RenderArguments, Rendered)
 """Make still pictures of a file, all from one decoding."""
 CHECK: Final = Work("callsheet.worker.decode.check:check", CheckArguments, Checked)
 """Say whether a file is whole."""
+SURVEY: Final = Work("callsheet.worker.decode.survey:survey", SurveyArguments, Surveyed)
+"""Say what an encoder has to know of a file."""
 
-WARM: Final = (PROBE, RENDER, CHECK)
+WARM: Final = (PROBE, RENDER, CHECK, SURVEY)
 """What a child imports before it gives up its rights."""

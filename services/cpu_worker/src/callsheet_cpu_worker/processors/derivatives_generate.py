@@ -12,11 +12,11 @@ from callsheet.params import DerivativesGenerateParams
 from callsheet.service.plain import plain_line
 from callsheet.v1.library_service_pb2 import BrokenItem, DerivativeFacts, Item, ItemState
 from callsheet.worker.context import JobContext
+from callsheet.worker.item_facts import broken_mark
 from callsheet.worker.library import VanishedError
 from callsheet.worker.processes import ChildFaultError
 from callsheet.worker.processor import Outcome, Processor
 from callsheet_cpu_worker import pictures
-from callsheet_cpu_worker.item_facts import broken_mark
 
 
 @dataclass(slots=True)

@@ -13,10 +13,10 @@ from callsheet.paths import path_fault
 from callsheet.v1.library_service_pb2 import Item, ItemFacts, ItemState
 from callsheet.worker.context import JobContext
 from callsheet.worker.library import FoundFile, PassedOver, VanishedError
+from callsheet.worker.probing import item_row, probe_file
 from callsheet.worker.processor import Outcome, Processor
 from callsheet.worker.threads import in_thread
 from callsheet_cpu_worker.picture_jobs import PictureJobs, batch_size, waiting_items
-from callsheet_cpu_worker.probing import item_row, probe_file
 from callsheet_cpu_worker.scan_plan import ROW_LIMIT, ScanPlan, lacks_thumbnail, plan, sorted_out
 from callsheet_cpu_worker.scan_rows import Rows
 from callsheet_cpu_worker.scan_tally import Tally

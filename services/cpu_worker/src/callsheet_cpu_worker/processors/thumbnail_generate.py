@@ -11,12 +11,13 @@ from callsheet.errors import BadInputError
 from callsheet.media.recipes import THUMBNAIL_BOX, still_recipe
 from callsheet.params import ThumbnailGenerateParams
 from callsheet.service.plain import plain_line
-from callsheet.v1.library_service_pb2 import DerivativeFacts, Item, ItemState, MediaKind
+from callsheet.v1.library_service_pb2 import DerivativeFacts, Item, MediaKind
 from callsheet.worker.context import JobContext
 from callsheet.worker.decode.works import Picture
+from callsheet.worker.item_facts import broken_mark
 from callsheet.worker.processor import BrokenMediaError, Outcome, Processor
+from callsheet.worker.sources import one_item
 from callsheet_cpu_worker import pictures
-from callsheet_cpu_worker.item_facts import broken_mark
 
 _KIND: Final = "thumbnail"
 _PAST_END_S: Final = 0.5
@@ -44,22 +45,6 @@ class ThumbnailGenerate(Processor[ThumbnailGenerateParams]):
                 context.report.log("The same picture of the same file is there already.")
                 return Outcome(result=_result(derivative.facts, cached=True))
         return await _make(context, item, params, recipe)
-
-
-async def one_item(context: JobContext, item_id: str) -> Item:
-    """Return the item that a job's ``videoId`` names.
-
-    Raises:
-        BadInputError: There is none, or its file is gone.
-    """
-    items = await context.library.items([item_id])
-    if not items:
-        raise BadInputError(
-            f"videoId: there is no item {item_id}; scan its folder, or take an id from the library"
-        )
-    if items[0].facts.state == ItemState.ITEM_STATE_MISSING:
-        raise BadInputError(f"{items[0].facts.path}: the file is gone; put it back and scan its folder")
-    return items[0]
 
 
 async def _make(context: JobContext, item: Item, params: ThumbnailGenerateParams, recipe: str) -> Outcome:

@@ -12,12 +12,12 @@ from callsheet.service.plain import plain_line
 from callsheet.v1.library_service_pb2 import Item, ItemFacts, ItemState
 from callsheet.worker.context import JobContext
 from callsheet.worker.decode.works import CHECK, CheckArguments, Checked
+from callsheet.worker.item_facts import reason_text, sound_item
 from callsheet.worker.library import OpenedFile
 from callsheet.worker.processor import Outcome, Processor
+from callsheet.worker.sources import one_item
 from callsheet.worker.threads import in_thread
-from callsheet_cpu_worker.item_facts import reason_text, sound_item
 from callsheet_cpu_worker.metering import metered
-from callsheet_cpu_worker.processors.thumbnail_generate import one_item
 
 _MARGIN_S: Final = 30
 

@@ -168,6 +168,9 @@ ITEM_EXAMPLE: Final[dict[str, JsonValue]] = {
     "thumbnailUrl": f"/api/media/items/{ITEM_ID}/thumbnail",
     "createdAt": "2026-02-13T10:25:00.000Z",
     "updatedAt": "2026-02-13T10:25:00.000Z",
+    "thumbnailPath": "thumbnails/a1/019aa1f7-6f00-7000-8000-0000000000a1-box300-v1.0000000100000007.jpg",
+    "reencodeJobId": None,
+    "sources": [],
     "derivatives": [],
 }
 
@@ -197,6 +200,9 @@ class ItemView(Camel):
     pages: int | None
     public: bool
     thumbnail_url: str | None = Field(description="Where its thumbnail is; null for one that cannot be used.")
+    thumbnail_path: str | None = Field(description="The file of its thumbnail, relative to its root.")
+    reencode_job_id: str | None = Field(description="The job that made its version for streaming.")
+    sources: list[str] = Field(description="The items that a job made it from; none for an original.")
     created_at: Instant
     updated_at: Instant
     derivatives: list[DerivativeView] = Field(description="Made from its present content.")
@@ -237,6 +243,7 @@ def item_view(item: Item) -> ItemView:
     """Return an item."""
     facts = item.facts
     usable = facts.state == ItemState.ITEM_STATE_OK
+    thumbnail, playback = _newest(item, "thumbnail"), _newest(item, "playback")
     return ItemView(
         id=item.id,
         root=facts.root,
@@ -260,10 +267,28 @@ def item_view(item: Item) -> ItemView:
         pages=facts.pages or None,
         public=facts.public,
         thumbnail_url=f"/api/media/items/{item.id}/thumbnail" if usable else None,
+        thumbnail_path=thumbnail.facts.path if thumbnail else None,
+        reencode_job_id=playback.job_id if playback else None,
+        sources=_sources(facts.extra_json),
         created_at=instant(item.created_at),
         updated_at=instant(item.updated_at),
         derivatives=[_derivative(one) for one in item.derivatives],
     )
+
+
+def _newest(item: Item, kind: str) -> Derivative | None:
+    """Return the newest file of a kind that was made from the item's present content."""
+    found = [one for one in item.derivatives if one.facts.kind == kind and one.facts.path]
+    return max(found, key=lambda one: one.created_at.ToNanoseconds(), default=None)
+
+
+def _sources(extra_json: str) -> list[str]:
+    """Return the ids that what made an item wrote beside it."""
+    return _Made.model_validate_json(extra_json or "{}").sources
+
+
+class _Made(BaseModel):
+    sources: list[str] = []
 
 
 def _derivative(derivative: Derivative) -> DerivativeView:

@@ -87,7 +87,7 @@ def _worker(site: Site, kind: str) -> Service:
     }
     if kind == "gpu":
         own["CALLSHEET_SOFTWARE_GPU"] = site.surroundings.get("CALLSHEET_SOFTWARE_GPU", "true")
-        own["CALLSHEET_CHILDREN"] = "0"
+        own["CALLSHEET_CHILDREN"] = "2"
     return _service(
         site, f"{kind}-worker", f"callsheet_{kind}_worker.main", own, stop_limit_s=DRAIN_GRACE_S * 2
     )

@@ -10,10 +10,10 @@ from callsheet.v1.library_service_pb2 import ItemFacts
 from callsheet.worker.context import JobContext
 from callsheet.worker.decode.source import Source
 from callsheet.worker.decode.works import PROBE, ProbeArguments, Probed
+from callsheet.worker.item_facts import broken_item, sound_item
 from callsheet.worker.library import OpenedFile
 from callsheet.worker.processes import ChildFaultError
 from callsheet.worker.threads import in_thread
-from callsheet_cpu_worker.item_facts import broken_item, sound_item
 
 DEADLINE_S: Final = 60.0
 """How long looking at one file may take."""

@@ -1,0 +1,1 @@
+"""Everything that encodes: commands, runs, checks, publication, cached results."""

@@ -1,0 +1,79 @@
+"""Keeps the encoded chunks of a job beside its output, so that a later attempt goes on where one stopped."""
+
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+from callsheet.errors import AttemptError
+from callsheet.worker.context import JobContext
+from callsheet.worker.library import OpenedFile
+from callsheet.worker.staging import StagedOutput, kept_files, stage_kept
+from callsheet.worker.threads import in_thread
+
+
+@dataclass(slots=True, kw_only=True)
+class Chunks:
+    """The chunks of one plan; another plan, encoder or content has a key of its own."""
+
+    context: JobContext
+    root: str
+    folder: str
+    key: str
+    _paths: dict[str, str] = field(default_factory=dict[str, str])
+
+    async def find(self) -> int:
+        """Look for what earlier attempts left; returns how many there are."""
+        found = await in_thread(
+            partial(kept_files, self.context.roots, self.root, self.folder, self.context.lease.job_id)
+        )
+        self._paths = {name: path for name, path in found.items() if name.endswith(f"-{self.key}")}
+        return len(self._paths)
+
+    def has(self, number: int) -> bool:
+        """Say whether a chunk is there, whole."""
+        return self._name(number) in self._paths
+
+    async def begin(self, number: int) -> StagedOutput:
+        """Begin a chunk; `keep` it once it is whole, or discard it.
+
+        Raises:
+            CapacityError: The disk is full.
+        """
+        path = f"{self.folder}/{self._name(number)}"
+        return await stage_kept(self.context.roots, self.root, path, self.context.lease)
+
+    async def keep(self, number: int, made: StagedOutput) -> None:
+        """Make a chunk durable.
+
+        Raises:
+            CapacityError: The disk is full.
+        """
+        await made.publish()
+        self._paths[self._name(number)] = made.path
+
+    @contextmanager
+    def opened(self, count: int) -> Generator[Sequence[int]]:
+        """Open the first *count* chunks, in order.
+
+        Raises:
+            AttemptError: One is gone.
+        """
+        with ExitStack() as stack:
+            files: list[OpenedFile] = []
+            for number in range(count):
+                path = self._paths[self._name(number)]
+                files.append(stack.enter_context(self.context.roots.open_file(self.root, path)))
+            yield [file.fd for file in files]
+
+    async def remove(self) -> None:
+        """Remove them all; what cannot be removed is swept once the job is final."""
+        for path in self._paths.values():
+            try:
+                await in_thread(partial(self.context.roots.remove, self.root, path))
+            except AttemptError as error:
+                self.context.report.log(f"{self.root}/{path} could not be removed: {error.message}")
+        self._paths = {}
+
+    def _name(self, number: int) -> str:
+        return f"{number:05d}-{self.key}"

@@ -1,0 +1,62 @@
+"""Finds the items that a job's parameters name, and opens their files."""
+
+from uuid import UUID
+
+from callsheet.errors import BadInputError
+from callsheet.v1.library_service_pb2 import Item, ItemState, MediaKind
+from callsheet.worker.context import JobContext
+from callsheet.worker.library import OpenedFile
+from callsheet.worker.threads import in_thread
+
+
+async def one_item(context: JobContext, item_id: str) -> Item:
+    """Return the item that a job's ``videoId`` names.
+
+    Raises:
+        BadInputError: There is none, or its file is gone.
+    """
+    items = await context.library.items([item_id])
+    if not items:
+        raise BadInputError(
+            f"videoId: there is no item {item_id}; scan its folder, or take an id from the library"
+        )
+    if items[0].facts.state == ItemState.ITEM_STATE_MISSING:
+        raise BadInputError(f"{items[0].facts.path}: the file is gone; put it back and scan its folder")
+    return items[0]
+
+
+async def one_video(context: JobContext, video_id: UUID | None, root: str, path: str | None) -> Item:
+    """Return the video that is named by id, or else by its path in a root.
+
+    Raises:
+        BadInputError: None is named, there is no such item, its file is gone or broken, or it is no video.
+    """
+    if video_id is not None:
+        item = await one_item(context, str(video_id))
+    elif path is not None:
+        item = await _at(context, root, path)
+    else:
+        raise BadInputError("videoId: name a video by videoId or inputPath")
+    if item.facts.kind != MediaKind.MEDIA_KIND_VIDEO:
+        raise BadInputError(f"{item.facts.path}: is no video; name one")
+    if item.facts.state == ItemState.ITEM_STATE_BROKEN:
+        raise BadInputError(f"{item.facts.path}: is broken: {item.facts.reason}")
+    return item
+
+
+async def opened(context: JobContext, item: Item) -> OpenedFile:
+    """Open the file of an item; close it by ``with``.
+
+    Raises:
+        BadInputError: It is gone, or cannot be opened.
+    """
+    facts = item.facts
+    return await in_thread(lambda: context.roots.open_file(facts.root, facts.path), OpenedFile.close)
+
+
+async def _at(context: JobContext, root: str, path: str) -> Item:
+    folder = path.rpartition("/")[0]
+    for item in await context.library.items_below(root, folder):
+        if item.facts.path == path:
+            return await one_item(context, item.id)
+    raise BadInputError(f"inputPath: the library has no item at {root}/{path}; scan its folder")

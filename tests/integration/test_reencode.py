@@ -1,0 +1,144 @@
+"""A re-encode through scheduler and workers: paused and resumed, its worker killed, its row in the library."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from callsheet.channel import open_channel
+from callsheet.v1.job_pb2 import JobState
+from callsheet.v1.library_service_pb2 import GetItemRequest, Item
+from callsheet.v1.library_service_pb2_grpc import LibraryServiceStub
+from tests.support.media import film
+from tests.support.queue import CALL_DEADLINE_S, PATIENCE_S, Jobs
+from tests.support.real_scheduler import RealScheduler, real_scheduler
+from tests.support.videos import seen
+from tests.support.worker_processes import WorkerProcess, worker_process
+
+FRAMES = 12 * 25
+
+
+@pytest.fixture
+async def scheduler(fresh_dsn: str, tmp_path: Path) -> AsyncIterator[RealScheduler]:
+    async with real_scheduler(fresh_dsn, tmp_path, lease_ttl_s="2") as scheduler:
+        yield scheduler
+
+
+@pytest.fixture
+async def channel(scheduler: RealScheduler) -> AsyncIterator[grpc.aio.Channel]:
+    async with open_channel(scheduler.address) as channel:
+        yield channel
+
+
+@pytest.fixture
+async def worker(scheduler: RealScheduler, tmp_path: Path) -> AsyncIterator[WorkerProcess]:
+    """A GPU worker without a card, over the roots of the test."""
+    settings = {
+        "CALLSHEET_ROOTS": json.dumps(roots(tmp_path)),
+        "CALLSHEET_SOFTWARE_GPU": "true",
+        "CALLSHEET_CHUNK_S": "2",
+        "CALLSHEET_SWEEP_INTERVAL_S": "1",
+    }
+    worker = WorkerProcess(scheduler.address, tmp_path, "atlas", settings, kind="gpu")
+    await worker.start()
+    yield worker
+    await worker.kill()
+
+
+def roots(folder: Path) -> dict[str, object]:
+    for name in ("library", "outputs", "derivatives"):
+        (folder / name).mkdir(exist_ok=True)
+    return {
+        "library": {"path": str(folder / "library")},
+        "outputs": {"path": str(folder / "outputs"), "writable": True},
+        "derivatives": {"path": str(folder / "derivatives"), "writable": True},
+    }
+
+
+async def scanned(scheduler: RealScheduler, channel: grpc.aio.Channel, folder: Path) -> Item:
+    """Have a CPU worker scan a film that takes its time to encode, and return its item."""
+    places = json.dumps(roots(folder))
+    film(folder / "library/film.mkv", seconds=12, size="1280x720", codec=("-c:v", "mpeg4", "-q:v", "3"))
+    jobs = Jobs(channel)
+    async with worker_process(scheduler.address, folder, "boreas", roots=places):
+        await jobs.known("scan")
+        ids = await jobs.submitted("scan")
+        await jobs.reached(ids, JobState.JOB_STATE_COMPLETED)
+    return await item_at(channel, "library", "film.mkv")
+
+
+async def item_at(channel: grpc.aio.Channel, root: str, path: str) -> Item:
+    request = GetItemRequest(root=root, path=path)
+    return (await LibraryServiceStub(channel).GetItem(request, timeout=CALL_DEADLINE_S)).item
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(one.relative_to(folder)) for one in folder.rglob("*") if one.is_file())
+
+
+async def begun(jobs: Jobs, item: Item) -> str:
+    """Submit a re-encode and wait until its second chunk is under way."""
+    await jobs.known("reencode_streaming")
+    params = json.dumps({"videoId": item.id, "preset": "slow", "outputPath": "playback/film.mp4"})
+    (job_id,) = await jobs.submitted("reencode_streaming", params=params)
+    await jobs.logged(job_id, "trim=start_pts=2000:")
+    return job_id
+
+
+async def test_paused_re_encode_goes_on_where_it_stopped(
+    scheduler: RealScheduler, channel: grpc.aio.Channel, worker: WorkerProcess, tmp_path: Path
+) -> None:
+    item, jobs = await scanned(scheduler, channel, tmp_path), Jobs(channel)
+
+    job_id = await begun(jobs, item)
+    await jobs.pause(job_id)
+    await jobs.reached([job_id], JobState.JOB_STATE_PAUSED)
+    chunks = files(tmp_path / "outputs")
+    before = (await jobs.log_of(job_id)).count("FFmpeg command")
+    await jobs.resume(job_id)
+    (done,) = await jobs.reached([job_id], JobState.JOB_STATE_COMPLETED)
+    log = await jobs.log_of(job_id)
+    made = await item_at(channel, "outputs", "playback/film.mp4")
+    source = await item_at(channel, "library", "film.mkv")
+
+    assert 2 <= before < 6
+    assert len(chunks) == before
+    assert f"6 chunks, of which {before} are done." in log
+    assert log.count("FFmpeg command") == 6 + 1
+    assert (done.software, json.loads(done.result_json)["encoder"]) == (True, "libx264")
+    assert json.loads(made.facts.extra_json)["sources"] == [item.id]
+    assert [one.job_id for one in source.derivatives if one.facts.kind == "playback"] == [job_id]
+    assert len(seen(tmp_path / "outputs/playback/film.mp4").instants) == FRAMES
+
+
+async def test_re_encode_outlives_its_worker_and_leaves_one_file(
+    scheduler: RealScheduler, channel: grpc.aio.Channel, worker: WorkerProcess, tmp_path: Path
+) -> None:
+    item, jobs = await scanned(scheduler, channel, tmp_path), Jobs(channel)
+
+    job_id = await begun(jobs, item)
+    await worker.kill()
+    await worker.start()
+    await jobs.reached([job_id], JobState.JOB_STATE_COMPLETED)
+    log = await jobs.log_of(job_id)
+    await worker.left()
+
+    assert "6 chunks, of which 1 are done." in log
+    assert files(tmp_path / "outputs") == ["playback/film.mp4"]
+    assert len(seen(tmp_path / "outputs/playback/film.mp4").instants) == FRAMES
+
+
+async def test_chunks_of_a_cancelled_re_encode_are_swept(
+    scheduler: RealScheduler, channel: grpc.aio.Channel, worker: WorkerProcess, tmp_path: Path
+) -> None:
+    item, jobs = await scanned(scheduler, channel, tmp_path), Jobs(channel)
+
+    job_id = await begun(jobs, item)
+    await jobs.cancel(job_id)
+    await jobs.reached([job_id], JobState.JOB_STATE_CANCELLED)
+    async with asyncio.timeout(PATIENCE_S):
+        while files(tmp_path / "outputs"):  # noqa: ASYNC110 -- another process
+            await asyncio.sleep(0.05)
