@@ -1,4 +1,4 @@
-"""A re-encode through scheduler and workers: paused and resumed, its worker killed, its row in the library."""
+"""A re-encode through scheduler and workers: paused and resumed, its worker killed, cancelled."""
 
 import asyncio
 import json
@@ -61,7 +61,7 @@ def roots(folder: Path) -> dict[str, object]:
 async def scanned(scheduler: RealScheduler, channel: grpc.aio.Channel, folder: Path) -> Item:
     """Have a CPU worker scan a film that takes its time to encode, and return its item."""
     places = json.dumps(roots(folder))
-    film(folder / "library/film.mkv", seconds=12, size="1280x720", codec=("-c:v", "mpeg4", "-q:v", "3"))
+    film(folder / "library/film.mkv", seconds=12, size="480x270", codec=("-c:v", "mpeg4", "-q:v", "3"))
     jobs = Jobs(channel)
     async with worker_process(scheduler.address, folder, "boreas", roots=places):
         await jobs.known("scan")
@@ -82,7 +82,7 @@ def files(folder: Path) -> list[str]:
 async def begun(jobs: Jobs, item: Item) -> str:
     """Submit a re-encode and wait until its second chunk is under way."""
     await jobs.known("reencode_streaming")
-    params = json.dumps({"videoId": item.id, "preset": "slow", "outputPath": "playback/film.mp4"})
+    params = json.dumps({"videoId": item.id, "preset": "medium", "outputPath": "playback/film.mp4"})
     (job_id,) = await jobs.submitted("reencode_streaming", params=params)
     await jobs.logged(job_id, "trim=start_pts=2000:")
     return job_id
