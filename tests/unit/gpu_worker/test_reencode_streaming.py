@@ -270,7 +270,7 @@ async def test_cancelled_attempt_leaves_nothing(place: Desk) -> None:
     context = place.context()
     running = asyncio.create_task(ReencodeStreaming().process(params, context))
     async with asyncio.timeout(60):
-        while not context.children.pids:
+        while not context.children.pids:  # noqa: ASYNC110 -- what is awaited happens in another process
             await asyncio.sleep(0)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
