@@ -68,7 +68,7 @@ THUMBNAIL_GENERATE: Final = JobType(
 )
 DERIVATIVES_GENERATE: Final = JobType(
     name="derivatives_generate",
-    description="Makes the usual thumbnail, preview and thumbhash of several items.",
+    description="Makes thumbnails, previews, waveforms or sheets for scrubbing of several items.",
     params=DerivativesGenerateParams,
 )
 

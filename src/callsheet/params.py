@@ -3,6 +3,7 @@
 Keys are camelCase on the wire, as the documented clients write them. Unknown keys are refused.
 """
 
+from enum import StrEnum
 from typing import Annotated, Final, Literal
 from uuid import UUID
 
@@ -74,13 +75,33 @@ class ThumbnailGenerateParams(JobParams):
     """Seconds into the video; without it the best of several instants."""
     width: Annotated[int, Field(ge=16, le=8192)] | None = None
     """Width in pixels, the height follows; without it the picture fits a box of 300 by 300."""
+    sprite: bool = False
+    """Also make a sheet of small pictures for scrubbing, with its WebVTT track; videos only."""
+
+
+class DerivativeKind(StrEnum):
+    """What can be made of items; one that makes no sense for an item is left out there."""
+
+    THUMBNAIL = "thumbnail"
+    """With its thumbhash."""
+    PREVIEW = "preview"
+    WAVEFORM = "waveform"
+    """Of recordings: a picture, and the peaks for players."""
+    SPRITE = "sprite"
+    """Of videos: a sheet of small pictures for scrubbing, and its WebVTT track."""
+
+
+USUAL_KINDS: Final = (DerivativeKind.THUMBNAIL, DerivativeKind.PREVIEW, DerivativeKind.WAVEFORM)
+"""What every item gets without being asked."""
 
 
 class DerivativesGenerateParams(JobParams):
-    """Which items to make the usual derivatives of."""
+    """Which items to make derivatives of."""
 
     item_ids: Annotated[list[UUID], Field(min_length=1, max_length=200, json_schema_extra={SIZE_MARK: True})]
     """The items."""
+    kinds: Annotated[tuple[DerivativeKind, ...], Field(min_length=1, max_length=4)] = USUAL_KINDS
+    """What to make."""
     force: bool = False
     """Make them again even where they are there."""
 

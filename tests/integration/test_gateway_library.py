@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import sys
 from collections.abc import AsyncGenerator
 from io import BytesIO
@@ -21,7 +22,7 @@ from callsheet.client import Patience
 from callsheet.service.settings import RootSettings
 from tests.support.fresh_database import new_database
 from tests.support.gateways import rest_over
-from tests.support.media import corners, quadrants
+from tests.support.media import corners, quadrants, sound, video
 from tests.support.real_scheduler import RealScheduler, real_scheduler
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -345,3 +346,32 @@ async def test_picture_in_a_root_that_the_gateway_does_not_reach_says_so(stack: 
         answer = await rest.get("/api/media/thumbnail", params={"file_path": "far.jpg"})
         assert answer.status_code == 409
         assert "root derivatives, which this gateway does not reach" in answer.json()["detail"]
+
+
+async def test_viewer_gets_sheet_and_track_of_a_video_and_waveform_of_a_recording(
+    rest: httpx.AsyncClient, library: Path
+) -> None:
+    video(library / "scrub.mp4")
+    sound(library / "song.ogg", codec=("-c:a", "libvorbis"))
+    for name in ("scrub.mp4", "song.ogg"):
+        assert (await metadata(rest, name)).status_code == 200
+    film, song = [f"/api/media/items/{(await item_of(rest, name))['id']}" for name in ("scrub", "song.ogg")]
+    track = await rest.get(f"{film}/sprite.vtt")
+    assert (track.status_code, track.headers["content-type"]) == (200, "text/vtt; charset=utf-8")
+    places = re.findall(r"^(.*)#xywh=(\d+),(\d+),(\d+),(\d+)$", track.text, re.MULTILINE)
+    assert len(places) == 2
+    sheet = await rest.get(str(track.url.join(places[0][0])))
+    assert (sheet.status_code, sheet.headers["content-type"]) == (200, "image/jpeg")
+    width, height = Image.open(BytesIO(sheet.content)).size
+    assert all(int(x) + int(w) <= width and int(y) + int(h) <= height for _, x, y, w, h in places)
+    known = await rest.get(f"{film}/sprite", headers={"If-None-Match": sheet.headers["etag"]})
+    assert known.status_code == 304
+    peaks = await rest.get(f"{song}/waveform.json")
+    assert (peaks.json()["version"], peaks.json()["channels"]) == (2, 1)
+    picture = await rest.get(f"{song}/waveform")
+    assert Image.open(BytesIO(picture.content)).format == "PNG"
+    preview = await rest.get(f"{film}/preview")
+    assert Image.open(BytesIO(preview.content)).size == (320, 180)
+    for wrong in (f"{film}/waveform", f"{song}/sprite", f"{song}/sprite.vtt"):
+        answer = await rest.get(wrong)
+        assert (answer.status_code, "another kind" in answer.json()["detail"]) == (404, True)

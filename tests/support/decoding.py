@@ -7,8 +7,8 @@ from PIL import Image
 
 from callsheet.media.facts import MediaFacts, MediaLimits
 from callsheet.media.faults import Fault
-from callsheet.media.jpeg import jpeg_size
 from callsheet.media.kinds import promised_kind
+from callsheet.media.outputs import picture_size
 from callsheet.worker.decode.check import check
 from callsheet.worker.decode.probe import probe
 from callsheet.worker.decode.render import render
@@ -48,7 +48,8 @@ def fault(path: Path, limits: MediaLimits | None = None) -> Fault:
 def rendered(path: Path, arguments: RenderArguments = USUAL) -> tuple[Rendered, list[Image.Image]]:
     with path.open("rb") as file:
         answer = render(arguments, [file.fileno()])
-    assert [jpeg_size(blob) for blob in answer.blobs] == list(answer.value.sizes)
+    made = zip(answer.blobs, arguments.pictures, strict=False)
+    assert [picture_size(blob, one.format) for blob, one in made] == list(answer.value.sizes)
     return answer.value, [Image.open(io.BytesIO(blob)) for blob in answer.blobs]
 
 

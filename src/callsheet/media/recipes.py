@@ -7,6 +7,9 @@ from typing import Final
 
 from pydantic import JsonValue
 
+from callsheet.media.outputs import PictureFormat
+from callsheet.media.sprites import TILE_BOX
+
 THUMBNAIL_BOX: Final = 300
 """The box of the usual thumbnail, in pixels."""
 PREVIEW_BOX: Final = 1600
@@ -14,8 +17,17 @@ PREVIEW_BOX: Final = 1600
 _VERSION: Final = 1
 
 THUMBNAIL_RECIPE: Final = f"box{THUMBNAIL_BOX}-v{_VERSION}"
-PREVIEW_RECIPE: Final = f"box{PREVIEW_BOX}-v{_VERSION}"
 THUMBHASH_RECIPE: Final = f"thumbhash-v{_VERSION}"
+WAVEFORM_RECIPE: Final = f"waveform-v{_VERSION}"
+PEAKS_RECIPE: Final = f"peaks-v{_VERSION}"
+SPRITE_RECIPE: Final = f"sprite{TILE_BOX}-v{_VERSION}"
+SPRITE_TRACK_RECIPE: Final = f"sprite{TILE_BOX}-track-v{_VERSION}"
+
+
+def box_recipe(box: int, made_as: PictureFormat = PictureFormat.JPEG) -> str:
+    """Return the recipe of a picture that fits a box of so many pixels."""
+    named = "" if made_as is PictureFormat.JPEG else f"-{made_as.value}"
+    return f"box{box}{named}-v{_VERSION}"
 
 
 def still_recipe(timestamp_s: float | None, width: int | None) -> str:

@@ -16,14 +16,20 @@ from callsheet_cpu_worker.scan_plan import lacks_thumbnail
 from PIL import Image
 
 from callsheet.errors import BadInputError, TransientError
-from callsheet.params import DerivativesGenerateParams, ScanParams, ThumbnailGenerateParams, ValidateParams
+from callsheet.params import (
+    DerivativeKind,
+    DerivativesGenerateParams,
+    ScanParams,
+    ThumbnailGenerateParams,
+    ValidateParams,
+)
 from callsheet.v1.job_pb2 import FailureKind
 from callsheet.v1.library_service_pb2 import ItemState
 from callsheet.worker.decode.works import Picture, Rendered
 from callsheet.worker.endings import failed
 from callsheet.worker.processor import BrokenMediaError
 from tests.support.attempts import Desk, desk
-from tests.support.media import corners, first_part, picture_with_orientation, quadrants, video
+from tests.support.media import corners, first_part, picture_with_orientation, quadrants, sound, video
 from tests.support.processes import until
 
 
@@ -66,6 +72,41 @@ async def test_every_item_gets_thumbnail_preview_and_thumbhash(at: Desk) -> None
             assert 0 < len(one.facts.inline) <= 25
     assert len(at.files()) == 4
     assert not lacks_thumbnail(photo)
+
+
+async def test_video_gets_a_sheet_for_scrubbing_only_where_it_is_asked_for(at: Desk) -> None:
+    film, photo = only(at, "film.mp4"), only(at, "photo.jpg")
+    asked = DerivativesGenerateParams(item_ids=[film, photo], kinds=(DerivativeKind.SPRITE,))
+    outcome = await DerivativesGenerate().process(asked, at.context())
+    assert (outcome.result["made"], outcome.result["skipped"]) == (1, 1)
+    at.library.take(outcome)
+    sheet, track = (one.facts for one in at.library.at("film.mp4").derivatives)
+    assert (sheet.kind, sheet.media_type, track.kind, track.media_type) == (
+        "sprite", "image/jpeg", "sprite_track", "text/vtt",
+    )  # fmt: skip
+    with Image.open(at.derivatives / sheet.path) as image:
+        assert image.size == (sheet.width, sheet.height) == (320, 90)
+    assert (at.derivatives / track.path).read_text().count("sprite#xywh=") == 2
+    again = await DerivativesGenerate().process(asked, at.context())
+    assert (again.result["made"], again.result["skipped"]) == (0, 2)
+    one = await ThumbnailGenerate().process(ThumbnailGenerateParams(video_id=film, sprite=True), at.context())
+    assert [row.kind for row in one.derivatives] == ["thumbnail"]
+    with pytest.raises(BadInputError, match=r"sprite: photo\.jpg is no video"):
+        await ThumbnailGenerate().process(ThumbnailGenerateParams(video_id=photo, sprite=True), at.context())
+
+
+async def test_recording_gets_a_waveform_and_its_peaks(at: Desk, tmp_path: Path) -> None:
+    sound(tmp_path / "library" / "song.mp3")
+    at.library.take(await Scan().process(ScanParams(), at.context()))
+    asked = DerivativesGenerateParams(item_ids=[only(at, "song.mp3")])
+    at.library.take(await DerivativesGenerate().process(asked, at.context()))
+    made = {one.facts.kind: one.facts for one in at.library.at("song.mp3").derivatives}
+    assert sorted(made) == ["peaks", "preview", "thumbnail", "waveform"]
+    with Image.open(at.derivatives / made["waveform"].path) as image:
+        assert (image.format, image.size) == ("PNG", (1600, 400))
+    assert b'"version":2' in (at.derivatives / made["peaks"].path).read_bytes()
+    again = await DerivativesGenerate().process(asked, at.context())
+    assert again.result["skipped"] == 1
 
 
 async def test_what_is_there_is_not_made_again_unless_forced(at: Desk) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from callsheet.media import frames, waveform
 from callsheet.media.facts import fit_box, fit_width, upright
 from callsheet.media.identity import quick_identity
-from callsheet.media.jpeg import jpeg_size
+from callsheet.media.outputs import jpeg_size
 from callsheet.media.recipes import still_recipe
 
 BLACK = np.zeros((40, 60), dtype=np.uint8)

@@ -6,13 +6,12 @@ from functools import partial
 from typing import Final
 
 from callsheet.errors import AttemptError, BadInputError, TransientError
-from callsheet.media.jpeg import jpeg_size
+from callsheet.media.outputs import PictureFormat, picture_size
 from callsheet.media.recipes import (
     PREVIEW_BOX,
-    PREVIEW_RECIPE,
     THUMBHASH_RECIPE,
     THUMBNAIL_BOX,
-    THUMBNAIL_RECIPE,
+    box_recipe,
 )
 from callsheet.v1.library_service_pb2 import Derivative, DerivativeFacts, Item
 from callsheet.worker.context import JobContext
@@ -27,6 +26,7 @@ ROOT: Final = "derivatives"
 """The root that derivatives lie in."""
 DEADLINE_S: Final = 180.0
 """How long the pictures of one item may take."""
+_QUALITY: Final = {PictureFormat.JPEG: 82, PictureFormat.WEBP: 78, PictureFormat.AVIF: 62}
 THUMBHASH_LIMIT: Final = 25
 """Bytes of a thumbhash."""
 
@@ -41,21 +41,31 @@ class Wanted:
     picture: Picture
 
 
-USUAL: Final = (
-    Wanted(
-        kind="thumbnail",
-        folder="thumbnails",
-        recipe=THUMBNAIL_RECIPE,
-        picture=Picture(box=THUMBNAIL_BOX, quality=82),
-    ),
-    Wanted(
-        kind="preview",
-        folder="previews",
-        recipe=PREVIEW_RECIPE,
-        picture=Picture(box=PREVIEW_BOX, quality=85),
-    ),
-)
-"""What every item gets."""
+def thumbnail(box: int = THUMBNAIL_BOX, made_as: PictureFormat = PictureFormat.JPEG) -> Wanted:
+    """Return the thumbnail that fits a box."""
+    picture = Picture(box=box, quality=_QUALITY[made_as], format=made_as)
+    return Wanted(kind="thumbnail", folder="thumbnails", recipe=box_recipe(box, made_as), picture=picture)
+
+
+def preview(made_as: PictureFormat = PictureFormat.JPEG) -> Wanted:
+    """Return the preview."""
+    picture = Picture(box=PREVIEW_BOX, quality=_QUALITY[made_as] + 3, format=made_as)
+    return Wanted(kind="preview", folder="previews", recipe=box_recipe(PREVIEW_BOX, made_as), picture=picture)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DerivedFile:
+    """A file that was made of an item and checked."""
+
+    kind: str
+    folder: str
+    recipe: str
+    suffix: str
+    """The end of its name, with its dot."""
+    media_type: str
+    size: tuple[int, int] = (0, 0)
+    """Width and height in pixels, where it has any."""
+    content: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,12 +118,43 @@ async def publish_pictures(
         TransientError: What the child made is not what was asked for.
         CapacityError: The disk is full.
     """
+    return await publish_files(context, item, checked_files(wanted, made))
+
+
+def checked_files(wanted: Sequence[Wanted], made: Made) -> list[DerivedFile]:
+    """Return the pictures as files to publish.
+
+    Raises:
+        TransientError: What the child made is not what was asked for.
+    """
     check(wanted, made)
+    return [
+        DerivedFile(
+            kind=one.kind,
+            folder=one.folder,
+            recipe=one.recipe,
+            suffix=one.picture.format.suffix,
+            media_type=one.picture.format.media_type,
+            size=size,
+            content=blob,
+        )
+        for one, blob, size in zip(wanted, made.blobs, made.rendered.sizes, strict=True)
+    ]
+
+
+async def publish_files(
+    context: JobContext, item: Item, files: Sequence[DerivedFile]
+) -> list[DerivativeFacts]:
+    """Publish files that were checked, all or none, and return the rows that will point at them.
+
+    Raises:
+        CapacityError: The disk is full.
+    """
     rows: list[DerivativeFacts] = []
     try:
-        for one, blob, (width, height) in zip(wanted, made.blobs, made.rendered.sizes, strict=True):
-            rows.append(_row(context, item, one, blob, width=width, height=height))
-            await publish(context.roots, ROOT, rows[-1].path, context.lease, blob)
+        for one in files:
+            rows.append(_row(context, item, one))
+            await publish(context.roots, ROOT, rows[-1].path, context.lease, one.content)
     except BaseException:
         await withdraw(context, rows)
         raise
@@ -131,7 +172,7 @@ async def withdraw(context: JobContext, rows: Sequence[DerivativeFacts]) -> None
 
 
 def check(wanted: Sequence[Wanted], made: Made) -> None:
-    """Refuse pictures that are not whole JPEG files of the size that was said and asked for.
+    """Refuse pictures that are not whole files of the format and size that was said and asked for.
 
     Raises:
         TransientError: One is not.
@@ -139,10 +180,11 @@ def check(wanted: Sequence[Wanted], made: Made) -> None:
     if not len(wanted) == len(made.blobs) == len(made.rendered.sizes):
         raise TransientError(f"{len(wanted)} pictures were wanted, {len(made.blobs)} came")
     for one, blob, said in zip(wanted, made.blobs, made.rendered.sizes, strict=True):
-        size = jpeg_size(blob)
+        size = picture_size(blob, one.picture.format)
         if size is None or size != tuple(said):
+            name = one.picture.format.value.upper()
             raise TransientError(
-                f"the {one.kind} that was made is no whole JPEG of {said[0]}x{said[1]} pixels"
+                f"the {one.kind} that was made is no whole {name} of {said[0]}x{said[1]} pixels"
             )
         if one.picture.box is not None and max(size) > one.picture.box:
             raise TransientError(f"the {one.kind} that was made is larger than {one.picture.box} pixels")
@@ -175,18 +217,16 @@ def has_current(item: Item, kind: str, recipe: str) -> bool:
     return any(is_current(item, derivative, kind, recipe) for derivative in item.derivatives)
 
 
-def _row(
-    context: JobContext, item: Item, wanted: Wanted, blob: bytes, *, width: int, height: int
-) -> DerivativeFacts:
+def _row(context: JobContext, item: Item, made: DerivedFile) -> DerivativeFacts:
     return DerivativeFacts(
         item_id=item.id,
-        kind=wanted.kind,
-        recipe=wanted.recipe,
+        kind=made.kind,
+        recipe=made.recipe,
         source_identity=item.facts.identity,
         root=ROOT,
-        path=derivative_path(wanted.folder, item.id, wanted.recipe, context.lease.file_tag, ".jpg"),
-        media_type="image/jpeg",
-        width=width,
-        height=height,
-        size_bytes=len(blob),
+        path=derivative_path(made.folder, item.id, made.recipe, context.lease.file_tag, made.suffix),
+        media_type=made.media_type,
+        width=made.size[0],
+        height=made.size[1],
+        size_bytes=len(made.content),
     )

@@ -13,6 +13,7 @@ from callsheet_gateway.problems import add_handlers
 from callsheet_gateway.routes import (
     actions,
     cache,
+    derivatives,
     docs,
     gpus,
     health,
@@ -39,6 +40,7 @@ ROUTERS: Final = (
     thumbnail.router,
     cache.router,
     items.router,
+    derivatives.router,
     health.router,
     docs.router,
 )

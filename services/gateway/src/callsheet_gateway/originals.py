@@ -1,11 +1,23 @@
 """Finds the item of a file, reads the file where it is not known, and has pictures of it made."""
 
+from dataclasses import dataclass
+from typing import Final
+
 from pydantic import JsonValue
 
 from callsheet.errors import AttemptError, BadInputError, InvalidError, NotFoundError, UnavailableError
 from callsheet.ids import check_id
-from callsheet.media.recipes import still_recipe
-from callsheet.v1.library_service_pb2 import DerivativeFacts, Item, ItemState
+from callsheet.media.recipes import (
+    PEAKS_RECIPE,
+    PREVIEW_BOX,
+    SPRITE_RECIPE,
+    SPRITE_TRACK_RECIPE,
+    WAVEFORM_RECIPE,
+    box_recipe,
+    still_recipe,
+)
+from callsheet.params import DerivativeKind
+from callsheet.v1.library_service_pb2 import DerivativeFacts, Item, ItemState, MediaKind
 from callsheet.worker.library import OpenedFile
 from callsheet.worker.threads import in_thread
 from callsheet_gateway.places import place_of
@@ -13,6 +25,26 @@ from callsheet_gateway.schemas.library import BOX
 from callsheet_gateway.state import State
 
 THUMBNAIL = "thumbnail"
+
+
+@dataclass(frozen=True, slots=True)
+class Further:
+    """What items have besides thumbnails: the kind and recipe of its row, and what makes it."""
+
+    kind: str
+    recipe: str
+    made_by: DerivativeKind
+    of: frozenset[int] = frozenset(MediaKind.values())
+    """The kinds of items that can have it."""
+
+
+PREVIEW: Final = Further("preview", box_recipe(PREVIEW_BOX), DerivativeKind.PREVIEW)
+_RECORDINGS: Final = frozenset({MediaKind.MEDIA_KIND_AUDIO})
+_FILMS: Final = frozenset({MediaKind.MEDIA_KIND_VIDEO})
+WAVEFORM: Final = Further("waveform", WAVEFORM_RECIPE, DerivativeKind.WAVEFORM, _RECORDINGS)
+PEAKS: Final = Further("peaks", PEAKS_RECIPE, DerivativeKind.WAVEFORM, _RECORDINGS)
+SPRITE: Final = Further("sprite", SPRITE_RECIPE, DerivativeKind.SPRITE, _FILMS)
+SPRITE_TRACK: Final = Further("sprite_track", SPRITE_TRACK_RECIPE, DerivativeKind.SPRITE, _FILMS)
 
 
 async def item_at(state: State, file_path: str) -> tuple[Item, bool]:
@@ -83,15 +115,36 @@ async def thumbnail_of(state: State, item: Item, size: int, *, field: str) -> De
     """
     width = None if size == BOX else size
     recipe = still_recipe(None, width)
-    found = _current(item, recipe)
+    found = _current(item, THUMBNAIL, recipe)
     if found is None:
         asked: dict[str, JsonValue] = {"videoId": item.id}
         if width is not None:
             asked["width"] = width
         await state.making.make("thumbnail_generate", asked, field=field)
-        found = _current(await state.client.item(item.id), recipe)
+        found = _current(await state.client.item(item.id), THUMBNAIL, recipe)
     if found is None:
         raise UnavailableError("the file changed while its picture was made; ask again")
+    return found
+
+
+async def derivative_of(state: State, item: Item, wanted: Further) -> DerivativeFacts:
+    """Return a derivative of an item, made now if it was not yet.
+
+    Raises:
+        NotFoundError: Items of its kind have none, or none can be made of this one.
+        InvalidError: None can be made; says why.
+        OverloadedError: Too much is in the making.
+        UnavailableError: It is still being made, or the scheduler is away.
+    """
+    if item.facts.kind not in wanted.of:
+        raise NotFoundError(f"{item.facts.path!r} has no {wanted.made_by}: it is of another kind")
+    found = _current(item, wanted.kind, wanted.recipe)
+    if found is None:
+        asked: dict[str, JsonValue] = {"itemIds": [item.id], "kinds": [wanted.made_by.value]}
+        await state.making.make("derivatives_generate", asked, field="item_id")
+        found = _current(await state.client.item(item.id), wanted.kind, wanted.recipe)
+    if found is None:
+        raise NotFoundError(f"no {wanted.made_by} can be made of {item.facts.path!r}; its job says why")
     return found
 
 
@@ -120,9 +173,9 @@ async def _is_unchanged(state: State, item: Item) -> bool:
         raise UnavailableError(error.message) from error
 
 
-def _current(item: Item, recipe: str) -> DerivativeFacts | None:
+def _current(item: Item, kind: str, recipe: str) -> DerivativeFacts | None:
     for derivative in item.derivatives:
         facts = derivative.facts
-        if (facts.kind, facts.recipe, facts.source_identity) == (THUMBNAIL, recipe, item.facts.identity):
+        if (facts.kind, facts.recipe, facts.source_identity) == (kind, recipe, item.facts.identity):
             return facts
     return None

@@ -13,7 +13,9 @@ from callsheet.worker.threads import in_thread
 from callsheet_gateway.problems import problem_response
 from callsheet_gateway.ranges import UnsatisfiableError, is_known, wanted_part
 
-SERVED_TYPES: Final = frozenset({"image/jpeg", "image/png", "image/webp", "image/avif"})
+SERVED_TYPES: Final = frozenset(
+    {"image/jpeg", "image/png", "image/webp", "image/avif", "application/json", "text/vtt"}
+)
 """Media types that are said as they are; anything else is bytes, which no browser runs."""
 
 PIECE_BYTES: Final = 1024 * 1024

@@ -1,7 +1,8 @@
 """Takes still pictures out of videos."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import Final
 
 import av
@@ -80,7 +81,7 @@ def _candidates(media: Opened) -> Iterator[VideoFrame]:
     """Yield keyframes around several instants; the first frame where seeking finds none."""
     seen: set[int | None] = set()
     for part in frames.SAMPLE_POINTS if media.duration_s else ():
-        frame = _keyframe_near(media, part * (media.duration_s or 0.0))
+        frame = keyframe_near(media, part * (media.duration_s or 0.0))
         if frame is not None and frame.pts not in seen:
             seen.add(frame.pts)
             yield frame
@@ -90,7 +91,10 @@ def _candidates(media: Opened) -> Iterator[VideoFrame]:
             yield frame
 
 
-def _keyframe_near(media: Opened, instant_s: float) -> VideoFrame | None:
+def keyframe_near(media: Opened, instant_s: float) -> VideoFrame | None:
+    """Return the keyframe that stands before an instant; None where none can be decoded."""
+    if media.video is not None:
+        media.video.codec_context.skip_frame = "NONKEY"
     try:
         _seek(media, instant_s)
         return _next_frame(media)
@@ -121,6 +125,37 @@ def _frame_at(media: Opened, timestamp_s: float) -> VideoFrame | None:
                 return shown or frame
             shown = frame
     return shown
+
+
+def frames_at(media: Opened, instants: Sequence[float], most: int) -> Iterator[tuple[VideoFrame, int | None]]:
+    """Yield frames near several instants from one decoding that leaves out what no other frame needs.
+
+    Args:
+        media: The video.
+        instants: Seconds, ascending.
+        most: Frames to decode at most.
+
+    Yields:
+        Every frame that is decoded, with None; and the first one not before an instant once more, with
+        the place of the instant.
+
+    Raises:
+        MediaFaultError: A frame cannot be decoded.
+    """
+    if media.video is None or not instants:
+        return
+    media.video.codec_context.skip_frame = "NONREF"
+    _seek(media, instants[0])
+    start = _start_s(media)
+    place = 0
+    with decoder_errors("decoding pictures"):
+        for frame in islice(media.container.decode(media.video), most):
+            yield frame, None
+            while place < len(instants) and frame.time - start >= instants[place] - 1e-6:
+                yield frame, place
+                place += 1
+            if place == len(instants):
+                return
 
 
 def _seek(media: Opened, instant_s: float) -> None:

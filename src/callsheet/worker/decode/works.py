@@ -5,6 +5,8 @@ from typing import Final
 
 from callsheet.media.facts import MediaFacts, MediaLimits
 from callsheet.media.faults import Fault
+from callsheet.media.outputs import PictureFormat
+from callsheet.media.sprites import Sheet
 from callsheet.media.survey import Survey
 from callsheet.worker.work import Work
 
@@ -37,12 +39,13 @@ class Picture:
     width: int | None = None
     """Instead of the box: exactly so wide."""
     quality: int = 82
-    """JPEG quality, 1 to 95."""
+    """Of the encoder, 1 to 95."""
+    format: PictureFormat = PictureFormat.JPEG
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderArguments:
-    """Takes one descriptor: the file. Answers with one JPEG for each picture."""
+    """Takes one descriptor: the file. Answers with one file for each picture."""
 
     pictures: tuple[Picture, ...]
     timestamp_s: float | None = None
@@ -111,6 +114,43 @@ class Surveyed:
     fault: Fault | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SheetArguments:
+    """Takes one descriptor: the file of a video. Answers with one JPEG."""
+
+    quality: int = 70
+    """JPEG quality, 1 to 95."""
+    limits: MediaLimits = field(default_factory=MediaLimits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SheetMade:
+    """The sheet of a video's small pictures, or why there is none. The picture is the answer's blob."""
+
+    identity: str
+    sheet: Sheet | None = None
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaveformArguments:
+    """Takes one descriptor: the file of a recording. Answers with the peaks as JSON, and a PNG."""
+
+    width: int = 1600
+    """Of the picture, in pixels."""
+    height: int = 400
+    """Of the picture, in pixels."""
+    limits: MediaLimits = field(default_factory=MediaLimits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaveformMade:
+    """What became of it. Peaks and picture are the answer's blobs, in this order; none with a fault."""
+
+    identity: str
+    fault: Fault | None = None
+
+
 PROBE: Final = Work("callsheet.worker.decode.probe:probe", ProbeArguments, Probed)
 """Say what a file is."""
 RENDER: Final = Work("callsheet.worker.decode.render:render", RenderArguments, Rendered)
@@ -119,6 +159,10 @@ CHECK: Final = Work("callsheet.worker.decode.check:check", CheckArguments, Check
 """Say whether a file is whole."""
 SURVEY: Final = Work("callsheet.worker.decode.survey:survey", SurveyArguments, Surveyed)
 """Say what an encoder has to know of a file."""
+SHEET: Final = Work("callsheet.worker.decode.tiles:draw_sheet", SheetArguments, SheetMade)
+"""Make the small pictures of a video for scrubbing."""
+WAVEFORM: Final = Work("callsheet.worker.decode.sound:waveform", WaveformArguments, WaveformMade)
+"""Measure how loud a recording is over time, and draw it."""
 
-WARM: Final = (PROBE, RENDER, CHECK, SURVEY)
+WARM: Final = (PROBE, RENDER, CHECK, SURVEY, SHEET, WAVEFORM)
 """What a child imports before it gives up its rights."""

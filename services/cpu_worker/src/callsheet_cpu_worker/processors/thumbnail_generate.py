@@ -1,6 +1,7 @@
 """Makes one still picture of an item, at an instant and of a width where they are given."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final, Never
 
 from pydantic import JsonValue
@@ -17,7 +18,7 @@ from callsheet.worker.decode.works import Picture
 from callsheet.worker.item_facts import broken_mark
 from callsheet.worker.processor import BrokenMediaError, Outcome, Processor
 from callsheet.worker.sources import one_item
-from callsheet_cpu_worker import pictures
+from callsheet_cpu_worker import derived, pictures
 
 _KIND: Final = "thumbnail"
 _PAST_END_S: Final = 0.5
@@ -39,12 +40,39 @@ class ThumbnailGenerate(Processor[ThumbnailGenerateParams]):
         """
         item = await one_item(context, str(params.video_id))
         _check_instant(item, params.timestamp)
-        recipe = still_recipe(params.timestamp, params.width)
-        for derivative in item.derivatives:
-            if pictures.is_current(item, derivative, _KIND, recipe):
-                context.report.log("The same picture of the same file is there already.")
-                return Outcome(result=_result(derivative.facts, cached=True))
-        return await _make(context, item, params, recipe)
+        if params.sprite and item.facts.kind != MediaKind.MEDIA_KIND_VIDEO:
+            raise BadInputError(f"sprite: {item.facts.path} is no video; leave it out")
+        still = await _still(context, item, params)
+        return await _with_sheet(context, item, still) if params.sprite else still
+
+
+async def _still(context: JobContext, item: Item, params: ThumbnailGenerateParams) -> Outcome:
+    recipe = still_recipe(params.timestamp, params.width)
+    for derivative in item.derivatives:
+        if pictures.is_current(item, derivative, _KIND, recipe):
+            context.report.log("The same picture of the same file is there already.")
+            return Outcome(result=_result(derivative.facts, cached=True))
+    return await _make(context, item, params, recipe)
+
+
+async def _with_sheet(context: JobContext, item: Item, still: Outcome) -> Outcome:
+    """Add the sheet for scrubbing to an outcome, where the item has none.
+
+    Raises:
+        BadInputError: The item is no video, or no sheet can be made of it.
+    """
+    wanted = derived.lacking(item, derived.Wish(pictures=(), sprite=True))
+    try:
+        made = await derived.make(context, item, wanted)
+        rows = await pictures.publish_files(context, item, made.files)
+    except BaseException:
+        await pictures.withdraw(context, still.derivatives)
+        raise
+    if made.missed:
+        await pictures.withdraw(context, still.derivatives)
+        raise BadInputError(f"sprite: {item.facts.path}: {made.missed[0]}")
+    context.report.log("A sheet for scrubbing was made." if rows else "The sheet for scrubbing was there.")
+    return replace(still, derivatives=[*still.derivatives, *rows])
 
 
 async def _make(context: JobContext, item: Item, params: ThumbnailGenerateParams, recipe: str) -> Outcome:
