@@ -7,13 +7,15 @@ from typing import Final
 
 import typer
 
-from callsheet.cli import fleet, gpus, jobs, library, queues, scan, schedules, verify
+from callsheet.cli import fleet, gpus, jobs, library, queues, scan, schedules, top, verify
 from callsheet.cli.commands import report
 from callsheet.cli.exits import MEANINGS
 from callsheet.cli.plug_ins import add_commands
 from callsheet.errors import CallsheetError
 
-BUILT_IN: Final = frozenset({"scan", "jobs", "queues", "schedules", "library", "fleet", "gpus", "verify"})
+BUILT_IN: Final = frozenset(
+    {"scan", "jobs", "queues", "schedules", "library", "fleet", "gpus", "top", "verify"}
+)
 
 EXIT_CODES: Final = (
     "Exit codes: " + "; ".join(f"{code.value} {text}" for code, text in MEANINGS.items()) + "."
@@ -39,6 +41,7 @@ def build_app(arguments: Sequence[str]) -> typer.Typer:
     app.add_typer(library.app, name="library")
     app.add_typer(fleet.app, name="fleet")
     app.registered_commands += gpus.app.registered_commands
+    app.registered_commands += top.app.registered_commands
     add_commands(app, known=BUILT_IN, wanted=arguments[0] if arguments else None)
     return app
 
