@@ -41,6 +41,8 @@ class Account:
         """The newest look at it that means anything."""
         self.read_at = float("-inf")
         self._readings: dict[WorkerId, tuple[Reading, float]] = {}
+        self._whole: tuple[Bounds, Need] | None = None
+        """What there is to give under these bounds, until somebody sees something else."""
 
     @property
     def id(self) -> DeviceId:
@@ -76,12 +78,14 @@ class Account:
 
     def reach(self, worker_id: WorkerId, host: str, card: Card) -> None:
         """A worker says that it reaches the GPU."""
+        self._whole = None
         self._readings.pop(worker_id, None)
         self.reached[worker_id] = card
         self.card, self.host = card, host
 
     def part(self, worker_id: WorkerId) -> None:
         """A worker does not reach the GPU any more."""
+        self._whole = None
         self.reached.pop(worker_id, None)
         self._readings.pop(worker_id, None)
 
@@ -111,6 +115,7 @@ class Account:
         Use that no worker calls its own is foreign. As long as leases are charged whose worker has not
         looked since, it may be theirs, but what was foreign before stays so.
         """
+        self._whole = None
         self._readings[worker_id] = (reading, now)
         if not reading.fine:
             return
@@ -139,6 +144,7 @@ class Account:
 
     def forget_reading(self, worker_id: WorkerId) -> None:
         """What a worker saw counts no more: it was silent for too long."""
+        self._whole = None
         self._readings.pop(worker_id, None)
 
     def unclaimed_mib(self, reading: Reading) -> int:
@@ -183,9 +189,13 @@ class Account:
 
     def whole(self) -> Need:
         """Return what there is to give while nothing is charged and nobody else uses the GPU."""
-        both = (self.wanted_bounds(self.bounds.margin_mib), self.bounds)
-        limits = [one.encoder_sessions_max for one in both if one.encoder_sessions_max is not None]
-        return Need(min(one.usable_mib for one in both), min(limits, default=UNLIMITED))
+        known = self._whole
+        if known is None or known[0] is not self.bounds:
+            both = (self.wanted_bounds(self.bounds.margin_mib), self.bounds)
+            limits = [one.encoder_sessions_max for one in both if one.encoder_sessions_max is not None]
+            whole = Need(min(one.usable_mib for one in both), min(limits, default=UNLIMITED))
+            known = self._whole = (self.bounds, whole)
+        return known[1]
 
     def is_usable(self) -> bool:
         """Return whether some worker can use the GPU."""

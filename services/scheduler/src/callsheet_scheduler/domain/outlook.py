@@ -6,7 +6,7 @@ and the places that a limit leaves on one host or in the whole fleet.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from math import inf
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from callsheet_scheduler.domain.account import Account
 from callsheet_scheduler.domain.device import DeviceId, LeaseKey, Need, need_of
@@ -33,12 +33,16 @@ class End(NamedTuple):
     """Runs of the past tell so; otherwise it is a guess."""
 
 
+_NEVER: Final = End(inf, known=False)
+
+
 class Use(NamedTuple):
-    """What somebody holds of a pool."""
+    """What somebody holds of a pool, or will hold."""
 
     end: End
     need: Need
     lease: LeaseKey
+    begins_at: float = -inf
 
 
 class Key(NamedTuple):
@@ -51,6 +55,15 @@ class Key(NamedTuple):
     """Of a limit."""
 
 
+class Others(NamedTuple):
+    """Who else counts."""
+
+    more: Sequence[Use] = ()
+    """Will hold something of the pool."""
+    without: Collection[LeaseKey] = ()
+    """Are taken to be gone."""
+
+
 class Pool:
     """Something of which there is so much."""
 
@@ -58,38 +71,56 @@ class Pool:
 
     def __init__(self, size: Need, uses: Iterable[Use]) -> None:
         self._size = size
-        self._uses = sorted(uses)
+        self._uses = list(uses)
 
-    def fits_at(
-        self, need: Need, now: float, *, more: Iterable[Use] = (), without: Collection[LeaseKey] = ()
-    ) -> End | None:
-        """Return when *need* can be had, if no others come; None for never.
+    def fits_at(self, need: Need, since: float, run_s: float, others: Others) -> float | None:
+        """Return from when on *need* can be had for *run_s*, not before *since*; None for never."""
+        uses = self._uses_with(others)
+        ends = sorted(use.end.at for use in uses if since < use.end.at < inf)
+        return next((at for at in (since, *ends) if self._has(need, uses, at, at + run_s)), None)
 
-        *more* are uses besides those of the pool, *without* are leases that do not count.
-        """
-        uses = [use for use in self._uses if use.lease not in without]
-        if more:
-            uses = sorted([*uses, *more])
-        left_mib = self._size.vram_mib - sum(use.need.vram_mib for use in uses)
-        sessions = self._size.encoder_sessions - sum(use.need.encoder_sessions for use in uses)
-        at, known = now, True
-        for use in uses:
-            if left_mib >= need.vram_mib and sessions >= need.encoder_sessions:
-                break
-            left_mib += use.need.vram_mib
-            sessions += use.need.encoder_sessions
-            at, known = max(at, use.end.at), known and use.end.known
-        fits = left_mib >= need.vram_mib and sessions >= need.encoder_sessions
-        return End(at, known) if fits and at < inf else None
+    def is_sure(self, need: Need, at: float, run_s: float, others: Others) -> bool:
+        """Return whether it can be had then even if what is only guessed to end never does."""
+        uses = [use if use.end.known else use._replace(end=_NEVER) for use in self._uses_with(others)]
+        return self._has(need, uses, at, at + run_s)
+
+    def _uses_with(self, others: Others) -> list[Use]:
+        uses = (
+            [use for use in self._uses if use.lease not in others.without] if others.without else self._uses
+        )
+        return [*uses, *others.more]
+
+    def _has(self, need: Need, uses: list[Use], begin: float, end: float) -> bool:
+        """Return whether *need* can be had all the time from *begin* to *end*."""
+        met = [use for use in uses if use.begins_at < end and use.end.at > begin]
+        instants = {begin, *(use.begins_at for use in met if use.begins_at > begin)}
+        return all(
+            self._allows([need, *(use.need for use in met if use.begins_at <= instant < use.end.at)])
+            for instant in instants
+        )
 
     def has_at(self, instant: float, need: Need, others: Sequence[Need]) -> bool:
         """Return whether *need* can be had at *instant* beside what *others* get."""
-        held = [use.need for use in self._uses if use.end.at > instant]
-        wanted = [need, *others, *held]
+        return self._allows([need, *others, *(use.need for use in self._uses if use.end.at > instant)])
+
+    def _allows(self, needs: Sequence[Need]) -> bool:
         return (
-            sum(one.vram_mib for one in wanted) <= self._size.vram_mib
-            and sum(one.encoder_sessions for one in wanted) <= self._size.encoder_sessions
+            sum(one.vram_mib for one in needs) <= self._size.vram_mib
+            and sum(one.encoder_sessions for one in needs) <= self._size.encoder_sessions
         )
+
+
+class Planned(Protocol):
+    """A job that will run later."""
+
+    @property
+    def needs(self) -> Mapping[Key, Need]:
+        """What it takes of which pools."""
+        ...
+
+    def use_of(self, key: Key) -> Use:
+        """Return what it will hold of one of these."""
+        ...
 
 
 class Outlook:
@@ -119,15 +150,44 @@ class Outlook:
         began_at = min(began_at if job.started_at is None else job.started_at, self.now)
         return End(began_at + max(ASSUMED_RUN_S, (self.now - began_at) * OUTLASTING), known=False)
 
+    def soonest(
+        self,
+        needs: Mapping[Key, Need],
+        run_s: float,
+        *,
+        planned: Sequence[Planned] = (),
+        without: Collection[LeaseKey] = (),
+        before: float = inf,
+    ) -> End | None:
+        """Return when all of *needs* can be had for *run_s*; None for never, or for not *before* an instant.
+
+        *planned* come first; the leases *without* are taken to be gone.
+        """
+        pools = [
+            (self.pool(key), need, Others([one.use_of(key) for one in planned if key in one.needs], without))
+            for key, need in needs.items()
+        ]
+        at, settled = self.now, False
+        while not settled:
+            settled = True
+            for pool, need, others in pools:
+                fits_at = pool.fits_at(need, at, run_s, others)
+                if fits_at is None or fits_at >= before:
+                    return None
+                if fits_at > at:
+                    at, settled = fits_at, False
+        return End(at, all(pool.is_sure(need, at, run_s, others) for pool, need, others in pools))
+
     # ---- pools ----
 
     def needs(self, job: LiveJob, worker: Worker, device: DeviceId | None) -> dict[Key, Need]:
         """Return what *job* takes of which pools when *worker* gets it; without a GPU where there is none."""
         host, limits = worker.capability.host, self._fleet.limits
-        taken = {Key("worker", worker.capability.id): ONE}
+        taken: dict[Key, Need] = {}
         need = need_of(job.category, job.vram_mib)
         if device is not None and need is not None:
             taken[Key("gpu", device)] = need
+        taken[Key("worker", worker.capability.id)] = ONE
         for scope in scopes_of(job.category, job.type):
             if scope in limits.host:
                 taken[Key("host", host, scope)] = ONE

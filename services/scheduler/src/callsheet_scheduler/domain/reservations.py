@@ -6,10 +6,10 @@ instant, or if there is room beside. The instant follows what the leases do that
 that were let pass none can put it off, so that wrong guesses do not add up.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
-from math import ceil
+from math import ceil, inf
 from typing import Final
 
 from callsheet_scheduler.domain.device import DeviceId, LeaseKey, Need
@@ -62,7 +62,9 @@ class Reservation:
 
     def use_of(self, key: Key) -> Use:
         """Return what the job will hold, as who comes after it has to see it."""
-        return Use(End(self.until, self.expected.known), self.needs[key], (self.job.id, self.job.token))
+        begins_at = max(self.at, self.expected.at)
+        lease = (self.job.id, self.job.token)
+        return Use(End(self.until, self.expected.known), self.needs[key], lease, begins_at)
 
 
 class Reservations:
@@ -133,8 +135,7 @@ class Reservations:
         if self.kept:
             self.kept = [one for one in self.kept if self._waits(one)]
         if now >= self._review_at:
-            everybody = self._rules.policy is Policy.FULL_RESERVATION
-            self._review_at = now + (0.0 if everybody else min(REVIEW_S, self._rules.patience_s))
+            self._review_at = now + min(REVIEW_S, self._rules.patience_s)
             kept, self.kept = self.kept, []
             for one in kept:
                 if self._follow(one, now):
@@ -154,8 +155,10 @@ class Reservations:
         outlook = self._at(now)
         if not self._stands(one):
             return False
-        latest = self._fits_at(one.needs, outlook, ())
-        soonest = self._fits_at(one.needs, outlook, one.passed)
+        latest = outlook.soonest(one.needs, one.run_s, planned=self.kept)
+        soonest = latest
+        if one.passed:
+            soonest = outlook.soonest(one.needs, one.run_s, planned=self.kept, without=one.passed)
         if latest is None or soonest is None:
             return False
         late = one.at < max(soonest.at, now)
@@ -185,19 +188,6 @@ class Reservations:
         job = self._queue.jobs.get(lease[0])
         leased = job is not None and job.token == lease[1] and job.state in LEASED
         return leased or lease in self._ledger.lingering
-
-    def _fits_at(
-        self, needs: Mapping[Key, Need], outlook: Outlook, without: Collection[LeaseKey]
-    ) -> End | None:
-        """Return when all of *needs* can be had, after the reservations that are kept."""
-        at, known = outlook.now, True
-        for key, need in needs.items():
-            more = [one.use_of(key) for one in self.kept if key in one.needs]
-            end = outlook.pool(key).fits_at(need, outlook.now, more=more, without=without)
-            if end is None:
-                return None
-            at, known = max(at, end.at), known and end.known
-        return End(at, known)
 
     def _make(self, now: float) -> None:
         """Reserve for those whose patience is at its end, the most urgent first.
@@ -233,26 +223,24 @@ class Reservations:
 
     def _best(self, job: LiveJob, outlook: Outlook) -> Reservation | None:
         """Return a reservation of the GPU on which *job* fits soonest, if it can have one and needs it."""
-        spots = self._spots(job)
-        best: tuple[End, Worker, DeviceId, Mapping[Key, Need]] | None = None
-        for worker, device in spots:
-            wanted = outlook.needs(job, worker, device)
-            expected = self._fits_at(wanted, outlook, ())
-            if expected is not None and (best is None or expected.at < best[0].at):
-                best = (expected, worker, device, wanted)
-        if best is None:
-            return None
-        end, worker, device, needs = best
-        return Reservation(
-            job=job,
-            place=place_of(job),
-            worker_id=worker.capability.id,
-            device=device,
-            needs=needs,
-            at=end.at,
-            expected=end,
-            run_s=outlook.until(job) - outlook.now,
-        )
+        best: Reservation | None = None
+        run_s = outlook.until(job) - outlook.now
+        for worker, device in self._spots(job):
+            needs = outlook.needs(job, worker, device)
+            before = inf if best is None else best.at
+            expected = outlook.soonest(needs, run_s, planned=self.kept, before=before)
+            if expected is not None:
+                best = Reservation(
+                    job=job,
+                    place=place_of(job),
+                    worker_id=worker.capability.id,
+                    device=device,
+                    needs=needs,
+                    at=expected.at,
+                    expected=expected,
+                    run_s=run_s,
+                )
+        return best
 
     def _spots(self, job: LiveJob) -> list[tuple[Worker, DeviceId]]:
         """Return where *job* could have a reservation; nowhere while a worker without GPUs takes it too."""
