@@ -85,10 +85,11 @@ class Encode(Processor[EncodeParams]):
 class OnGpuParams(JobParams):
     scale: str = "iw"
     """The width; what is none, FFmpeg complains of."""
+    seconds: int = 900
 
 
 class OnGpu(Processor[OnGpuParams]):
-    """Stands for an encoder: runs FFmpeg until it is told to end, without touching a card."""
+    """Stands for an encoder: runs FFmpeg for a while, or until it is told to end, without touching a card."""
 
     job_type = JobType(
         name="test_gpu",
@@ -103,11 +104,13 @@ class OnGpu(Processor[OnGpuParams]):
         share = context.device
         place = f"on {share.vram_mib} MiB of {share.uuid}" if share else "in software"
         context.report.log(f"encodes {place}")
-        source = ["-f", "lavfi", "-re", "-i", "testsrc2=size=64x64:rate=10:duration=900"]
+        source = ["-f", "lavfi", "-re", "-i", f"testsrc2=size=64x64:rate=10:duration={params.seconds}"]
         run = await context.children.ffmpeg(
             [*source, "-vf", f"scale={params.scale}:ih", "-f", "null", "-"], deadline_s=900
         )
-        raise TransientError(f"ffmpeg ended with {run.exit_code}: {run.stderr[-300:]}")
+        if run.exit_code:
+            raise TransientError(f"ffmpeg ended with {run.exit_code}: {run.stderr[-300:]}")
+        return Outcome()
 
 
 async def opened(context: JobContext, path: str) -> OpenedFile:

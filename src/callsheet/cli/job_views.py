@@ -75,6 +75,7 @@ def job_facts(job: Job, now: datetime) -> list[tuple[str, str | Text]]:
         ("retry after", job.retry_after),
         ("cancel requested", job.cancel_requested_at),
         ("pause requested", job.pause_requested_at),
+        ("expected to start", job.predicted_start_at),
         ("started", job.started_at),
         ("expected to end", job.predicted_end_at),
         ("finished", job.finished_at),

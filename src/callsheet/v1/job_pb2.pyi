@@ -325,6 +325,7 @@ class Job(_message.Message):
     UNIQUE_KEY_FIELD_NUMBER: _builtins.int
     PREDICTED_END_AT_FIELD_NUMBER: _builtins.int
     CHILDREN_FIELD_NUMBER: _builtins.int
+    PREDICTED_START_AT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUIDv7."""
     type: _builtins.str
@@ -413,6 +414,12 @@ class Job(_message.Message):
     def predicted_end_at(self) -> _timestamp_pb2.Timestamp:
         """When its present attempt is expected to end, by what jobs like it took; unset where nothing is known."""
 
+    @_builtins.property
+    def predicted_start_at(self) -> _timestamp_pb2.Timestamp:
+        """When it is expected to start that waits for room on a GPU, by what the jobs there and before it took;
+        unset where nothing is known, and in lists.
+        """
+
     def __init__(
         self,
         *,
@@ -450,10 +457,11 @@ class Job(_message.Message):
         unique_key: _builtins.str = ...,
         predicted_end_at: _timestamp_pb2.Timestamp | None = ...,
         children: _builtins.int = ...,
+        predicted_start_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel_requested_at", b"cancel_requested_at", "created_at", b"created_at", "finished_at", b"finished_at", "pause_requested_at", b"pause_requested_at", "predicted_end_at", b"predicted_end_at", "retry_after", b"retry_after", "run_at", b"run_at", "started_at", b"started_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel_requested_at", b"cancel_requested_at", "created_at", b"created_at", "finished_at", b"finished_at", "pause_requested_at", b"pause_requested_at", "predicted_end_at", b"predicted_end_at", "predicted_start_at", b"predicted_start_at", "retry_after", b"retry_after", "run_at", b"run_at", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "attempts", b"attempts", "cancel_requested_at", b"cancel_requested_at", "category", b"category", "children", b"children", "created_at", b"created_at", "depends_on", b"depends_on", "device_uuid", b"device_uuid", "error", b"error", "finished_at", b"finished_at", "id", b"id", "if_dependency_fails", b"if_dependency_fails", "interactive", b"interactive", "max_retries", b"max_retries", "params_json", b"params_json", "parent_id", b"parent_id", "pause_requested_at", b"pause_requested_at", "predicted_end_at", b"predicted_end_at", "priority", b"priority", "progress_percent", b"progress_percent", "queue_position", b"queue_position", "result_json", b"result_json", "retry_after", b"retry_after", "retry_count", b"retry_count", "run_at", b"run_at", "software", b"software", "started_at", b"started_at", "state", b"state", "stop_rung", b"stop_rung", "type", b"type", "unique_key", b"unique_key", "vram_mib", b"vram_mib", "waiting_reason", b"waiting_reason", "worker_id", b"worker_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "attempts", b"attempts", "cancel_requested_at", b"cancel_requested_at", "category", b"category", "children", b"children", "created_at", b"created_at", "depends_on", b"depends_on", "device_uuid", b"device_uuid", "error", b"error", "finished_at", b"finished_at", "id", b"id", "if_dependency_fails", b"if_dependency_fails", "interactive", b"interactive", "max_retries", b"max_retries", "params_json", b"params_json", "parent_id", b"parent_id", "pause_requested_at", b"pause_requested_at", "predicted_end_at", b"predicted_end_at", "predicted_start_at", b"predicted_start_at", "priority", b"priority", "progress_percent", b"progress_percent", "queue_position", b"queue_position", "result_json", b"result_json", "retry_after", b"retry_after", "retry_count", b"retry_count", "run_at", b"run_at", "software", b"software", "started_at", b"started_at", "state", b"state", "stop_rung", b"stop_rung", "type", b"type", "unique_key", b"unique_key", "vram_mib", b"vram_mib", "waiting_reason", b"waiting_reason", "worker_id", b"worker_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -47,7 +47,7 @@ class SchedulerSettings(ServiceSettings):
     """After how many seconds without a scheduler a worker stops its attempts."""
     vram_margin_mib: int = Field(default=512, ge=0, le=1 << 20)
     """MiB of every GPU that no job is given: for the driver, and what jobs take beyond their share."""
-    gpu_patience_s: float = Field(default=600.0, ge=0.0)
+    backfill_patience_s: float = Field(default=600.0, ge=0.0)
     """For how many seconds a waiting GPU job of priority 5 lets smaller ones overtake it; then a GPU is kept
     for it. At priority 1 it is a fifth of that, at 10 twice as much."""
     retry_base_s: float = Field(default=60.0, ge=0.0)
@@ -112,5 +112,5 @@ class SchedulerSettings(ServiceSettings):
                 fresh_s=self.lease_ttl_s,
                 orphan_limit_s=self.orphan_limit_s,
             ),
-            backfill=BackfillRules(patience_s=self.gpu_patience_s),
+            backfill=BackfillRules(patience_s=self.backfill_patience_s),
         )

@@ -27,6 +27,7 @@ JOB_EXAMPLE: Final[dict[str, JsonValue]] = {
     "createdAt": "2026-02-13T10:25:00.000Z",
     "startedAt": "2026-02-13T10:30:00.000Z",
     "predictedEndAt": "2026-02-13T10:34:10.000Z",
+    "predictedStartAt": None,
     "completedAt": None,
     "retryAfter": None,
     "runAt": None,
@@ -159,6 +160,9 @@ class JobSummary(Camel):
     created_at: Instant
     started_at: Instant | None
     predicted_end_at: Instant | None = Field(description="When it will end, by what jobs like it took.")
+    predicted_start_at: Instant | None = Field(
+        description="When there will be room on a GPU for it, by what others took; null in lists."
+    )
     completed_at: Instant | None = Field(description="When it reached its final status.")
     retry_after: Instant | None = Field(description="Not retried before.")
     run_at: Instant | None = Field(description="Not started before.")
@@ -287,6 +291,7 @@ def summary(job: job_pb2.Job) -> JobSummary:
         created_at=instant(job.created_at),
         started_at=instant_or_none(job.started_at),
         predicted_end_at=instant_or_none(job.predicted_end_at),
+        predicted_start_at=instant_or_none(job.predicted_start_at),
         completed_at=instant_or_none(job.finished_at),
         retry_after=instant_or_none(job.retry_after),
         run_at=instant_or_none(job.run_at),

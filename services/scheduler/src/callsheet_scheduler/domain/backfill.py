@@ -38,8 +38,13 @@ class Backfill:
 
     def begin(self, now: float) -> None:
         """A pass begins."""
-        if self._fleet.ready_for_gpu_jobs() and any(self._queue.gpu_lanes.values()):
-            self.reservations.review(now)
+        if self.reservations.kept:
+            self.reservations.follow(now)
+
+    def end(self, now: float) -> None:
+        """Nobody else can be granted in this pass."""
+        if any(self._queue.gpu_lanes.values()):
+            self.reservations.make(now)
 
     def next(self, now: float) -> tuple[LiveJob, Spot] | None:
         """Return the next job, and where it runs."""

@@ -195,6 +195,7 @@ class Desk:
         self.backfill.begin(now)
         while self._grant_next_gpu_job(now):
             pass
+        self.backfill.end(now)
 
     def _grant_next(self, category: Category, lane: Lane, now: float) -> bool:
         for _, kind in lane.heads():

@@ -5,6 +5,7 @@ and the places that a limit leaves on one host or in the whole fleet.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import islice
 from math import inf
 from typing import Final, NamedTuple, Protocol
 
@@ -15,9 +16,13 @@ from callsheet_scheduler.domain.footprint import OUTLASTING, Footprints
 from callsheet_scheduler.domain.job import JobId, LiveJob, Token, WorkerId
 from callsheet_scheduler.domain.ledger import Ledger
 from callsheet_scheduler.domain.limits import Scope, scopes_of
+from callsheet_scheduler.domain.placing import Sort, could_take, takes_without_card
 
 #: A lease of which nobody knows how long it runs is taken to run so long, then a quarter longer than it has.
 ASSUMED_RUN_S: Final = 600.0
+
+#: So many GPUs are looked at for one job, the emptiest first.
+SPOTS_MAX: Final = 64
 
 #: One slot, or one place below a limit.
 ONE: Final = Need(1, 0)
@@ -135,7 +140,8 @@ class Outlook:
         self._jobs = jobs
         self._footprints = footprints
         self._pools: dict[Key, Pool] = {}
-        self._hosts: dict[str, list[LiveJob]] | None = None
+        self._ends: dict[LeaseKey, End] = {}
+        self._spots: dict[Sort, list[tuple[Worker, Account]]] = {}
 
     def until(self, job: LiveJob) -> float:
         """Return when an attempt of *job* that begins at once is expected to end; infinite where unknown."""
@@ -144,11 +150,41 @@ class Outlook:
 
     def end_of(self, job: LiveJob, began_at: float) -> End:
         """Return when the lease of *job* is expected to end; *began_at* holds unless its worker said more."""
+        lease = (job.id, job.token)
+        known = self._ends.get(lease)
+        if known is None:
+            known = self._ends[lease] = self._expected(job, began_at)
+        return known
+
+    def _expected(self, job: LiveJob, began_at: float) -> End:
         end_at = self._footprints.end_at(job, self.now)
         if end_at is not None:
             return End(max(end_at, self.now), known=True)
         began_at = min(began_at if job.started_at is None else job.started_at, self.now)
         return End(began_at + max(ASSUMED_RUN_S, (self.now - began_at) * OUTLASTING), known=False)
+
+    def spots(self, job: LiveJob) -> list[tuple[Worker, DeviceId]]:
+        """Return the GPUs that *job* could ever have, each with a worker, the emptiest first.
+
+        There are none while a worker without a GPU takes it too: then it is no GPU that it waits for.
+        """
+        sort = (job.category, job.type, job.root)
+        known = self._spots.get(sort)
+        if known is None:
+            known = self._spots[sort] = self._spots_of(sort)
+        fitting = ((worker, one.id) for worker, one in known if job.vram_mib <= one.bounds.usable_mib)
+        return list(islice(fitting, SPOTS_MAX))
+
+    def _spots_of(self, sort: Sort) -> list[tuple[Worker, Account]]:
+        workers = [worker for worker in self._fleet.handling(sort[1]) if could_take(worker, sort)]
+        if any(takes_without_card(worker) for worker in workers):
+            return []
+        spots = [
+            (worker, account)
+            for worker in workers
+            for account in self._ledger.reached_by(worker.capability.id)
+        ]
+        return sorted(spots, key=_charged_mib)
 
     def soonest(
         self,
@@ -208,13 +244,13 @@ class Outlook:
                 return self._gpu(self._ledger.accounts[DeviceId(key.name)])
             case "worker":
                 worker = self._fleet.workers[WorkerId(key.name)]
-                leased = [self._jobs[job_id] for job_id in worker.leases]
-                return Pool(Need(worker.capability.slots, 0), map(self._place, leased))
+                return Pool(Need(worker.capability.slots, 0), map(self._place, self._leased([worker])))
             case "host":
-                limit, leased = self._fleet.limits.host[Scope(key.scope)], self._leased().get(key.name, [])
+                limit = self._fleet.limits.host[Scope(key.scope)]
+                leased = self._leased(self._fleet.on_host(key.name))
             case _:
                 limit = self._fleet.limits.fleet[Scope(key.scope)]
-                leased = [job for jobs in self._leased().values() for job in jobs]
+                leased = self._leased(self._fleet.workers.values())
         scope = Scope(key.scope)
         within = (job for job in leased if scope in scopes_of(job.category, job.type))
         return Pool(Need(limit, 0), map(self._place, within))
@@ -244,11 +280,11 @@ class Outlook:
     def _place(self, job: LiveJob) -> Use:
         return Use(self.end_of(job, self.now), ONE, (job.id, job.token))
 
-    def _leased(self) -> dict[str, list[LiveJob]]:
-        if self._hosts is None:
-            self._hosts = {}
-            for worker in self._fleet.workers.values():
-                for job_id in worker.leases:
-                    job = self._jobs[job_id]
-                    self._hosts.setdefault(job.host or "", []).append(job)
-        return self._hosts
+    def _leased(self, workers: Iterable[Worker]) -> list[LiveJob]:
+        return [self._jobs[job_id] for worker in workers for job_id in worker.leases]
+
+
+def _charged_mib(spot: tuple[Worker, Account]) -> tuple[int, DeviceId]:
+    """Order GPUs by how much is left of them: the most first."""
+    account = spot[1]
+    return (account.allocated.vram_mib - account.bounds.usable_mib, account.id)

@@ -17,8 +17,8 @@ BOUNDLESS_MIB: Final = 1 << 40
 Sort = tuple[Category, str, str | None]
 """Category, type, root: jobs that the same workers can run."""
 
-Bars = Callable[[Worker, DeviceId | None], bool]
-"""Tells whether a job is kept from a worker's GPU, or from a worker without one, though there is room."""
+Bars = Callable[[Worker, DeviceId | None], object]
+"""Tells what keeps a job from a worker's GPU, or a worker without one, though there is room; or None."""
 
 
 class Spot(NamedTuple):
@@ -31,6 +31,19 @@ class Spot(NamedTuple):
 def takes_without_card(worker: Worker) -> bool:
     """Return whether a worker does GPU jobs in software."""
     return worker.capability.software_gpu and not worker.capability.cards
+
+
+def could_take(worker: Worker, sort: Sort) -> bool:
+    """Return whether a worker takes leases of *sort* when it has room."""
+    _, job_type, root = sort
+    capability = worker.capability
+    return (
+        worker.session is not None
+        and not worker.draining
+        and not worker.leaving
+        and job_type in capability.types
+        and (root is None or root in capability.roots)
+    )
 
 
 def room_for(fleet: Fleet, ledger: Ledger, sort: Sort, now: float) -> int | None:
@@ -54,12 +67,12 @@ def spot_for(fleet: Fleet, ledger: Ledger, job: LiveJob, now: float, bars: Bars 
     _look_again(fleet, ledger, now)
     for opening in ledger.openings.from_the_tightest(job.category, need.vram_mib):
         takers = _takers(fleet, ledger.accounts[opening.device], sort)
-        allowed = (worker for worker in takers if bars is None or not bars(worker, opening.device))
+        allowed = (one for one in takers if bars is None or bars(one, opening.device) is None)
         worker = min(allowed, key=_turn, default=None)
         if worker is not None:
             return Spot(worker, opening.device)
     for worker in fleet.ready_without_card():
-        if _takes(fleet, worker, sort) and (bars is None or not bars(worker, None)):
+        if _takes(fleet, worker, sort) and (bars is None or bars(worker, None) is None):
             return Spot(worker, SOFTWARE)
     return None
 

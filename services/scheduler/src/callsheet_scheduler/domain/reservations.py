@@ -21,7 +21,7 @@ from callsheet_scheduler.domain.ledger import Ledger
 from callsheet_scheduler.domain.limits import Pauses
 from callsheet_scheduler.domain.outlook import End, Key, Outlook, Use
 from callsheet_scheduler.domain.patience import BackfillRules, Policy, waits_since
-from callsheet_scheduler.domain.placing import Bars, takes_without_card
+from callsheet_scheduler.domain.placing import Bars, could_take
 from callsheet_scheduler.domain.queue import Queue
 
 #: Of the GPUs that a job could run on, the share that may be reserved, at least one.
@@ -30,7 +30,7 @@ RESERVED_SHARE: Final = 0.25
 #: Reservations at once; they are looked at in every pass.
 RESERVATIONS_MAX: Final = 32
 
-#: Seconds between two looks for jobs whose patience is at its end.
+#: Seconds between two looks at what the reservations promise, and for jobs whose patience is at its end.
 REVIEW_S: Final = 1.0
 
 #: Another GPU has to be sooner by so many seconds to be taken instead.
@@ -87,39 +87,40 @@ class Reservations:
         self._pauses = pauses
         self._footprints = footprints
         self._outlook: Outlook | None = None
-        self._review_at = float("-inf")
+        self._pause_s = min(REVIEW_S, rules.patience_s)
+        self._follow_at = self._make_at = float("-inf")
 
     # ---- what they allow ----
 
     def bars(self, job: LiveJob, now: float) -> Bars | None:
-        """Return what tells where *job* would be in the way of a more urgent one; None where nowhere."""
+        """Return what tells in the way of which reservation *job* would be where; None where of none."""
         place = place_of(job)
         before = [one for one in self.kept if one.place < place]
         if not before:
             return None
-        outlook = self._at(now)
+        outlook = self.outlook(now)
         until = outlook.until(job)
         met = [one for one in before if until > one.at]
         return self._bars(job, before, met, outlook) if met else None
 
     @staticmethod
     def _bars(job: LiveJob, before: list[Reservation], met: list[Reservation], outlook: Outlook) -> Bars:
-        def barred(worker: Worker, device: DeviceId | None) -> bool:
+        def bar(worker: Worker, device: DeviceId | None) -> Reservation | None:
             needs = outlook.needs(job, worker, device)
-            return any(
-                not outlook.pool(key).has_at(one.at, needs[key], _reserved(key, before, one.at))
-                for one in met
-                for key in one.needs.keys() & needs.keys()
-            )
+            for one in met:
+                for key in one.needs.keys() & needs.keys():
+                    if not outlook.pool(key).has_at(one.at, needs[key], _reserved(key, before, one.at)):
+                        return one
+            return None
 
-        return barred
+        return bar
 
     def granted(self, job: LiveJob, worker: Worker, device: DeviceId | None, now: float) -> None:
         """*job* has a lease."""
         if not self.kept:
             return
         self.kept = [one for one in self.kept if one.job is not job]
-        needs, place = self._at(now).needs(job, worker, device), place_of(job)
+        needs, place = self.outlook(now).needs(job, worker, device), place_of(job)
         for one in self.kept:
             if one.place < place and one.needs.keys() & needs.keys():
                 one.passed.add((job.id, job.token))
@@ -127,19 +128,24 @@ class Reservations:
 
     # ---- how they come and go ----
 
-    def review(self, now: float) -> None:
+    def follow(self, now: float) -> None:
         """Let the reservations follow what has changed; to be called before jobs are granted."""
-        if self._rules.policy not in {Policy.EASY, Policy.FULL_RESERVATION}:
-            return
         self._outlook = None
         if self.kept:
             self.kept = [one for one in self.kept if self._waits(one)]
-        if now >= self._review_at:
-            self._review_at = now + min(REVIEW_S, self._rules.patience_s)
+        if self.kept and now >= self._follow_at:
+            self._follow_at = now + self._pause_s
             kept, self.kept = self.kept, []
             for one in kept:
                 if self._follow(one, now):
                     self.kept.append(one)
+            self.kept.sort(key=_place)
+
+    def make(self, now: float) -> None:
+        """Reserve for those whose patience is at its end; to be called when nobody else can be granted."""
+        if self._rules.policy in {Policy.EASY, Policy.FULL_RESERVATION} and now >= self._make_at:
+            self._make_at = now + self._pause_s
+            self._outlook = None
             self._make(now)
 
     def _waits(self, one: Reservation) -> bool:
@@ -152,9 +158,11 @@ class Reservations:
 
     def _follow(self, one: Reservation, now: float) -> bool:
         """Let a reservation follow the leases, or move; return False where it has no meaning any more."""
-        outlook = self._at(now)
-        if not self._stands(one):
+        outlook = self.outlook(now)
+        worker = self._fleet.workers.get(one.worker_id)
+        if worker is None or not self._stands(one, worker):
             return False
+        one.needs = outlook.needs(one.job, worker, one.device)  # limits come and go
         latest = outlook.soonest(one.needs, one.run_s, planned=self.kept)
         soonest = latest
         if one.passed:
@@ -173,16 +181,11 @@ class Reservations:
         one.passed = {lease for lease in one.passed if self._lives(lease)}
         return True
 
-    def _stands(self, one: Reservation) -> bool:
-        """Return whether the worker could still have the job on that GPU."""
+    def _stands(self, one: Reservation, worker: Worker) -> bool:
+        """Return whether *worker* could still have the job on that GPU."""
         account = self._ledger.accounts.get(one.device)
-        worker = self._fleet.workers.get(one.worker_id)
-        return (
-            worker is not None
-            and account is not None
-            and account.serves(one.worker_id)
-            and _takes(worker, one.job)
-        )
+        sort = (one.job.category, one.job.type, one.job.root)
+        return account is not None and account.serves(one.worker_id) and could_take(worker, sort)
 
     def _lives(self, lease: LeaseKey) -> bool:
         job = self._queue.jobs.get(lease[0])
@@ -215,7 +218,7 @@ class Reservations:
         job = self._queue.jobs[place[2]]
         if now - waits_since(job) < self._rules.patience_of(job):
             return False
-        best = self._best(job, self._at(now))
+        best = self._best(job, self.outlook(now))
         if best is None or best.at <= now:
             return False
         self.kept.append(best)
@@ -225,7 +228,7 @@ class Reservations:
         """Return a reservation of the GPU on which *job* fits soonest, if it can have one and needs it."""
         best: Reservation | None = None
         run_s = outlook.until(job) - outlook.now
-        for worker, device in self._spots(job):
+        for worker, device in self._spots(job, outlook):
             needs = outlook.needs(job, worker, device)
             before = inf if best is None else best.at
             expected = outlook.soonest(needs, run_s, planned=self.kept, before=before)
@@ -242,17 +245,9 @@ class Reservations:
                 )
         return best
 
-    def _spots(self, job: LiveJob) -> list[tuple[Worker, DeviceId]]:
-        """Return where *job* could have a reservation; nowhere while a worker without GPUs takes it too."""
-        workers = [worker for worker in self._fleet.handling(job.type) if _takes(worker, job)]
-        if any(takes_without_card(worker) for worker in workers):
-            return []
-        spots = [
-            (worker, account.id)
-            for worker in workers
-            for account in self._ledger.reached_by(worker.capability.id)
-            if job.vram_mib <= account.bounds.usable_mib
-        ]
+    def _spots(self, job: LiveJob, outlook: Outlook) -> list[tuple[Worker, DeviceId]]:
+        """Return where *job* may have a reservation."""
+        spots = outlook.spots(job)
         if self._rules.policy is Policy.FULL_RESERVATION:
             return spots
         reserved = {one.device for one in self.kept}
@@ -261,23 +256,11 @@ class Reservations:
             return []
         return [spot for spot in spots if spot[1] not in reserved]
 
-    def _at(self, now: float) -> Outlook:
+    def outlook(self, now: float) -> Outlook:
         """Return what is expected now; to be forgotten when leases begin or end."""
         if self._outlook is None or self._outlook.now != now:
             self._outlook = Outlook(self._fleet, self._ledger, self._queue.jobs, self._footprints, now)
         return self._outlook
-
-
-def _takes(worker: Worker, job: LiveJob) -> bool:
-    """Return whether *worker* takes such jobs when it has room."""
-    capability = worker.capability
-    return (
-        worker.session is not None
-        and not worker.draining
-        and not worker.leaving
-        and job.type in capability.types
-        and (job.root is None or job.root in capability.roots)
-    )
 
 
 def _reserved(key: Key, reservations: list[Reservation], instant: float) -> list[Need]:

@@ -145,6 +145,7 @@ def job_to_wire(view: JobView) -> job_pb2.Job:
         unique_key=row.unique_key or "",
         children=row.children,
         predicted_end_at=instant_to_wire(view.predicted_end_at),
+        predicted_start_at=instant_to_wire(view.predicted_start_at),
     )
 
 

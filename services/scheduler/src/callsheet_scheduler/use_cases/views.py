@@ -7,12 +7,13 @@ from typing import Final
 from callsheet.errors import InvalidError, NotFoundError
 from callsheet_scheduler.domain.engine import Engine
 from callsheet_scheduler.domain.footprint import Learned
+from callsheet_scheduler.domain.forecast import predicted_start
 from callsheet_scheduler.domain.job import FINAL, LEASED, JobId, JobState
 from callsheet_scheduler.domain.queue import HOUR_S
 from callsheet_scheduler.leadership import Leadership
 from callsheet_scheduler.store.history import AttemptRow, HistoryStore, JobFilter, JobRow, size_bytes
 from callsheet_scheduler.store.paging import fitting
-from callsheet_scheduler.use_cases.waiting import queue_position, waiting_reason
+from callsheet_scheduler.use_cases.waiting import minute, queue_position, waiting_reason
 
 DAY_S: Final = 24 * HOUR_S
 
@@ -31,6 +32,8 @@ class JobView:
     waiting_reason: str = ""
     queue_position: int = 0
     predicted_end_at: float | None = None
+    predicted_start_at: float | None = None
+    """Only of a job that was asked for by itself: it costs more than a look."""
     attempts: list[AttemptRow] = field(default_factory=list[AttemptRow])
 
 
@@ -86,7 +89,7 @@ class Views:
             message = f"there is no job {job_id}"
             raise NotFoundError(message)
         row, attempts = found
-        return replace(view_of(engine, row, now), attempts=attempts)
+        return replace(_with_start(engine, view_of(engine, row, now), now), attempts=attempts)
 
     async def jobs(self, ids: Sequence[JobId]) -> list[JobView]:
         """Return those of *ids* that exist."""
@@ -193,6 +196,16 @@ def view_of(engine: Engine, row: JobRow, now: float) -> JobView:
         queue_position=queue_position(engine, job, now),
         predicted_end_at=engine.footprints.end_at(job, now) if running else None,
     )
+
+
+def _with_start(engine: Engine, view: JobView, now: float) -> JobView:
+    """Add to the view of a job that waits when it could start, where that is known."""
+    job = engine.queue.jobs.get(JobId(view.row.id))
+    start_at = predicted_start(engine, job, now) if job is not None and view.waiting_reason else None
+    if start_at is None:
+        return view
+    reason = f"{view.waiting_reason}; could start about {minute(start_at, now)}"
+    return replace(view, waiting_reason=reason, predicted_start_at=start_at)
 
 
 def _among_leased(engine: Engine, wanted: JobFilter) -> JobFilter:

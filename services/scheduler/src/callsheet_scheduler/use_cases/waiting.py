@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Final
 
 from callsheet_scheduler.domain.account import Account
 from callsheet_scheduler.domain.device import Need, need_of
@@ -10,6 +11,9 @@ from callsheet_scheduler.domain.fleet import Worker
 from callsheet_scheduler.domain.job import JobState, LiveJob
 from callsheet_scheduler.domain.limits import ALL, Scope, scopes_of
 from callsheet_scheduler.domain.placing import takes_without_card
+from callsheet_scheduler.domain.reservations import Reservation
+
+HALF_A_DAY_S: Final = 12 * 3600.0
 
 
 def waiting_reason(engine: Engine, job: LiveJob, now: float) -> str:
@@ -94,15 +98,40 @@ def _without_gpu(engine: Engine, job: LiveJob, workers: Sequence[Worker], now: f
     largest_mib = max(account.whole().vram_mib for account in usable)
     if need.vram_mib > largest_mib:
         return f"Needs {need.vram_mib} MB; the largest GPU has {largest_mib} MB"
-    return _without_room(engine, need, usable, now)
+    return _without_room(engine, need, usable, now) or _held_up(engine, job, workers, need, now)
+
+
+def _held_up(engine: Engine, job: LiveJob, workers: Sequence[Worker], need: Need, now: float) -> str:
+    """Return for whom the GPUs are kept on which there is room for *job*; empty where one is not kept."""
+    bars = engine.backfill.reservations.bars(job, now)
+    if bars is None:
+        return ""
+    by: object = None
+    for worker in workers:
+        for account in engine.ledger.reached_by(worker.capability.id):
+            if _has_room(account.free(now, engine.ledger.rules.fresh_s), need):
+                by = bars(worker, account.id)
+                if by is None:
+                    return ""
+    if not isinstance(by, Reservation):
+        return ""
+    place = engine.ledger.accounts[by.device].place
+    return f"{place} is kept for a more urgent job, from about {minute(max(by.at, by.expected.at), now)} on"
+
+
+def minute(instant: float, now: float) -> str:
+    """Return an instant to come, to the minute; with its date where it is not soon."""
+    form = "%H:%M UTC" if instant - now < HALF_A_DAY_S else "%Y-%m-%d %H:%M UTC"
+    return datetime.fromtimestamp(instant, UTC).strftime(form)
+
+
+def _has_room(free: Need, need: Need) -> bool:
+    return free.vram_mib >= need.vram_mib and free.encoder_sessions >= need.encoder_sessions
 
 
 def _without_room(engine: Engine, need: Need, accounts: Sequence[Account], now: float) -> str:
     free = {account: account.free(now, engine.ledger.rules.fresh_s) for account in accounts}
-    if any(
-        one.vram_mib >= need.vram_mib and one.encoder_sessions >= need.encoder_sessions
-        for one in free.values()
-    ):
+    if any(_has_room(one, need) for one in free.values()):
         return ""
     most = max(accounts, key=lambda account: free[account].vram_mib)
     if free[most].vram_mib < need.vram_mib:

@@ -1,0 +1,80 @@
+"""A job that needs most of a card, behind small ones that never end: real scheduler, real GPU worker process."""
+
+import asyncio
+import json
+from pathlib import Path
+
+from callsheet.channel import open_channel
+from callsheet.cli.instants import instant, seconds_between
+from callsheet.ids import new_job_id
+from callsheet.v1.job_pb2 import Job, JobState, NewJob
+from callsheet.v1.job_service_pb2 import SubmitJobsRequest
+from callsheet.v1.job_service_pb2_grpc import JobServiceStub
+from tests.support.cards import card
+from tests.support.gpu_workers import GpuHost
+from tests.support.queue import CALL_DEADLINE_S, PATIENCE_S, Jobs
+from tests.support.real_scheduler import real_scheduler
+
+BACKFILL_PATIENCE_S = 3.0
+SMALL_MIB, BIG_MIB = 4_000, 12_000
+RUN_S = 1
+
+#: What the machine of the test may take for what takes no time.
+SLACK_S = 3.0
+
+
+async def submitted(stub: JobServiceStub, count: int, vram_mib: int) -> list[str]:
+    params = json.dumps({"seconds": RUN_S})
+    new = [
+        NewJob(id=new_job_id(), type="test_gpu", vram_mib=vram_mib, params_json=params) for _ in range(count)
+    ]
+    await stub.SubmitJobs(SubmitJobsRequest(jobs=new), timeout=CALL_DEADLINE_S)
+    return [job.id for job in new]
+
+
+async def foretold(jobs: Jobs, job_id: str) -> Job:
+    """Wait until a job that waits says when it could start, and return it as it is then."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            job = await jobs.seen(job_id)
+            assert job.state == JobState.JOB_STATE_PENDING
+            if job.HasField("predicted_start_at"):
+                return job
+            await asyncio.sleep(0.1)
+
+
+def run_s(job: Job) -> float:
+    return seconds_between(job.started_at, job.finished_at) or 0.0
+
+
+async def test_big_job_behind_an_endless_stream_of_small_ones_starts_within_the_predicted_bound(
+    fresh_dsn: str, tmp_path: Path
+) -> None:
+    host = GpuHost(tmp_path)
+    host.driver.set(card(mib=16_384, used_mib=10))
+    settings = {"backfill_patience_s": str(BACKFILL_PATIENCE_S), "limit_gpu_encode": "20"}
+    async with (
+        real_scheduler(fresh_dsn, tmp_path, **settings) as scheduler,
+        host.worker(scheduler.address, slots="8"),
+        open_channel(scheduler.address) as channel,
+    ):
+        jobs, stub = Jobs(channel), JobServiceStub(channel)
+        await jobs.known("test_gpu")
+        learned = await submitted(stub, 4, SMALL_MIB)
+        runs_s = [run_s(job) for job in await jobs.reached(learned, JobState.JOB_STATE_COMPLETED)]
+        before = await submitted(stub, 3, SMALL_MIB)
+        (big,) = await submitted(stub, 1, BIG_MIB)
+        stream = await submitted(stub, 100, SMALL_MIB)
+        said = await foretold(jobs, big)
+        (running,) = await jobs.reached([big], JobState.JOB_STATE_RUNNING)
+        states = [(await jobs.seen(job_id)).state for job_id in stream]
+        runs_s += [run_s(job) for job in await jobs.reached(before, JobState.JOB_STATE_COMPLETED)]
+
+    waited_s = seconds_between(running.created_at, running.started_at)
+    assert waited_s is not None
+    bound_s = BACKFILL_PATIENCE_S + max(runs_s) + SLACK_S
+    assert BACKFILL_PATIENCE_S <= waited_s <= bound_s
+    assert said.waiting_reason.startswith(f"Needs {BIG_MIB} MB; most free is")
+    assert "; could start about " in said.waiting_reason
+    assert instant(said.predicted_start_at) is not None
+    assert states.count(JobState.JOB_STATE_PENDING) > 50
