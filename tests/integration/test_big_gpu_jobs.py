@@ -1,4 +1,4 @@
-"""A job that needs most of a card, behind small ones that never end: real scheduler, real GPU worker process."""
+"""A job that needs most of a card, behind small ones without end: a real scheduler and GPU worker."""
 
 import asyncio
 import json
@@ -6,13 +6,10 @@ from pathlib import Path
 
 from callsheet.channel import open_channel
 from callsheet.cli.instants import instant, seconds_between
-from callsheet.ids import new_job_id
-from callsheet.v1.job_pb2 import Job, JobState, NewJob
-from callsheet.v1.job_service_pb2 import SubmitJobsRequest
-from callsheet.v1.job_service_pb2_grpc import JobServiceStub
+from callsheet.v1.job_pb2 import Job, JobState
 from tests.support.cards import card
 from tests.support.gpu_workers import GpuHost
-from tests.support.queue import CALL_DEADLINE_S, PATIENCE_S, Jobs
+from tests.support.queue import PATIENCE_S, Jobs
 from tests.support.real_scheduler import real_scheduler
 
 BACKFILL_PATIENCE_S = 3.0
@@ -23,13 +20,9 @@ RUN_S = 1
 SLACK_S = 3.0
 
 
-async def submitted(stub: JobServiceStub, count: int, vram_mib: int) -> list[str]:
-    params = json.dumps({"seconds": RUN_S})
-    new = [
-        NewJob(id=new_job_id(), type="test_gpu", vram_mib=vram_mib, params_json=params) for _ in range(count)
-    ]
-    await stub.SubmitJobs(SubmitJobsRequest(jobs=new), timeout=CALL_DEADLINE_S)
-    return [job.id for job in new]
+async def submitted(jobs: Jobs, count: int, vram_mib: int) -> list[str]:
+    names = ["test_gpu"] * count
+    return await jobs.submitted(*names, params=json.dumps({"seconds": RUN_S}), vram_mib=vram_mib)
 
 
 async def foretold(jobs: Jobs, job_id: str) -> Job:
@@ -58,13 +51,13 @@ async def test_big_job_behind_an_endless_stream_of_small_ones_starts_within_the_
         host.worker(scheduler.address, slots="8"),
         open_channel(scheduler.address) as channel,
     ):
-        jobs, stub = Jobs(channel), JobServiceStub(channel)
+        jobs = Jobs(channel)
         await jobs.known("test_gpu")
-        learned = await submitted(stub, 4, SMALL_MIB)
+        learned = await submitted(jobs, 4, SMALL_MIB)
         runs_s = [run_s(job) for job in await jobs.reached(learned, JobState.JOB_STATE_COMPLETED)]
-        before = await submitted(stub, 3, SMALL_MIB)
-        (big,) = await submitted(stub, 1, BIG_MIB)
-        stream = await submitted(stub, 100, SMALL_MIB)
+        before = await submitted(jobs, 3, SMALL_MIB)
+        (big,) = await submitted(jobs, 1, BIG_MIB)
+        stream = await submitted(jobs, 100, SMALL_MIB)
         said = await foretold(jobs, big)
         (running,) = await jobs.reached([big], JobState.JOB_STATE_RUNNING)
         states = [(await jobs.seen(job_id)).state for job_id in stream]

@@ -33,8 +33,8 @@ class GpuRuns(GpuFleet):
     """How long each job really runs."""
     started_at: dict[JobId, float] = field(default_factory=dict)
     ended_at: dict[JobId, float] = field(default_factory=dict)
-    promises: dict[JobId, float] = field(default_factory=dict)
-    """What each job was promised that ever had a reservation, at first."""
+    promises: dict[JobId, tuple[float, float]] = field(default_factory=dict)
+    """Of each job that ever had a reservation: when it got the first, and for when."""
     _arrivals: list[tuple[float, int, LiveJob]] = field(default_factory=list)
     _endings: list[tuple[float, int, JobId]] = field(default_factory=list)
     _number: int = 0
@@ -88,7 +88,7 @@ class GpuRuns(GpuFleet):
             self.submit(heappop(self._arrivals)[2])
         self.wait(0.0)
         for one in self.reservations():
-            self.promises.setdefault(one.job.id, one.at)
+            self.promises.setdefault(one.job.id, (self.now, one.at))
         self._start()
 
     def _start(self) -> None:

@@ -36,10 +36,13 @@ class Jobs:
         self._stub = JobServiceStub(channel)
         self._fleet = FleetServiceStub(channel)
 
-    async def submitted(self, *types: str, max_retries: int = 3, params: str = "{}") -> list[str]:
+    async def submitted(
+        self, *types: str, max_retries: int = 3, params: str = "{}", vram_mib: int | None = None
+    ) -> list[str]:
         """Submit a job of each type and return their ids."""
         new = [
-            NewJob(id=new_job_id(), type=name, max_retries=max_retries, params_json=params) for name in types
+            NewJob(id=new_job_id(), type=name, max_retries=max_retries, params_json=params, vram_mib=vram_mib)
+            for name in types
         ]
         await self._stub.SubmitJobs(SubmitJobsRequest(jobs=new), timeout=CALL_DEADLINE_S)
         return [job.id for job in new]

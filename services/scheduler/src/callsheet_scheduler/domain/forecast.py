@@ -40,9 +40,6 @@ def predicted_start(desk: Desk, job: LiveJob, now: float) -> float | None:
     if lane is None or job not in lane:
         return None
     reserved = {one.job.id: one for one in desk.backfill.reservations.kept}
-    own = reserved.get(job.id)
-    if own is not None:
-        return own.expected.at if own.expected.known else None
     ahead = _ahead(desk, job)
     if ahead is None:
         return None
