@@ -84,6 +84,8 @@ class GpuRuns(GpuFleet):
             self.engine.heard(worker.capability.id, load=0.0, now=self.now)
         while self._endings and self._endings[0][0] <= self.now:
             self._end(heappop(self._endings)[2])
+        self.settle()
+        self._start()
         while self._arrivals and self._arrivals[0][0] <= self.now:
             self.submit(heappop(self._arrivals)[2])
         self.wait(0.0)
@@ -112,9 +114,7 @@ class GpuRuns(GpuFleet):
             span=(job.started_at, self.now),
         )
         self.engine.credit(worker.capability.id, 1, self.now)
-        self.settle()
         self.ended_at[job_id] = self.now
-        self._start()
 
     def waited_s(self, job: LiveJob) -> float:
         """Return how long *job* waited."""

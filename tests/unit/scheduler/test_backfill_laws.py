@@ -94,7 +94,7 @@ def let_come(runs: GpuRuns, wanted: list[Wanted], fleet: Cards) -> list[LiveJob]
     return jobs
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(fleet=FLEETS, wanted=st.lists(WANTED, max_size=25), patience_s=st.sampled_from((0.0, 20.0, 100.0)))
 def test_only_the_more_urgent_put_a_promise_off_where_jobs_run_as_long_as_known(
     fleet: Cards, wanted: list[Wanted], patience_s: float
@@ -102,7 +102,7 @@ def test_only_the_more_urgent_put_a_promise_off_where_jobs_run_as_long_as_known(
     runs = Watched(engine=engine_with(patience_s=patience_s))
     reached(runs, fleet)
     jobs = let_come(runs, wanted, fleet)
-    runs.go()
+    runs.go(tick_s=10.0)
     assert all(job.id in runs.ended_at for job in jobs)
     for job_id, (made_at, at) in runs.promises.items():
         place = next(place_of(job) for job in jobs if job.id == job_id)
@@ -111,11 +111,11 @@ def test_only_the_more_urgent_put_a_promise_off_where_jobs_run_as_long_as_known(
             assert runs.started_at[job_id] <= at
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(fleet=FLEETS, wanted=st.lists(WANTED, max_size=15), policy=st.sampled_from(Policy))
 def test_every_policy_lets_everybody_run(fleet: Cards, wanted: list[Wanted], policy: Policy) -> None:
     runs = GpuRuns(engine=engine_with(policy))
     reached(runs, fleet)
     jobs = let_come(runs, wanted, fleet)
-    runs.go()
+    runs.go(tick_s=10.0)
     assert all(job.id in runs.ended_at for job in jobs)
