@@ -5,6 +5,8 @@ from enum import IntEnum
 from typing import Final
 
 from callsheet.params import (
+    CompileGifParams,
+    CompileRandomParams,
     DerivativesGenerateParams,
     JobParams,
     ReencodeStreamingParams,
@@ -83,6 +85,22 @@ REENCODE_STREAMING: Final = JobType(
     learns_vram=True,
 )
 
+COMPILE_RANDOM: Final = JobType(
+    name="compile_random",
+    description="Joins videos chosen by chance, length and orientation into one, with a chapter for each.",
+    params=CompileRandomParams,
+    category=Category.GPU_ENCODE,
+    vram_mib=2000,
+    run_limit_s=12 * 3600,
+    resumable=True,
+    learns_vram=True,
+)
+COMPILE_GIF: Final = JobType(
+    name="compile_gif",
+    description="Makes an animated GIF or WebP of a part of a video.",
+    params=CompileGifParams,
+)
+
 CATALOG: Final[dict[str, JobType]] = {
     job_type.name: job_type
     for job_type in (
@@ -92,6 +110,8 @@ CATALOG: Final[dict[str, JobType]] = {
         THUMBNAIL_GENERATE,
         DERIVATIVES_GENERATE,
         REENCODE_STREAMING,
+        COMPILE_RANDOM,
+        COMPILE_GIF,
     )
 }
 """Every job type that Callsheet ships, by name."""

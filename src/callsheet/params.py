@@ -125,3 +125,53 @@ class ReencodeStreamingParams(JobParams):
     """The root to write to."""
     output_path: RelativePath | None = None
     """Where the MP4 is to lie in *output_root*; without it, in ``playback/`` under a name of its own."""
+
+
+class CompileRandomParams(JobParams):
+    """Which videos to join, and in which shape."""
+
+    count: Annotated[int, Field(ge=1, le=100, json_schema_extra={SIZE_MARK: True})] = 10
+    """How many videos, as far as there are so many that fit."""
+    min_duration: Annotated[float, Field(ge=0, le=86_400)] = 0.0
+    """Seconds that a video lasts at least."""
+    max_duration: Annotated[float, Field(gt=0, le=86_400)] = 86_400.0
+    """Seconds that a video lasts at most."""
+    orientation: Literal["any", "landscape", "portrait", "square"] = "any"
+    """Only videos of this shape; it decides the compilation's too, which is 720 pixels on its short side."""
+    clip_length: Annotated[float, Field(ge=0.5, le=3600)] | None = None
+    """Seconds that are taken from the middle of each video; without it the whole video."""
+    seed: Annotated[str, Field(max_length=64)] | None = None
+    """The same seed chooses the same of the same library; without it each job chooses anew."""
+    root: RootName = "library"
+    """The root to choose from."""
+    path: RelativePath | None = None
+    """Only videos in this folder of the root, and below."""
+    output_root: RootName = "outputs"
+    """The root to write to."""
+    output_path: RelativePath | None = None
+    """Where the MP4 is to lie in *output_root*; without it, in ``compilations/`` under a name of its own."""
+
+
+class CompileGifParams(JobParams):
+    """Which part of a video to make an animation of."""
+
+    video_id: UUID | None = None
+    """The item; or it is named by *input_path*."""
+    input_path: RelativePath | None = None
+    """The item's path in *root*, where no id is given."""
+    root: RootName = "library"
+    """The root that *input_path* lies in."""
+    timestamp: Annotated[float, Field(ge=0, le=86_400)] = 0.0
+    """Seconds into the video at which it begins."""
+    duration: Annotated[float, Field(ge=0.1, le=15)] = 5.0
+    """Seconds that it lasts, as far as the video does."""
+    width: Annotated[int, Field(ge=16, le=1280)] = 480
+    """Pixels; the height follows. Nothing is enlarged."""
+    fps: Annotated[int, Field(ge=1, le=30)] = 12
+    """Frames per second."""
+    format: Literal["gif", "webp"] = "gif"
+    """An animated WebP takes about a third of a GIF."""
+    output_root: RootName = "outputs"
+    """The root to write to."""
+    output_path: RelativePath | None = None
+    """Where it is to lie in *output_root*; without it, in ``compilations/`` under a name of its own."""

@@ -1,6 +1,6 @@
 """Plans a video for streaming: H.264 and AAC that every browser plays, or a copy where it is that already."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
@@ -83,11 +83,16 @@ def video_filters(video: VideoTrack) -> list[str]:
     width, height = streaming_size(video)
     return [
         *(["bwdif=deint=interlaced"] if video.interlaced else []),
-        f"scale={width}:{height}:flags=bicubic",
+        f"scale={width}:{height}:flags=bicubic:out_range=tv",
         "setsar=1",
         *(_TONE_MAP if video.hdr else []),
         "format=yuv420p",
     ]
+
+
+def tone_map_filters() -> Sequence[str]:
+    """Return the filters that bring high dynamic range down to a common screen."""
+    return _TONE_MAP
 
 
 def video_options(video: VideoTrack, wish: StreamingWish, encoder: Encoder) -> dict[str, str | float]:

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from callsheet_gpu_worker.processors.reencode_streaming import ReencodeStreaming
@@ -12,7 +13,9 @@ from typing_extensions import override
 from callsheet.errors import BadInputError, CapacityError
 from callsheet.params import ReencodeStreamingParams
 from callsheet.worker.commands import StopReason
+from callsheet.worker.encode.commands import Input, command, media_input
 from callsheet.worker.encode.limits import EncodingLimits
+from callsheet.worker.encode.runs import Meter, encode
 from callsheet.worker.processor import Outcome
 from callsheet.worker.stopping import PausedHereError, Stop
 from tests.support.attempts import Desk, Diary, desk, scanned
@@ -137,6 +140,33 @@ async def test_rotated_video_is_made_upright(place: Desk) -> None:
     assert made.rotation == 0
     assert made.size == (240, 160)
     assert corners(made.frame) == "RGBW"
+
+
+async def test_full_range_of_colours_becomes_that_of_screens(place: Desk) -> None:
+    full = ("-c:v", "libx264", "-pix_fmt", "yuvj420p")
+    film(library(place) / "phone.mp4", codec=full)
+
+    made = seen(output_of(place, await reencoded(place, "phone.mp4")))
+
+    assert made.pixel_format == "yuv420p"
+
+
+async def test_playlist_in_disguise_shows_nothing_of_what_it_names(place: Desk) -> None:
+    film(library(place) / "secret.mp4")
+    item = await scanned(place, "secret.mp4")
+    (library(place) / "secret.mp4").rename(library(place) / "other.mp4")
+    (library(place) / "secret.mp4").write_text("ffconcat version 1.0\nfile other.mp4\n")
+    params = ReencodeStreamingParams(video_id=UUID(item.id))
+
+    with pytest.raises(BadInputError, match="changed since it was scanned"):
+        await ReencodeStreaming().process(params, place.context())
+
+    with (library(place) / "secret.mp4").open("rb") as file, (place.outputs / "made.mp4").open("w+b") as made:
+        source = media_input(Input(fd=file.fileno()))
+        one = command([source], {"f": "mp4"}, output=made.fileno(), inputs=[file.fileno()])
+        with pytest.raises(BadInputError):
+            await encode(place.context(), one, Meter(context=place.context(), total_s=1))
+    assert (place.outputs / "made.mp4").stat().st_size == 0
 
 
 async def test_silent_video_stays_silent(place: Desk) -> None:

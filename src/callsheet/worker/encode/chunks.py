@@ -1,6 +1,6 @@
 """Keeps the encoded chunks of a job beside its output, so that a later attempt goes on where one stopped."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -53,15 +53,15 @@ class Chunks:
         self._paths[self._name(number)] = made.path
 
     @contextmanager
-    def opened(self, count: int) -> Generator[Sequence[int]]:
-        """Open the first *count* chunks, in order.
+    def opened(self, numbers: Iterable[int]) -> Generator[Sequence[int]]:
+        """Open these chunks, in order.
 
         Raises:
             AttemptError: One is gone.
         """
         with ExitStack() as stack:
             files: list[OpenedFile] = []
-            for number in range(count):
+            for number in numbers:
                 path = self._paths[self._name(number)]
                 files.append(stack.enter_context(self.context.roots.open_file(self.root, path)))
             yield [file.fd for file in files]

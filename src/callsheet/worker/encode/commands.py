@@ -59,11 +59,6 @@ def list_input(fd: int, options: Options | None = None) -> ffmpeg.Stream:
     return ffmpeg.input("fd:", **{**named, **(options or {})})
 
 
-def text_input(fd: int, text_format: str) -> ffmpeg.Stream:
-    """Return text of our own as an input, such as chapters in ``ffmetadata``."""
-    return ffmpeg.input("fd:", f=text_format, protocol_whitelist="fd", fd=fd)
-
-
 def concat_list(parts: Sequence[tuple[int, Fraction]]) -> str:
     """Return a list of descriptors and how long each lasts, so that rounding does not add up.
 
@@ -77,6 +72,29 @@ def concat_list(parts: Sequence[tuple[int, Fraction]]) -> str:
         length_us = round(after * 1_000_000) - round(before * 1_000_000)
         lines += ["file 'fd:'", f"option fd {fd}", f"duration {length_us / 1e6:.6f}"]
     return "\n".join(lines) + "\n"
+
+
+def silence() -> ffmpeg.Stream:
+    """Return silence without end, for what has no sound of its own."""
+    return ffmpeg.input("anullsrc=channel_layout=stereo:sample_rate=48000", f="lavfi")
+
+
+def with_chapters(made: Command, chapters: int) -> Command:
+    """Return the command with the chapters that the text behind a descriptor lists, as ``ffmetadata``."""
+    words = list(made.arguments)
+    first_map, number = words.index("-map"), words.count("-i")
+    words[first_map:first_map] = [
+        "-protocol_whitelist",
+        "fd",
+        "-f",
+        "ffmetadata",
+        "-fd",
+        str(chapters),
+        "-i",
+        "fd:",
+    ]
+    words[-2:-2] = ["-map_chapters", str(number)]
+    return Command(arguments=words, inputs=[*made.inputs, chapters], output=made.output)
 
 
 def command(

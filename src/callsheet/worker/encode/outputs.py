@@ -52,6 +52,16 @@ class Expected:
     audio: bool = True
     frames: int | None = None
     """Exactly so many; None where that is not known."""
+    audio_s: float | None = None
+    """How long the sound lasts; None where it may end before the pictures."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedPicture:
+    """What a picture has to be."""
+
+    width: int
+    height: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +81,6 @@ class Made:
     row: ItemFacts
     """The library item that it becomes."""
     manifest: dict[str, JsonValue]
-    cached: bool = False
 
 
 async def begin(context: JobContext, place: Place, *, expected_bytes: int) -> StagedOutput:
@@ -122,7 +131,7 @@ async def require_room(context: JobContext, root: str, expected_bytes: int) -> N
 async def publish(
     context: JobContext,
     output: StagedOutput,
-    expected: Expected,
+    expected: Expected | ExpectedPicture,
     recorded: Recorded,
     *,
     recipe: str,
@@ -134,8 +143,11 @@ async def publish(
         TransientError: It is not what was expected; nothing was published.
         CapacityError: The disk is full.
     """
-    found = await checked(context, output.fd, expected)
     identity, facts = await _facts(context, output.fd)
+    if isinstance(expected, ExpectedPicture):
+        found = _checked_picture(facts, expected)
+    else:
+        found = await checked(context, output.fd, expected)
     digest = await in_thread(partial(_hash, output.fd))
     if output.wanted:
         await context.publish(output)
@@ -190,6 +202,9 @@ async def checked(context: JobContext, fd: int, expected: Expected) -> list[Json
         raise TransientError(
             f"what was made has {found.video.frames:,} frames instead of {expected.frames:,}"
         )
+    sound_s = found.audio.duration_s if found.audio else 0.0
+    if expected.audio_s is not None and abs(sound_s - expected.audio_s) > allowed_s:
+        raise TransientError(f"its sound lasts {sound_s:.2f} s instead of {expected.audio_s:.2f} s")
     streams: list[JsonValue] = []
     if found.video:
         track = found.video
@@ -199,6 +214,15 @@ async def checked(context: JobContext, fd: int, expected: Expected) -> list[Json
     if found.audio:
         streams.append({"codec": found.audio.codec, "sampleRateHz": found.audio.sample_rate})
     return streams
+
+
+def _checked_picture(facts: MediaFacts, expected: ExpectedPicture) -> list[JsonValue]:
+    if (facts.width, facts.height) != (expected.width, expected.height):
+        raise TransientError(
+            f"what was made is {facts.width}x{facts.height} pixels instead of "
+            f"{expected.width}x{expected.height}"
+        )
+    return [{"codec": facts.format, "width": facts.width, "height": facts.height}]
 
 
 async def counted_frames(context: JobContext, fd: int) -> int:
@@ -222,6 +246,22 @@ def derivative_of(item: Item, made: ItemFacts, *, kind: str, recipe: str, media_
         height=made.height,
         size_bytes=made.size_bytes,
     )
+
+
+def result_of(made: Made) -> dict[str, JsonValue]:
+    """Return what a job says of what it made."""
+    row = made.row
+    return {
+        "outputPath": row.path,
+        "root": row.root,
+        "cached": False,
+        "durationSeconds": round(row.duration_s, 3),
+        "width": row.width,
+        "height": row.height,
+        "sizeBytes": row.size_bytes,
+        "encoder": made.manifest["encoder"],
+        "manifest": made.manifest,
+    }
 
 
 async def cached(context: JobContext, item: Item, *, kind: str, place: Place) -> Derivative | None:

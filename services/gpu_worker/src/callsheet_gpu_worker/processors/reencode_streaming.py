@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
 
-from pydantic import JsonValue
 from typing_extensions import override
 
 from callsheet.catalog import REENCODE_STREAMING
@@ -102,7 +101,7 @@ class ReencodeStreaming(Processor[ReencodeStreamingParams]):
             made = await _made(work)
         row = outputs.derivative_of(item, made.row, kind=KIND, recipe=place.recipe, media_type="video/mp4")
         context.report.progress(100)
-        return Outcome(result=_result(made), items=[made.row], derivatives=[row])
+        return Outcome(result=outputs.result_of(made), items=[made.row], derivatives=[row])
 
 
 async def _made(work: _Work) -> Made:
@@ -194,7 +193,7 @@ async def _join(work: _Work, chunks: Chunks, output: StagedOutput) -> Command:
     video = streaming.pictures(work.survey)
     listed = os.memfd_create("chunks")
     try:
-        with chunks.opened(len(video.chunks)) as fds:
+        with chunks.opened(range(len(video.chunks))) as fds:
             os.write(listed, streaming.chunk_list(video, fds).encode())
             one = streaming.join_command(work.survey, fds, listed, work.source.fd, output.fd)
             await encode(work.context, one, Meter(context=work.context, total_s=0))
@@ -224,18 +223,3 @@ def _key(work: _Work, encoder: Encoder) -> str:
 
 def _bytes(work: _Work) -> int:
     return expected_bytes(work.survey, work.wish)
-
-
-def _result(made: Made) -> dict[str, JsonValue]:
-    row = made.row
-    return {
-        "outputPath": row.path,
-        "root": row.root,
-        "cached": False,
-        "durationSeconds": round(row.duration_s, 3),
-        "width": row.width,
-        "height": row.height,
-        "sizeBytes": row.size_bytes,
-        "encoder": made.manifest["encoder"],
-        "manifest": made.manifest,
-    }
