@@ -15,6 +15,12 @@ from contextlib import asynccontextmanager
 from tests.support.command_line import CommandLine
 
 LIMIT_S = 30.0
+
+#: The first terminal that the leader of a session opens is the one whose changes of size it hears of.
+ON_ITS_TERMINAL = (
+    "import os, runpy; os.close(os.open(os.ttyname(0), os.O_RDWR));"
+    "runpy.run_module('callsheet.cli.app', run_name='__main__', alter_sys=True)"
+)
 STEERING = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\r")
 
 
@@ -99,8 +105,8 @@ async def terminal(
     }
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        "-m",
-        "callsheet.cli.app",
+        "-c",
+        ON_ITS_TERMINAL,
         *arguments,
         cwd=callsheet.folder,
         env=environment | {"TERM": "xterm-256color"} | variables,
@@ -108,7 +114,6 @@ async def terminal(
         stdout=other,
         stderr=other,
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
     )
     os.close(other)
     shown = Terminal(main, process)

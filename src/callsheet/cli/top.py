@@ -15,7 +15,6 @@ from rich.live import Live
 from callsheet.cli.commands import Reach, command
 from callsheet.cli.documents import Document, document
 from callsheet.cli.exits import ExitCode
-from callsheet.cli.keys import heard_keys
 from callsheet.cli.top_reading import Reader, Seen
 from callsheet.cli.top_view import ONCE_WIDTH, UNBOUNDED_LINES, Look, Order, compose
 from callsheet.client import Patience
@@ -105,6 +104,8 @@ class _Screen:
         Raises:
             CallsheetError: The scheduler answers, but not to us.
         """
+        from callsheet.cli.keys import heard_keys  # noqa: PLC0415 -- not every system has such terminals
+
         with (
             heard_keys(self._press) as keys,
             _resizes(self._changed),

@@ -81,12 +81,6 @@ class Reader:
             _Question(ask=self._oldest, interval_s=LIST_INTERVAL_S),
         ]
 
-    @property
-    def calls_per_second(self) -> float:
-        """The most calls that this makes in a second."""
-        lists = len(CATEGORIES) - 1
-        return sum(1 / one.interval_s for one in self._questions) + lists / LIST_INTERVAL_S
-
     async def read(self) -> None:
         """Ask what is due.
 
