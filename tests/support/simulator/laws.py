@@ -245,6 +245,7 @@ class Laws:
         for key, leases in running.items():
             _demand(fleet.running_on(*key) == leases, f"the account of {key} is not the sum of its leases")
         self._accounts(engine, held, now)
+        self._reservations(engine)
         waiting = sum(len(lane) for lane in queue.lanes.values())
         free = sum(1 for job in queue.jobs.values() if job.state is JobState.PENDING and not job.busy)
         _demand(waiting <= free, "a job waits that is not free to run")
@@ -264,6 +265,15 @@ class Laws:
         jobs = (engine.queue.jobs[job_id] for job_id in held)
         leases = {(job.id, job.token) for job in jobs if held_by(job) is not None}
         _demand(charged == leases, f"charged {charged - leases}, not charged {leases - charged}")
+
+    @staticmethod
+    def _reservations(engine: Engine) -> None:
+        kept = engine.backfill.reservations.kept
+        _demand(len({one.device for one in kept}) == len(kept), "a GPU is reserved twice")
+        for one in kept:
+            _demand(one.job.state not in LEASED, f"{one.job.id} is leased, and a GPU is still kept for it")
+            own = [lease for lease in one.passed if lease[0] == one.job.id]
+            _demand(not own, f"{one.job.id} is in its own way")
 
     # ---- at the end ----
 

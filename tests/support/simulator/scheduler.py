@@ -13,6 +13,7 @@ from callsheet_scheduler.domain.engine import Engine
 from callsheet_scheduler.domain.job import LEASED, JobId, JobState, LiveJob, Token, WorkerId
 from callsheet_scheduler.domain.ledger import LedgerRules
 from callsheet_scheduler.domain.limits import Pause, Scope
+from callsheet_scheduler.domain.patience import BackfillRules
 from callsheet_scheduler.domain.retry import RetryRules
 from callsheet_scheduler.domain.rules import Rules
 from callsheet_scheduler.domain.schedules import Timetable
@@ -49,6 +50,7 @@ RULES: Final = Rules(
     lease_ttl_s=LEASE_TTL_S,
     retry=RetryRules(base_s=0.5, cap_s=4.0),
     ledger=LedgerRules(margin_mib=500, fresh_s=LEASE_TTL_S, orphan_limit_s=ORPHAN_LIMIT_S),
+    backfill=BackfillRules(patience_s=2.0),
 )
 
 TYPES: Final = (
