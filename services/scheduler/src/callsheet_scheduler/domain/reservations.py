@@ -162,6 +162,9 @@ class Reservations:
         worker = self._fleet.workers.get(one.worker_id)
         if worker is None or not self._stands(one, worker):
             return False
+        shares = self._rules.policy is Policy.FULL_RESERVATION
+        if not shares and any(other.device == one.device for other in self.kept):
+            return False  # a more urgent one has moved there
         one.needs = outlook.needs(one.job, worker, one.device)  # limits come and go
         latest = outlook.soonest(one.needs, one.run_s, planned=self.kept)
         soonest = latest
