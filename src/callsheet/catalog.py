@@ -5,6 +5,8 @@ from enum import IntEnum
 from typing import Final
 
 from callsheet.params import (
+    CacheBuildParams,
+    CacheSweepParams,
     CompileGifParams,
     CompileRandomParams,
     DerivativesGenerateParams,
@@ -73,6 +75,19 @@ DERIVATIVES_GENERATE: Final = JobType(
     description="Makes thumbnails, previews, waveforms or sheets for scrubbing of several items.",
     params=DerivativesGenerateParams,
 )
+CACHE_BUILD: Final = JobType(
+    name="cache_build",
+    description="Keeps the pictures and metadata of the whole library made, or of the items that it names.",
+    params=CacheBuildParams,
+)
+CACHE_SWEEP: Final = JobType(
+    name="cache_sweep",
+    description="Removes what was made of deleted files, and files that nothing points at.",
+    params=CacheSweepParams,
+)
+
+BULK_PRIORITY: Final = 10
+"""The priority of work that nobody waits for."""
 
 REENCODE_STREAMING: Final = JobType(
     name="reencode_streaming",
@@ -109,6 +124,8 @@ CATALOG: Final[dict[str, JobType]] = {
         VALIDATE,
         THUMBNAIL_GENERATE,
         DERIVATIVES_GENERATE,
+        CACHE_BUILD,
+        CACHE_SWEEP,
         REENCODE_STREAMING,
         COMPILE_RANDOM,
         COMPILE_GIF,

@@ -10,6 +10,8 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
+from callsheet.media.outputs import PictureFormat
+
 RelativePath = Annotated[str, Field(max_length=4096, pattern=r"^[^/\x00][^\x00]*$")]
 """A path inside a root: relative, with forward slashes. What it resolves to is checked by the worker."""
 
@@ -55,6 +57,8 @@ class ScanParams(JobParams):
     """A folder below ``library/`` of the root, or the root itself where that folder is absent."""
     skip_existing: bool = True
     """Leave files alone whose size and modification time are as they were."""
+    pictures: bool = True
+    """Have pictures made of what is found."""
 
 
 class ValidateParams(JobParams):
@@ -175,3 +179,37 @@ class CompileGifParams(JobParams):
     """The root to write to."""
     output_path: RelativePath | None = None
     """Where it is to lie in *output_root*; without it, in ``compilations/`` under a name of its own."""
+
+
+Box = Annotated[int, Field(ge=16, le=2048)]
+"""The side of a square in pixels that a picture fits."""
+
+
+class CacheBuildParams(JobParams):
+    """What to keep made of the library; without *item_ids* the whole of it, by jobs of its own."""
+
+    roots: Annotated[tuple[RootName, ...], Field(min_length=1, max_length=64)] = ("library",)
+    """The roots to look through."""
+    path: RelativePath | None = None
+    """Only this folder or file of each root."""
+    item_ids: Annotated[tuple[UUID, ...], Field(max_length=200, json_schema_extra={SIZE_MARK: True})] = ()
+    """Only these items, in this job, without looking for files."""
+    kinds: Annotated[tuple[DerivativeKind, ...], Field(min_length=1, max_length=4)] = USUAL_KINDS
+    """What to make."""
+    boxes: Annotated[tuple[Box, ...], Field(min_length=1, max_length=8)] = (300,)
+    """The sizes of thumbnails."""
+    format: PictureFormat = PictureFormat.JPEG
+    """Of thumbnails and previews. Requests for pictures are answered from JPEG."""
+    batch: Annotated[int, Field(ge=1, le=200)] | None = None
+    """Items of one job; without it 25, and more where that would make too many jobs."""
+    force: bool = False
+    """Make everything again."""
+
+
+class CacheSweepParams(JobParams):
+    """What to remove of what nothing needs any more."""
+
+    roots: Annotated[tuple[RootName, ...], Field(min_length=1, max_length=64)] = ("library",)
+    """The roots whose deleted files are looked for."""
+    min_age_s: Annotated[int, Field(ge=0, le=31_536_000)] = 86_400
+    """Files that no row points at stay for so long: a worker may still have to report them."""

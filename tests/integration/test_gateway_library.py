@@ -1,14 +1,10 @@
 """Metadata, thumbnails and items over a real scheduler and a real CPU worker."""
 
 import asyncio
-import json
-import os
 import re
-import sys
 from collections.abc import AsyncGenerator
 from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
 
 import httpx
 import pytest
@@ -16,71 +12,32 @@ import pytest_asyncio
 from callsheet_gateway.settings import GatewaySettings
 from callsheet_scheduler.local.postgres import EmbeddedPostgres
 from PIL import Image
-from pydantic import TypeAdapter
 
-from callsheet.client import Patience
-from callsheet.service.settings import RootSettings
 from tests.support.fresh_database import new_database
 from tests.support.gateways import rest_over
-from tests.support.media import corners, quadrants, sound, video
-from tests.support.real_scheduler import RealScheduler, real_scheduler
+from tests.support.library_sites import (
+    OBJECT,
+    OBJECTS,
+    PATIENCE,
+    Stack,
+    item_of,
+    jobs_about,
+    library_site,
+    metadata,
+    picture,
+)
+from tests.support.media import corners, sound, video
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-Json = dict[str, object]
-OBJECT: TypeAdapter[Json] = TypeAdapter(Json)
-OBJECTS: TypeAdapter[list[Json]] = TypeAdapter(list[Json])
-PATIENCE = Patience(total_s=5.0, try_s=5.0)
-
-
-class Stack(NamedTuple):
-    """What these tests share: each brings its own files."""
-
-    scheduler: RealScheduler
-    settings: GatewaySettings
-    library: Path
-    rest: httpx.AsyncClient
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stack(
     database_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncGenerator[Stack]:
-    folder = tmp_path_factory.mktemp("site")
-    library, derivatives = folder / "library", folder / "derivatives"
-    library.mkdir()
-    derivatives.mkdir()
-    roots = {
-        "library": RootSettings(path=library),
-        "derivatives": RootSettings(path=derivatives, writable=True),
-    }
-    settings = GatewaySettings(roots=roots)
     dsn = await new_database(database_server)
-    async with real_scheduler(dsn, folder) as scheduler:
-        worker = await started_worker(scheduler, settings, folder)
-        try:
-            async with rest_over(scheduler.address, settings, patience=PATIENCE) as rest:
-                yield Stack(scheduler, settings, library, rest)
-        finally:
-            worker.terminate()
-            await worker.wait()
-
-
-async def started_worker(
-    scheduler: RealScheduler, settings: GatewaySettings, folder: Path
-) -> asyncio.subprocess.Process:
-    roots = {name: root.model_dump(mode="json") for name, root in settings.roots.items()}
-    environment = os.environ | {
-        "CALLSHEET_SCHEDULER": scheduler.address,
-        "CALLSHEET_ROOTS": json.dumps(roots),
-        "CALLSHEET_SPOOL": str(folder / "spool"),
-        "CALLSHEET_CHILDREN": "1",
-        "CALLSHEET_DRAIN_GRACE_S": "1",
-        "CALLSHEET_LOG_LEVEL": "warning",
-    }
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "callsheet_cpu_worker.main", env=environment
-    )
+    async with library_site(dsn, tmp_path_factory.mktemp("site")) as site:
+        yield site
 
 
 @pytest.fixture
@@ -91,27 +48,6 @@ def rest(stack: Stack) -> httpx.AsyncClient:
 @pytest.fixture
 def library(stack: Stack) -> Path:
     return stack.library
-
-
-def picture(path: Path, width: int = 640, height: int = 480) -> Path:
-    path.parent.mkdir(exist_ok=True)
-    quadrants(width, height).save(path)
-    return path
-
-
-def metadata(rest: httpx.AsyncClient, file_path: object) -> "asyncio.Future[httpx.Response]":
-    return asyncio.ensure_future(rest.get("/api/media/metadata", params={"file_path": str(file_path)}))
-
-
-async def jobs_about(rest: httpx.AsyncClient, text: str) -> list[Json]:
-    page = OBJECT.validate_python((await rest.get("/api/media/jobs", params={"q": text})).json())
-    return OBJECTS.validate_python(page["data"])
-
-
-async def item_of(rest: httpx.AsyncClient, name: str) -> Json:
-    page = OBJECT.validate_python((await rest.get("/api/media/items", params={"q": name})).json())
-    [item] = OBJECTS.validate_python(page["data"])
-    return item
 
 
 async def test_file_that_is_not_cached_is_read_at_once_and_then_is(

@@ -240,3 +240,21 @@ async def test_longest_path_of_all_fits_the_index(db_writer: asyncpg.Connection,
     assert len(long.encode()) == 2048
     await scanned(db_writer, photo(long, root="r" * 64))
     assert await store.get_item_at("r" * 64, long) is not None
+
+
+async def test_derivatives_of_missing_items_and_of_earlier_content_are_forgotten_and_no_others(
+    db_writer: asyncpg.Connection, store: LibraryStore
+) -> None:
+    gone, changed, kept, unnamed = await scanned(db_writer, *(photo(name) for name in "abcd"))
+    for item_id in (gone, changed, kept, unnamed):
+        await derive(db_writer, 1, thumbnail(item_id))
+    token = 7
+    job_id = await lease(db_writer, token=token)
+    await scanned(db_writer, photo("b", identity="bb"))
+    await upsert_items_fenced(lending(db_writer), job_id, token, [], [gone, unnamed], now=LATER)
+    named = [gone, changed, kept]
+    await upsert_items_fenced(lending(db_writer), job_id, token, [], [], named, now=LATER)
+    rows = await db_writer.fetch("SELECT item_id::text FROM library_derivative")
+    assert {row[0] for row in rows} == {kept, unnamed}
+    with pytest.raises(LeaseLostError):
+        await upsert_items_fenced(lending(db_writer), job_id, token - 1, [], [], [unnamed], now=LATER)

@@ -64,6 +64,13 @@ class Shelf:
         self.writes.append(len(items))
         return [self._put(facts) for facts in items]
 
+    async def forget_derivatives(self, ids: Sequence[str]) -> None:
+        for item in (self.rows[one] for one in ids if one in self.rows):
+            missing = item.facts.state == ItemState.ITEM_STATE_MISSING
+            kept = [one for one in item.derivatives if one.facts.source_identity == item.facts.identity]
+            del item.derivatives[:]
+            item.derivatives.extend([] if missing else kept)
+
     def take(self, outcome: Outcome) -> None:
         """Write what an outcome says."""
         for facts in outcome.items:
@@ -100,13 +107,15 @@ class Tray:
 
     submitted: list[NewJob] = field(default_factory=list[NewJob])
     calls: list[int] = field(default_factory=list[int])
+    finished: list[Job] = field(default_factory=list[Job])
+    """The children that the attempts before have yielded to."""
 
     async def submit(self, jobs: Sequence[NewJob]) -> None:
         self.calls.append(len(jobs))
         self.submitted += jobs
 
     async def children(self) -> list[Job]:
-        return []
+        return list(self.finished)
 
     async def unfinished(self, job_type: str) -> list[Job]:
         return [

@@ -7,14 +7,14 @@ from typing import Final
 
 import typer
 
-from callsheet.cli import fleet, gpus, jobs, library, queues, scan, schedules, top, verify
+from callsheet.cli import cache, fleet, gpus, jobs, library, queues, scan, schedules, top, verify
 from callsheet.cli.commands import report
 from callsheet.cli.exits import MEANINGS
 from callsheet.cli.plug_ins import add_commands
 from callsheet.errors import CallsheetError
 
 BUILT_IN: Final = frozenset(
-    {"scan", "jobs", "queues", "schedules", "library", "fleet", "gpus", "top", "verify"}
+    {"scan", "cache", "jobs", "queues", "schedules", "library", "fleet", "gpus", "top", "verify"}
 )
 
 EXIT_CODES: Final = (
@@ -39,6 +39,7 @@ def build_app(arguments: Sequence[str]) -> typer.Typer:
     app.add_typer(queues.app, name="queues")
     app.add_typer(schedules.app, name="schedules")
     app.add_typer(library.app, name="library")
+    app.add_typer(cache.app, name="cache")
     app.add_typer(fleet.app, name="fleet")
     app.registered_commands += gpus.app.registered_commands
     app.registered_commands += top.app.registered_commands

@@ -400,6 +400,7 @@ class UpsertItemsRequest(_message.Message):
     TOKEN_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     MISSING_IDS_FIELD_NUMBER: _builtins.int
+    FORGET_IDS_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
     """The job under whose lease this is written."""
     token: _builtins.int
@@ -412,6 +413,12 @@ class UpsertItemsRequest(_message.Message):
     def missing_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Items whose files are gone, at most 1,000."""
 
+    @_builtins.property
+    def forget_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Items, at most 1,000, whose derivatives are forgotten: all of those that are missing, and those
+        of content that has passed. Their files are the caller's to remove afterwards.
+        """
+
     def __init__(
         self,
         *,
@@ -419,10 +426,11 @@ class UpsertItemsRequest(_message.Message):
         token: _builtins.int = ...,
         items: _abc.Iterable[Global___ItemFacts] | None = ...,
         missing_ids: _abc.Iterable[_builtins.str] | None = ...,
+        forget_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "job_id", b"job_id", "missing_ids", b"missing_ids", "token", b"token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["forget_ids", b"forget_ids", "items", b"items", "job_id", b"job_id", "missing_ids", b"missing_ids", "token", b"token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -69,6 +69,14 @@ class LibraryAccess(Protocol):
         """
         ...
 
+    async def forget_derivatives(self, ids: Sequence[str]) -> None:
+        """Drop the rows of derivatives of missing items among these, and those of content that has passed.
+
+        Raises:
+            LeaseLostError: Another lease holds the job now.
+        """
+        ...
+
 
 class QueueAccess(Protocol):
     """The queue as a job may use it while it runs; the worker's runtime implements it over JobService."""

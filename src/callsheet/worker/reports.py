@@ -124,9 +124,24 @@ class RemoteLibrary:
             await self._upsert((), missing_ids[start : start + BATCH_MAX])
         return ids
 
-    async def _upsert(self, items: Iterable[ItemFacts], missing_ids: Iterable[str]) -> list[str]:
+    async def forget_derivatives(self, ids: Sequence[str]) -> None:
+        """Drop the rows of derivatives of missing items among these, and those of content that has passed.
+
+        Raises:
+            LeaseLostError: Another lease holds the job now; nothing more was dropped.
+        """
+        for start in range(0, len(ids), BATCH_MAX):
+            await self._upsert((), (), ids[start : start + BATCH_MAX])
+
+    async def _upsert(
+        self, items: Iterable[ItemFacts], missing_ids: Iterable[str], forget_ids: Iterable[str] = ()
+    ) -> list[str]:
         request = UpsertItemsRequest(
-            job_id=self._lease.job_id, token=self._lease.token, items=items, missing_ids=missing_ids
+            job_id=self._lease.job_id,
+            token=self._lease.token,
+            items=items,
+            missing_ids=missing_ids,
+            forget_ids=forget_ids,
         )
         try:
             answer = await persistently(self._stub.UpsertItems, request, deadline_s=self._deadline_s)

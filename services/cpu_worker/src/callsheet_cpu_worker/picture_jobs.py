@@ -30,6 +30,8 @@ class PictureJobs:
     context: JobContext
     waiting: frozenset[str] = frozenset()
     """Items that unfinished jobs name: of an earlier attempt at this scan, or of another scan."""
+    wanted: bool = True
+    """Whether any pictures are to be made."""
     batch: int = BATCH
     jobs: int = 0
     """How many were submitted."""
@@ -39,6 +41,8 @@ class PictureJobs:
 
     def want(self, item_id: str, *, changed: bool = False) -> None:
         """Note that an item needs pictures. A job for a *changed* one may have read its old row."""
+        if not self.wanted:
+            return
         if changed or item_id not in self.waiting:
             self._collected.append(item_id)
         else:

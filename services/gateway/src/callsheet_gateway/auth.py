@@ -53,6 +53,7 @@ ROLES: Final[dict[tuple[str, str], Role]] = {
     ("GET", "/api/media/metadata"): Role.VIEWER,
     ("GET", "/api/media/thumbnail"): Role.VIEWER,
     ("GET", "/api/media/cache/stats"): Role.VIEWER,
+    ("POST", "/api/media/cache/rebuild"): Role.OPERATOR,
     ("GET", "/api/media/items"): Role.VIEWER,
     ("GET", "/api/media/items/{item_id}"): Role.VIEWER,
     ("GET", "/api/media/items/{item_id}/thumbnail"): Role.VIEWER,

@@ -65,7 +65,8 @@ class Scan(Processor[ScanParams]):
         planned = plan(good, known, [one.path for one in unseen], skip_existing=params.skip_existing)
         tally.begin(f"{root}/{target}" if target else root, planned, [*unseen, *bad])
         by_path = {item.facts.path: item for item in known}
-        pictures = PictureJobs(context, waiting, batch_size(len(planned.to_probe) + len(planned.unchanged)))
+        batch = batch_size(len(planned.to_probe) + len(planned.unchanged))
+        pictures = PictureJobs(context, waiting, params.pictures, batch)
         rows = Rows(context, by_path, tally, pictures)
         scan = _Scan(context, root, self.public, by_path, tally, pictures, rows)
         await _look(scan, planned)

@@ -1,8 +1,16 @@
-"""/api/media/cache: how much is cached."""
+"""/api/media/cache: how much is cached, and building it anew."""
+
+import json
 
 from fastapi import APIRouter
+from pydantic import JsonValue
 
+from callsheet.catalog import BULK_PRIORITY, CACHE_BUILD
+from callsheet.v1.job_pb2 import NewJob
 from callsheet_gateway.guarding import GuardedRoute
+from callsheet_gateway.openapi import problems
+from callsheet_gateway.places import place_of
+from callsheet_gateway.schemas.cache import Rebuild, RebuildStarted
 from callsheet_gateway.schemas.library import CacheStats, cache_view
 from callsheet_gateway.state import GatewayState
 
@@ -13,3 +21,28 @@ router = APIRouter(prefix="/api/media/cache", tags=["cache"], route_class=Guarde
 async def cache_stats(state: GatewayState) -> CacheStats:
     """Say how many thumbnails and how much metadata are cached."""
     return cache_view(await state.client.cache_stats())
+
+
+@router.post("/rebuild", responses=problems(400, 404, 413, 415))
+async def rebuild_cache(state: GatewayState, asked: Rebuild | None = None) -> RebuildStarted:
+    """Start a build of the cache: what is there already is left alone, unless `force` says otherwise.
+
+    While one of everything is under way, that is the answer.
+    """
+    wanted = asked or Rebuild()
+    params: dict[str, JsonValue] = {}
+    if wanted.path is not None:
+        folders = {name: settings.path for name, settings in state.settings.roots.items()}
+        root, path = place_of(wanted.path, folders, state.settings.default_root)
+        params |= {"roots": [root], "path": path}
+    if wanted.force:
+        params["force"] = True
+    submitted = await state.client.submit(
+        NewJob(
+            type=CACHE_BUILD.name,
+            params_json=json.dumps(params),
+            priority=BULK_PRIORITY,
+            unique_key="" if params else "cache-build",
+        )
+    )
+    return RebuildStarted(success=True, message="Cache rebuild started in background", job_id=submitted.id)

@@ -21,6 +21,7 @@ from callsheet.v1.job_pb2 import NewJob
 from callsheet_scheduler.local.data_folder import DataFolder, check_media, open_data_folder, reserve_port
 from callsheet_scheduler.local.errors import StartError
 from callsheet_scheduler.local.logs import keep_logs_small
+from callsheet_scheduler.local.nightly import SETTING, add_cache_build
 from callsheet_scheduler.local.postgres import EmbeddedPostgres
 from callsheet_scheduler.local.private import private_secret, write_private
 from callsheet_scheduler.local.ready import wait_until_ready
@@ -81,6 +82,7 @@ async def up(wish: Wish) -> int:
                 return 128 + (signals.first or signal.SIGTERM)
             client = starting.result()
             start.supervisor.settle()
+            await _schedule(client, wish.environment)
             sys.stdout.write(f"Callsheet is ready at {start.address}\n")
             sys.stdout.flush()
             await _serve(client, start.supervisor.log_of("any").parent, stopping)
@@ -88,6 +90,13 @@ async def up(wish: Wish) -> int:
             await cancelled(starting)
             await cancelled(stopping)
         return 0
+
+
+async def _schedule(client: Client, environment: Mapping[str, str]) -> None:
+    try:
+        await add_cache_build(client, environment)
+    except CallsheetError as error:
+        _say(f"The cache is not built nightly: {SETTING}: {error.message}")
 
 
 async def _serve(client: Client, logs: Path, stopping: "asyncio.Task[bool]") -> None:

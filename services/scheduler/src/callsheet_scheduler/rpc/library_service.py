@@ -46,6 +46,7 @@ class LibraryService(LibraryServiceServicer):
             request.token,
             items_from_wire(request.items),
             item_ids_from_wire(request.missing_ids, field="missing_ids"),
+            item_ids_from_wire(request.forget_ids, field="forget_ids"),
         )
         return UpsertItemsResponse(ids=ids)
 

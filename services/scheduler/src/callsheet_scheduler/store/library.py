@@ -75,6 +75,7 @@ async def upsert_items_fenced(
     token: int,
     items: Sequence[ItemFacts],
     missing_ids: Sequence[ItemId] = (),
+    forget_ids: Sequence[ItemId] = (),
     *,
     now: float,
 ) -> list[ItemId]:
@@ -87,7 +88,15 @@ async def upsert_items_fenced(
     """
 
     async def write(connection: asyncpg.Connection) -> dict[ItemKey, ItemId]:
-        return await _upsert_once(connection, job_id, token, items, missing_ids, now=now)
+        async with connection.transaction():
+            await connection.execute(f"SET LOCAL lock_timeout = {ROW_WAIT_MS}")
+            await lock_lease(connection, job_id, token)
+            ids = await upsert_items(connection, items, now=now)
+            if missing_ids:
+                await mark_missing(connection, missing_ids, now=now)
+            if forget_ids:
+                await forget_derivatives(connection, forget_ids)
+        return ids
 
     for _ in range(ATTEMPTS_MAX):
         try:
@@ -97,24 +106,6 @@ async def upsert_items_fenced(
             continue
         return [ids[item.root, item.path] for item in items]
     raise OverloadedError("the same items are being written by other jobs; repeat the call")
-
-
-async def _upsert_once(
-    connection: asyncpg.Connection,
-    job_id: str,
-    token: int,
-    items: Sequence[ItemFacts],
-    missing_ids: Sequence[ItemId],
-    *,
-    now: float,
-) -> dict[ItemKey, ItemId]:
-    async with connection.transaction():
-        await connection.execute(f"SET LOCAL lock_timeout = {ROW_WAIT_MS}")
-        await lock_lease(connection, job_id, token)
-        ids = await upsert_items(connection, items, now=now)
-        if missing_ids:
-            await mark_missing(connection, missing_ids, now=now)
-    return ids
 
 
 async def lock_lease(connection: asyncpg.Connection, job_id: str, token: int) -> None:
@@ -163,6 +154,11 @@ async def upsert_items(
 async def mark_missing(connection: asyncpg.Connection, ids: Sequence[ItemId], *, now: float) -> None:
     """Mark items whose files are gone."""
     await connection.execute(statement("mark_missing"), now, ids)
+
+
+async def forget_derivatives(connection: asyncpg.Connection, ids: Sequence[ItemId]) -> None:
+    """Drop the rows of derivatives of missing items among these, and those of content that has passed."""
+    await connection.execute(statement("forget_derivatives"), ids)
 
 
 async def mark_broken(connection: asyncpg.Connection, broken: Sequence[BrokenItem], *, now: float) -> None:

@@ -32,7 +32,12 @@ class Library:
         self._store = store
 
     async def upsert(
-        self, job_id: str, token: int, items: Sequence[ItemFacts], missing_ids: Sequence[ItemId]
+        self,
+        job_id: str,
+        token: int,
+        items: Sequence[ItemFacts],
+        missing_ids: Sequence[ItemId],
+        forget_ids: Sequence[ItemId] = (),
     ) -> list[ItemId]:
         """Write a batch under a job's lease and return the items' ids in order.
 
@@ -43,10 +48,13 @@ class Library:
         """
         check_count(len(items), field="items")
         check_count(len(missing_ids), field="missing_ids")
+        check_count(len(forget_ids), field="forget_ids")
         check_items(items, field="items")
         term = self._leadership.current()
         now = term.commits.now()
-        return await upsert_items_fenced(term.write_library, job_id, token, items, missing_ids, now=now)
+        return await upsert_items_fenced(
+            term.write_library, job_id, token, items, missing_ids, forget_ids, now=now
+        )
 
     async def list_items(self, wanted: ItemFilter, *, page_size: int, page_token: str) -> ItemPage:
         """Return a page of the items that pass; a page size of 0 means the default.

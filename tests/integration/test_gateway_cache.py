@@ -1,0 +1,112 @@
+"""Building and sweeping the cache over REST, by a real scheduler and a real CPU worker."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import httpx
+import pytest
+import pytest_asyncio
+from callsheet_scheduler.local.postgres import EmbeddedPostgres
+
+from tests.support.fresh_database import new_database
+from tests.support.library_sites import (
+    OBJECT,
+    OBJECTS,
+    Json,
+    Stack,
+    item_of,
+    jobs_about,
+    library_site,
+    picture,
+)
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stack(
+    database_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncGenerator[Stack]:
+    dsn = await new_database(database_server)
+    async with library_site(dsn, tmp_path_factory.mktemp("site")) as site:
+        yield site
+
+
+@pytest.fixture
+def rest(stack: Stack) -> httpx.AsyncClient:
+    return stack.rest
+
+
+@pytest.fixture
+def library(stack: Stack) -> Path:
+    return stack.library
+
+
+async def test_rebuild_makes_what_is_lacking_and_a_second_one_finds_nothing_to_do(
+    rest: httpx.AsyncClient, library: Path, stack: Stack
+) -> None:
+    for number in range(5):
+        picture(library / "nightly" / f"{number}.jpg")
+    asked = await rest.post("/api/media/cache/rebuild", json={"path": "library:nightly"})
+    started = OBJECT.validate_python(asked.json())
+    assert (asked.status_code, started["success"]) == (200, True)
+    assert started["message"] == "Cache rebuild started in background"
+    done = await completed(rest, started["job_id"])
+    assert counts_of(done, "files", "made", "skipped", "broken", "failed") == [5, 5, 0, 0, 0]
+    chunk, scan = await jobs_about(rest, str((await item_of(rest, "nightly/3"))["id"])), done["children"]
+    assert (chunk[0]["type"], chunk[0]["priority"], scan) == ("cache_build", 10, 2)
+    assert {one["kind"] for one in await made_of(rest, "nightly/3")} == {"thumbnail", "preview", "thumbhash"}
+    again = await rest.post("/api/media/cache/rebuild", json={"path": "library:nightly"})
+    second = await completed(rest, again.json()["job_id"])
+    assert counts_of(second, "files", "jobs", "made") == [5, 0, 0]
+    forced = await rest.post("/api/media/cache/rebuild", json={"path": "library:nightly", "force": True})
+    third = await completed(rest, forced.json()["job_id"])
+    assert counts_of(third, "files", "jobs", "made") == [5, 1, 5]
+    wrong = await rest.post("/api/media/cache/rebuild", json={"path": "/etc"})
+    assert wrong.status_code == 404
+
+
+async def test_sweep_removes_what_was_made_of_deleted_files_alone(
+    rest: httpx.AsyncClient, library: Path, stack: Stack
+) -> None:
+    for name in ("stays.jpg", "goes.jpg"):
+        picture(library / name)
+        assert (await rest.get("/api/media/thumbnail", params={"file_path": name})).status_code == 200
+    (library / "goes.jpg").unlink()
+    asked = await rest.post("/api/media/jobs", json={"type": "scan", "params": {"root": "library"}})
+    await completed(rest, asked.json()["id"])
+    folder = stack.settings.roots["derivatives"].path
+    gone = (await item_of(rest, "goes.jpg"))["id"]
+    kept = (await item_of(rest, "stays.jpg"))["id"]
+    assert list(folder.rglob(f"{gone}-*"))
+    (folder / "notes.txt").write_text("not ours to remove")
+    young = await rest.post("/api/media/jobs", json={"type": "cache_sweep"})
+    assert counts_of(await completed(rest, young.json()["id"]), "removed") == [0]
+    swept = await rest.post("/api/media/jobs", json={"type": "cache_sweep", "params": {"minAgeS": 0}})
+    assert counts_of(await completed(rest, swept.json()["id"]), "removed") != [0]
+    assert not list(folder.rglob(f"{gone}-*"))
+    assert list(folder.rglob(f"{kept}-*"))
+    assert (folder / "notes.txt").exists()
+    assert (await rest.get(f"/api/media/items/{kept}/thumbnail")).status_code == 200
+    picture(library / "goes.jpg")
+    assert (await rest.get("/api/media/thumbnail", params={"file_path": "goes.jpg"})).status_code == 200
+
+
+async def completed(rest: httpx.AsyncClient, job_id: object) -> Json:
+    async with asyncio.timeout(60):
+        while True:
+            job = OBJECT.validate_python((await rest.get(f"/api/media/jobs/{job_id}")).json())
+            if job["status"] in {"completed", "failed", "cancelled"}:
+                assert job["status"] == "completed", job["error"]
+                return job
+            await asyncio.sleep(0.1)
+
+
+def counts_of(job: Json, *names: str) -> list[object]:
+    result = OBJECT.validate_python(job["result"])
+    return [result[name] for name in names]
+
+
+async def made_of(rest: httpx.AsyncClient, name: str) -> list[Json]:
+    return OBJECTS.validate_python((await item_of(rest, name))["derivatives"])

@@ -1,0 +1,93 @@
+"""A library with a scheduler, a CPU worker and REST around it, for tests over REST."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+from callsheet_gateway.settings import GatewaySettings
+from pydantic import TypeAdapter
+
+from callsheet.client import Patience
+from callsheet.service.settings import RootSettings
+from tests.support.gateways import rest_over
+from tests.support.media import quadrants
+from tests.support.real_scheduler import RealScheduler, real_scheduler
+
+Json = dict[str, object]
+OBJECT: TypeAdapter[Json] = TypeAdapter(Json)
+OBJECTS: TypeAdapter[list[Json]] = TypeAdapter(list[Json])
+PATIENCE = Patience(total_s=5.0, try_s=5.0)
+
+
+class Stack(NamedTuple):
+    """What these tests share: each brings its own files."""
+
+    scheduler: RealScheduler
+    settings: GatewaySettings
+    library: Path
+    rest: httpx.AsyncClient
+
+
+@asynccontextmanager
+async def library_site(dsn: str, folder: Path) -> AsyncGenerator[Stack]:
+    """Run all of it over a database, with its files in *folder*."""
+    library, derivatives = folder / "library", folder / "derivatives"
+    library.mkdir()
+    derivatives.mkdir()
+    roots = {
+        "library": RootSettings(path=library),
+        "derivatives": RootSettings(path=derivatives, writable=True),
+    }
+    settings = GatewaySettings(roots=roots)
+    async with real_scheduler(dsn, folder) as scheduler:
+        worker = await started_worker(scheduler, settings, folder)
+        try:
+            async with rest_over(scheduler.address, settings, patience=PATIENCE) as rest:
+                yield Stack(scheduler, settings, library, rest)
+        finally:
+            worker.terminate()
+            await worker.wait()
+
+
+async def started_worker(
+    scheduler: RealScheduler, settings: GatewaySettings, folder: Path
+) -> asyncio.subprocess.Process:
+    roots = {name: root.model_dump(mode="json") for name, root in settings.roots.items()}
+    environment = os.environ | {
+        "CALLSHEET_SCHEDULER": scheduler.address,
+        "CALLSHEET_ROOTS": json.dumps(roots),
+        "CALLSHEET_SPOOL": str(folder / "spool"),
+        "CALLSHEET_CHILDREN": "1",
+        "CALLSHEET_DRAIN_GRACE_S": "1",
+        "CALLSHEET_LOG_LEVEL": "warning",
+    }
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "callsheet_cpu_worker.main", env=environment
+    )
+
+
+def picture(path: Path, width: int = 640, height: int = 480) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    quadrants(width, height).save(path)
+    return path
+
+
+def metadata(rest: httpx.AsyncClient, file_path: object) -> "asyncio.Future[httpx.Response]":
+    return asyncio.ensure_future(rest.get("/api/media/metadata", params={"file_path": str(file_path)}))
+
+
+async def jobs_about(rest: httpx.AsyncClient, text: str) -> list[Json]:
+    page = OBJECT.validate_python((await rest.get("/api/media/jobs", params={"q": text})).json())
+    return OBJECTS.validate_python(page["data"])
+
+
+async def item_of(rest: httpx.AsyncClient, name: str) -> Json:
+    page = OBJECT.validate_python((await rest.get("/api/media/items", params={"q": name})).json())
+    [item] = OBJECTS.validate_python(page["data"])
+    return item
