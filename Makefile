@@ -70,6 +70,10 @@ bench: $(VENV)/dev.stamp ## Measure the queue.
 bench/peers: $(VENV)/dev.stamp ## Measure the queue beside graphile-worker (needs Node) and pgqueuer.
 	@$(BIN)/python -m bench.peers
 
+.PHONY: bench/cache
+bench/cache: $(VENV)/dev.stamp ## Measure cache building beside a plain script, vipsthumbnail and ffmpegthumbnailer.
+	@$(BIN)/python -m bench.cache
+
 .PHONY: format
 format: $(VENV)/dev.stamp ## Write code and protos in their form.
 	@$(BIN)/ruff check --fix-only --quiet .
