@@ -1,5 +1,7 @@
 """Dependencies and unique keys, kept by the tables across leaders."""
 
+import asyncio
+
 import asyncpg
 import pytest
 from callsheet_scheduler.domain.job import IfFails, JobId, JobState
@@ -96,6 +98,24 @@ async def test_unknown_dependencies_and_circles_are_refused(fresh_dsn: str) -> N
             await one.jobs.submit(circle)
         with pytest.raises(InvalidError, match="cannot depend on itself"):
             await one.jobs.submit([first._replace(depends_on=(first.id,))])
+        assert not one.term.engine.queue.jobs
+
+
+async def test_job_is_not_accepted_that_needs_one_which_is_being_refused(fresh_dsn: str) -> None:
+    async with leader(fresh_dsn) as one:
+        done = await submit(one)
+        await one.finish(done)
+        wanted, clash = asked(one), asked(one)._replace(id=done, priority=1)
+
+        both, needing = await asyncio.gather(
+            one.jobs.submit([wanted, clash]),
+            submit(one, JobId(wanted.id), if_fails=IfFails.RUN),
+            return_exceptions=True,
+        )
+
+        assert isinstance(both, ConflictError)
+        assert isinstance(needing, InvalidError)
+        assert f"there is no job {wanted.id}" in str(needing)
         assert not one.term.engine.queue.jobs
 
 

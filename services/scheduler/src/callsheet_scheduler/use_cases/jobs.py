@@ -94,15 +94,19 @@ class Jobs:
             message = f"the queue holds its maximum of {engine.rules.live_jobs_max} jobs"
             raise OverloadedError(message, retry_after_s=5.0)
         ended: dict[JobId, JobState] = {}
+        durable: set[JobId] = set()
         while True:
             rows, answers = self._sorted_out(submissions, term)
-            known = (engine.queue.jobs.get(answer.id) for answer in answers)
+            needed = needed_by(rows)
+            told = [*(answer.id for answer in answers), *(one for one in needed if one not in durable)]
+            known = (engine.queue.jobs.get(job_id) for job_id in told)
             busy = [job.id for job in known if job is not None and job.busy]
-            past = [one for one in needed_by(rows) if one not in engine.queue.jobs and one not in ended]
+            past = [one for one in needed if one not in engine.queue.jobs and one not in ended]
             if not busy and not past:
                 break
             for job_id in busy:
                 await term.commits.settled(job_id)
+                durable.add(job_id)
             ended |= await self._past(past)
         tie(rows, engine.queue.jobs, ended)
         # Nothing comes between the look at what lives and the insertion.
