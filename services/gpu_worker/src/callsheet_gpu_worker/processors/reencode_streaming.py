@@ -8,7 +8,7 @@ from typing import Final
 from typing_extensions import override
 
 from callsheet.catalog import REENCODE_STREAMING
-from callsheet.errors import BadInputError, CapacityError, OutOfVramError, TransientError
+from callsheet.errors import BadInputError, TransientError
 from callsheet.media.encoders import SOFTWARE, Encoder
 from callsheet.media.streaming import StreamingWish, conforms, expected_bytes
 from callsheet.media.survey import Survey
@@ -109,13 +109,11 @@ async def _made(work: _Work) -> Made:
         work.context.report.log("It conforms already: its streams are copied as they are.")
         return await _in_one_go(work, _COPY)
     encoder = await work.ladder.choose(work.context)
+    if not (encoder.on_card or encoder.decodes_on_card):
+        return await _encoded(work, encoder)
     try:
         return await _encoded(work, encoder)
-    except (BadInputError, CapacityError, OutOfVramError):
-        raise
-    except TransientError as error:
-        if encoder is SOFTWARE or not (encoder.on_card or encoder.decodes_on_card):
-            raise
+    except (BadInputError, TransientError) as error:  # what a card refuses, libx264 may take
         work.context.report.log(f"{encoder.name} failed ({error.message}); it is done by {SOFTWARE.name}.")
         return await _encoded(work, SOFTWARE)
 
