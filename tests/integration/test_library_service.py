@@ -12,7 +12,9 @@ from callsheet_scheduler.domain.rules import Rules
 from callsheet_scheduler.leadership import Leadership
 from callsheet_scheduler.rpc.library_convert import changes_from_wire
 from callsheet_scheduler.rpc.library_service import LibraryService
+from callsheet_scheduler.store.collections import CollectionStore
 from callsheet_scheduler.store.library_reads import LibraryStore
+from callsheet_scheduler.use_cases.collections import Collections
 from callsheet_scheduler.use_cases.library import Library
 from google.protobuf.message import Message
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -42,7 +44,10 @@ async def stub(
     leading = asyncio.create_task(leadership.run())
     await leadership.leading()
     server = make_server(token=None)
-    service = LibraryService(Library(leadership, LibraryStore(db_lists, db_readers)))
+    service = LibraryService(
+        Library(leadership, LibraryStore(db_lists, db_readers)),
+        Collections(leadership, CollectionStore(db_readers)),
+    )
     add_LibraryServiceServicer_to_server(service, server)
     port = await serve(server, "127.0.0.1:0", ("callsheet.v1.LibraryService",))
     async with open_channel(f"127.0.0.1:{port}") as channel:

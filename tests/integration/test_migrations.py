@@ -92,6 +92,10 @@ ROWS: dict[int, list[str]] = {
         )
         """,
     ],
+    14: [
+        "INSERT INTO collection VALUES ('trip', 'A trip', now())",
+        "INSERT INTO collection_counter VALUES ('trip', 5, 1, now(), now())",
+    ],
 }
 
 

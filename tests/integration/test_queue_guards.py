@@ -105,7 +105,7 @@ async def pages_of_a_grant(queue: Leader, dsn: str) -> float:
         ["w"] * GRANTS,
         ["h"] * GRANTS,
         queue.term.commits.now(),
-        *[nothing] * 6,
+        *[nothing] * 11,
     )
     await change.rollback()
     await writer.close()

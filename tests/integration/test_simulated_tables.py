@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -46,7 +47,8 @@ async def test_same_batches_leave_the_same_rows(db_writer: asyncpg.Connection) -
             await _write(db_writer, rows, effects)
         await _compare(db_writer, tape.contents)
         await db_writer.execute(
-            "TRUNCATE job_live, job_done, job_attempt, job_log, output_intent, device, allocation"
+            "TRUNCATE job_live, job_done, job_attempt, job_log, output_intent, device, allocation,"
+            " collection_counter"
         )
 
 
@@ -94,6 +96,13 @@ async def _compare(connection: asyncpg.Connection, wanted: Contents) -> None:
         )
         for job_id, one in sorted(wanted.done.items())
     ]
+    counted = await connection.fetch(
+        "SELECT slug, state, jobs FROM collection_counter WHERE jobs <> 0 ORDER BY 1, 2"
+    )
+    ended = Counter((one.row.job.collection, int(one.state)) for one in wanted.done.values())
+    assert [tuple(row) for row in counted] == sorted(
+        (slug, state, jobs) for (slug, state), jobs in ended.items() if slug is not None
+    )
     attempts = await connection.fetch(
         "SELECT job_id::text, number, token, outcome FROM job_attempt ORDER BY job_id, number"
     )

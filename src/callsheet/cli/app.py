@@ -7,14 +7,26 @@ from typing import Final
 
 import typer
 
-from callsheet.cli import cache, fleet, gpus, jobs, library, queues, scan, schedules, top, verify
+from callsheet.cli import cache, collections, fleet, gpus, jobs, library, queues, scan, schedules, top, verify
 from callsheet.cli.commands import report
 from callsheet.cli.exits import MEANINGS
 from callsheet.cli.plug_ins import add_commands
 from callsheet.errors import CallsheetError
 
 BUILT_IN: Final = frozenset(
-    {"scan", "cache", "jobs", "queues", "schedules", "library", "fleet", "gpus", "top", "verify"}
+    {
+        "scan",
+        "cache",
+        "jobs",
+        "collections",
+        "queues",
+        "schedules",
+        "library",
+        "fleet",
+        "gpus",
+        "top",
+        "verify",
+    }
 )
 
 EXIT_CODES: Final = (
@@ -37,6 +49,7 @@ def build_app(arguments: Sequence[str]) -> typer.Typer:
     app.registered_commands += verify.app.registered_commands
     app.add_typer(jobs.app, name="jobs")
     app.add_typer(queues.app, name="queues")
+    app.add_typer(collections.app, name="collections")
     app.add_typer(schedules.app, name="schedules")
     app.add_typer(library.app, name="library")
     app.add_typer(cache.app, name="cache")

@@ -28,10 +28,15 @@ class Filter:
         ""
     )
 
+    collection: Annotated[
+        str, typer.Option("--collection", metavar="SLUG", help="Only jobs of this collection.")
+    ] = ""
+
     @property
     def is_empty(self) -> bool:
         """Whether every job passes."""
-        return not (self.state or self.job_type or self.category or self.query or self.parent)
+        chosen = self.state or self.job_type or self.category or self.query or self.parent
+        return not (chosen or self.collection)
 
     def on_wire(self) -> ListJobsRequest:
         """Return the filter without a page."""
@@ -41,4 +46,5 @@ class Filter:
             categories=[one.value_on_wire for one in self.category or ()],
             query=self.query,
             parent_id=self.parent,
+            collection=self.collection,
         )

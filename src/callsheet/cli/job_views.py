@@ -66,6 +66,7 @@ def job_facts(job: Job, now: datetime) -> list[tuple[str, str | Text]]:
         ("after", ", ".join(job.depends_on)),
         ("unique key", job.unique_key),
         ("children", str(job.children or "")),
+        ("collection", job.collection),
         ("worker", job.worker_id),
         ("retries", f"{job.retry_count} of {job.max_retries}"),
     ]

@@ -32,6 +32,7 @@ async def list_items(
     kind: Annotated[list[KindChoice] | None, typer.Option(help="Only this kind; repeatable.")] = None,
     state: Annotated[list[ItemStateChoice] | None, typer.Option(help="Only this state; repeatable.")] = None,
     query: Annotated[str, typer.Option(help="A part of the path, in any case.")] = "",
+    collection: Annotated[str, typer.Option(metavar="SLUG", help="Only this collection.")] = "",
     limit: Annotated[int, typer.Option(min=0, help="How many at most; 0 for all.")] = 50,
 ) -> ExitCode:
     """List media by root and path."""
@@ -39,6 +40,7 @@ async def list_items(
         kinds=[one.value_on_wire for one in kind or ()],
         states=[one.value_on_wire for one in state or ()],
         query=query,
+        collection=collection,
         page_size=min(limit, 200),
     )
     if folder is not None:

@@ -34,6 +34,13 @@ async def scan(
     public: Annotated[
         bool, typer.Option("--public", help="Mark what is found as shown to everybody.")
     ] = False,
+    collection: Annotated[
+        str,
+        typer.Option(
+            metavar="SLUG",
+            help="The collection of the scan, its jobs, and new or changed files; with --force of all.",
+        ),
+    ] = "",
     wait: Annotated[
         bool,
         typer.Option("--wait", help="Show progress until the library is done, then what was found."),
@@ -41,7 +48,9 @@ async def scan(
 ) -> ExitCode:
     """Scan a folder: find new, changed and vanished media, and make pictures of them."""
     place = find_place(folder, here=Path.cwd(), roots=reach.connection.roots, field="DIR")
-    submitted = await reach.client.submit(scan_job(place, force=force, public=public))
+    job = scan_job(place, force=force, public=public)
+    job.collection = collection
+    submitted = await reach.client.submit(job)
     if not wait:
         if reach.output.as_json:
             reach.output.document(submitted)

@@ -63,6 +63,9 @@ UniqueOption = Annotated[
 ]
 
 
+CollectionOption = Annotated[str, typer.Option(metavar="SLUG", help="The collection of its jobs.")]
+
+
 @command(app, "list")
 async def list_schedules(reach: Reach) -> ExitCode:
     """List the schedules with their last and next runs."""
@@ -93,6 +96,7 @@ async def add_schedule(  # noqa: PLR0913 -- each option is one parameter
     priority: PriorityOption = None,
     max_retries: RetriesOption = None,
     unique_key: UniqueOption = "",
+    collection: CollectionOption = "",
 ) -> ExitCode:
     """Submit a job again and again. Its first run is the next that CRON names."""
     values = await asyncio.to_thread(params_object, params, param or ())
@@ -109,6 +113,7 @@ async def add_schedule(  # noqa: PLR0913 -- each option is one parameter
             priority=priority or 0,
             max_retries=max_retries,
             unique_key=unique_key,
+            collection=collection,
         ),
     )
     return _answer(reach, await reach.client.add_schedule(wanted))

@@ -32,6 +32,9 @@ class Wishes:
         str,
         typer.Option("--unique", metavar="KEY", help="While a live job has this key, answer with that job."),
     ] = ""
+    collection: Annotated[
+        str, typer.Option(metavar="SLUG", help="The collection that it belongs to; made where it is new.")
+    ] = ""
 
     def job(self, job_type: str, params_json: str) -> NewJob:
         """Return what is asked for."""
@@ -47,4 +50,5 @@ class Wishes:
             if self.after
             else IF_DEPENDENCY_FAILS_UNSPECIFIED,
             unique_key=self.unique_key,
+            collection=self.collection,
         )

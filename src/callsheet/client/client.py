@@ -25,11 +25,16 @@ from callsheet.v1.job_service_pb2 import (
     WatchJobsRequest,
 )
 from callsheet.v1.library_service_pb2 import (
+    Collection,
+    CreateCollectionRequest,
     GetCacheStatsRequest,
     GetCacheStatsResponse,
+    GetCollectionRequest,
     GetItemRequest,
     GetItemsRequest,
     Item,
+    ListCollectionsRequest,
+    ListCollectionsResponse,
     ListItemsRequest,
     ListItemsResponse,
     UpsertItemsRequest,
@@ -226,6 +231,31 @@ class Client(Steering, Scheduling):
     async def upsert_items(self, batch: UpsertItemsRequest) -> UpsertItemsResponse:
         """Write items under a job's lease; `LeaseLostError` or `StateError` when it is held no longer."""
         return await self._repeating.call(self._library.UpsertItems, batch)
+
+    async def create_collection(self, slug: str, title: str = "") -> Collection:
+        """Make a collection, or give the one that is there another title."""
+        request = CreateCollectionRequest(slug=slug, title=title)
+        return (await self._repeating.call(self._library.CreateCollection, request)).collection
+
+    async def collection(self, slug: str) -> Collection:
+        """Return a collection with its progress."""
+        request = GetCollectionRequest(slug=slug)
+        return (await self._repeating.call(self._library.GetCollection, request)).collection
+
+    async def collections_page(self, wanted: ListCollectionsRequest) -> ListCollectionsResponse:
+        """Return one page of the collections, by slug."""
+        return await self._repeating.call(self._library.ListCollections, wanted)
+
+    async def collections(self) -> AsyncGenerator[Collection, None]:
+        """Yield all collections by slug, page by page."""
+        request = ListCollectionsRequest()
+        while True:
+            page = await self.collections_page(request)
+            for collection in page.collections:
+                yield collection
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
 
     async def cache_stats(self) -> GetCacheStatsResponse:
         """Return how much is cached, and the items by kind and state."""

@@ -202,6 +202,7 @@ class ListJobsRequest(_message.Message):
     SKIP_FIELD_NUMBER: _builtins.int
     PARENT_ID_FIELD_NUMBER: _builtins.int
     OLDEST_FIRST_FIELD_NUMBER: _builtins.int
+    COLLECTION_FIELD_NUMBER: _builtins.int
     query: _builtins.str
     """A part of the id, type, parameters or error."""
     page_size: _builtins.int
@@ -214,6 +215,8 @@ class ListJobsRequest(_message.Message):
     """Only jobs that this job caused; empty for any."""
     oldest_first: _builtins.bool
     """From the oldest on, instead of from the newest. A page_token goes on in the order that it began in."""
+    collection: _builtins.str
+    """Only jobs of the collection with this slug; empty for any."""
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[_job_pb2.JobState.ValueType]:
         """Any of these states."""
@@ -238,10 +241,11 @@ class ListJobsRequest(_message.Message):
         skip: _builtins.int = ...,
         parent_id: _builtins.str = ...,
         oldest_first: _builtins.bool = ...,
+        collection: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["categories", b"categories", "oldest_first", b"oldest_first", "page_size", b"page_size", "page_token", b"page_token", "parent_id", b"parent_id", "query", b"query", "skip", b"skip", "states", b"states", "types", b"types"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["categories", b"categories", "collection", b"collection", "oldest_first", b"oldest_first", "page_size", b"page_size", "page_token", b"page_token", "parent_id", b"parent_id", "query", b"query", "skip", b"skip", "states", b"states", "types", b"types"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

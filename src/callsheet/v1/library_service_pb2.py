@@ -22,54 +22,71 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from callsheet.v1 import job_pb2 as callsheet_dot_v1_dot_job__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"callsheet/v1/library_service.proto\x12\x0c\x63\x61llsheet.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xae\x03\n\tItemFacts\x12\x0c\n\x04root\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12%\n\x04kind\x18\x03 \x01(\x0e\x32\x17.callsheet.v1.MediaKind\x12&\n\x05state\x18\x04 \x01(\x0e\x32\x17.callsheet.v1.ItemState\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x12\n\nsize_bytes\x18\x06 \x01(\x04\x12\x10\n\x08mtime_ns\x18\x07 \x01(\x03\x12\x10\n\x08identity\x18\x08 \x01(\t\x12\r\n\x05width\x18\t \x01(\r\x12\x0e\n\x06height\x18\n \x01(\r\x12\x17\n\nduration_s\x18\x0b \x01(\x01H\x00\x88\x01\x01\x12\x0e\n\x06\x66ormat\x18\x0c \x01(\t\x12\x13\n\x0bvideo_codec\x18\r \x01(\t\x12\x13\n\x0b\x61udio_codec\x18\x0e \x01(\t\x12\x10\n\x08rotation\x18\x0f \x01(\r\x12\x12\n\nframe_rate\x18\x10 \x01(\x01\x12\x14\n\x0c\x62itrate_kbps\x18\x11 \x01(\r\x12\r\n\x05pages\x18\x12 \x01(\r\x12\x12\n\nextra_json\x18\x13 \x01(\t\x12\x0e\n\x06public\x18\x14 \x01(\x08\x42\r\n\x0b_duration_s\"\xcc\x01\n\x0f\x44\x65rivativeFacts\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0e\n\x06recipe\x18\x03 \x01(\t\x12\x17\n\x0fsource_identity\x18\x04 \x01(\t\x12\x0c\n\x04root\x18\x05 \x01(\t\x12\x0c\n\x04path\x18\x06 \x01(\t\x12\x12\n\nmedia_type\x18\x07 \x01(\t\x12\r\n\x05width\x18\x08 \x01(\r\x12\x0e\n\x06height\x18\t \x01(\r\x12\x12\n\nsize_bytes\x18\n \x01(\x04\x12\x0e\n\x06inline\x18\x0b \x01(\x0c\"\x96\x01\n\x0eLibraryChanges\x12&\n\x05items\x18\x01 \x03(\x0b\x32\x17.callsheet.v1.ItemFacts\x12\x32\n\x0b\x64\x65rivatives\x18\x02 \x03(\x0b\x32\x1d.callsheet.v1.DerivativeFacts\x12(\n\x06\x62roken\x18\x03 \x03(\x0b\x32\x18.callsheet.v1.BrokenItem\"F\n\nBrokenItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x17\n\x0fsource_identity\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\xc9\x01\n\x04Item\x12\n\n\x02id\x18\x01 \x01(\t\x12&\n\x05\x66\x61\x63ts\x18\x02 \x01(\x0b\x32\x17.callsheet.v1.ItemFacts\x12-\n\x0b\x64\x65rivatives\x18\x03 \x03(\x0b\x32\x18.callsheet.v1.Derivative\x12.\n\nupdated_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"z\n\nDerivative\x12,\n\x05\x66\x61\x63ts\x18\x01 \x01(\x0b\x32\x1d.callsheet.v1.DerivativeFacts\x12\x0e\n\x06job_id\x18\x02 \x01(\t\x12.\n\ncreated_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x84\x01\n\x12UpsertItemsRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\x03\x12&\n\x05items\x18\x03 \x03(\x0b\x32\x17.callsheet.v1.ItemFacts\x12\x13\n\x0bmissing_ids\x18\x04 \x03(\t\x12\x12\n\nforget_ids\x18\x05 \x03(\t\"\"\n\x13UpsertItemsResponse\x12\x0b\n\x03ids\x18\x01 \x03(\t\"\xb7\x01\n\x10ListItemsRequest\x12\x0c\n\x04root\x18\x01 \x01(\t\x12\x0e\n\x06\x66older\x18\x02 \x01(\t\x12&\n\x05kinds\x18\x03 \x03(\x0e\x32\x17.callsheet.v1.MediaKind\x12\'\n\x06states\x18\x04 \x03(\x0e\x32\x17.callsheet.v1.ItemState\x12\r\n\x05query\x18\x05 \x01(\t\x12\x11\n\tpage_size\x18\x06 \x01(\r\x12\x12\n\npage_token\x18\x07 \x01(\t\"v\n\x11ListItemsResponse\x12!\n\x05items\x18\x01 \x03(\x0b\x32\x12.callsheet.v1.Item\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\r\n\x05total\x18\x03 \x01(\x04\x12\x16\n\x0etotal_is_exact\x18\x04 \x01(\x08\"8\n\x0eGetItemRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04root\x18\x02 \x01(\t\x12\x0c\n\x04path\x18\x03 \x01(\t\"3\n\x0fGetItemResponse\x12 \n\x04item\x18\x01 \x01(\x0b\x32\x12.callsheet.v1.Item\"\x1e\n\x0fGetItemsRequest\x12\x0b\n\x03ids\x18\x01 \x03(\t\"5\n\x10GetItemsResponse\x12!\n\x05items\x18\x01 \x03(\x0b\x32\x12.callsheet.v1.Item\"\x16\n\x14GetCacheStatsRequest\"\xcd\x01\n\x15GetCacheStatsResponse\x12\x18\n\x10\x64\x65rivative_count\x18\x01 \x01(\x04\x12\x18\n\x10\x64\x65rivative_bytes\x18\x02 \x01(\x04\x12\x17\n\x0fthumbnail_count\x18\x03 \x01(\x04\x12\x17\n\x0fthumbnail_bytes\x18\x04 \x01(\x04\x12\x12\n\nitem_count\x18\x05 \x01(\x04\x12\x12\n\nitem_bytes\x18\x06 \x01(\x04\x12&\n\x05items\x18\x07 \x03(\x0b\x32\x17.callsheet.v1.ItemCount\"\x81\x01\n\tItemCount\x12%\n\x04kind\x18\x01 \x01(\x0e\x32\x17.callsheet.v1.MediaKind\x12&\n\x05state\x18\x02 \x01(\x0e\x32\x17.callsheet.v1.ItemState\x12\r\n\x05\x63ount\x18\x03 \x01(\x04\x12\x16\n\x0ewith_thumbnail\x18\x04 \x01(\x04*\x82\x01\n\tMediaKind\x12\x1a\n\x16MEDIA_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10MEDIA_KIND_IMAGE\x10\x01\x12\x14\n\x10MEDIA_KIND_VIDEO\x10\x02\x12\x14\n\x10MEDIA_KIND_AUDIO\x10\x03\x12\x17\n\x13MEDIA_KIND_DOCUMENT\x10\x04*i\n\tItemState\x12\x1a\n\x16ITEM_STATE_UNSPECIFIED\x10\x00\x12\x11\n\rITEM_STATE_OK\x10\x01\x12\x15\n\x11ITEM_STATE_BROKEN\x10\x02\x12\x16\n\x12ITEM_STATE_MISSING\x10\x03\x32\x9f\x03\n\x0eLibraryService\x12R\n\x0bUpsertItems\x12 .callsheet.v1.UpsertItemsRequest\x1a!.callsheet.v1.UpsertItemsResponse\x12L\n\tListItems\x12\x1e.callsheet.v1.ListItemsRequest\x1a\x1f.callsheet.v1.ListItemsResponse\x12\x46\n\x07GetItem\x12\x1c.callsheet.v1.GetItemRequest\x1a\x1d.callsheet.v1.GetItemResponse\x12I\n\x08GetItems\x12\x1d.callsheet.v1.GetItemsRequest\x1a\x1e.callsheet.v1.GetItemsResponse\x12X\n\rGetCacheStats\x12\".callsheet.v1.GetCacheStatsRequest\x1a#.callsheet.v1.GetCacheStatsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"callsheet/v1/library_service.proto\x12\x0c\x63\x61llsheet.v1\x1a\x16\x63\x61llsheet/v1/job.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb6\x02\n\nCollection\x12\x0c\n\x04slug\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12.\n\ncreated_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x04jobs\x18\x04 \x03(\x0b\x32\x19.callsheet.v1.StateOfJobs\x12\r\n\x05total\x18\x05 \x01(\x04\x12\x0c\n\x04\x64one\x18\x06 \x01(\x04\x12.\n\nstarted_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inished_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10predicted_end_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"C\n\x0bStateOfJobs\x12%\n\x05state\x18\x01 \x01(\x0e\x32\x16.callsheet.v1.JobState\x12\r\n\x05\x63ount\x18\x02 \x01(\x04\"6\n\x17\x43reateCollectionRequest\x12\x0c\n\x04slug\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\"H\n\x18\x43reateCollectionResponse\x12,\n\ncollection\x18\x01 \x01(\x0b\x32\x18.callsheet.v1.Collection\"?\n\x16ListCollectionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"a\n\x17ListCollectionsResponse\x12-\n\x0b\x63ollections\x18\x01 \x03(\x0b\x32\x18.callsheet.v1.Collection\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"$\n\x14GetCollectionRequest\x12\x0c\n\x04slug\x18\x01 \x01(\t\"E\n\x15GetCollectionResponse\x12,\n\ncollection\x18\x01 \x01(\x0b\x32\x18.callsheet.v1.Collection\"\xae\x03\n\tItemFacts\x12\x0c\n\x04root\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12%\n\x04kind\x18\x03 \x01(\x0e\x32\x17.callsheet.v1.MediaKind\x12&\n\x05state\x18\x04 \x01(\x0e\x32\x17.callsheet.v1.ItemState\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x12\n\nsize_bytes\x18\x06 \x01(\x04\x12\x10\n\x08mtime_ns\x18\x07 \x01(\x03\x12\x10\n\x08identity\x18\x08 \x01(\t\x12\r\n\x05width\x18\t \x01(\r\x12\x0e\n\x06height\x18\n \x01(\r\x12\x17\n\nduration_s\x18\x0b \x01(\x01H\x00\x88\x01\x01\x12\x0e\n\x06\x66ormat\x18\x0c \x01(\t\x12\x13\n\x0bvideo_codec\x18\r \x01(\t\x12\x13\n\x0b\x61udio_codec\x18\x0e \x01(\t\x12\x10\n\x08rotation\x18\x0f \x01(\r\x12\x12\n\nframe_rate\x18\x10 \x01(\x01\x12\x14\n\x0c\x62itrate_kbps\x18\x11 \x01(\r\x12\r\n\x05pages\x18\x12 \x01(\r\x12\x12\n\nextra_json\x18\x13 \x01(\t\x12\x0e\n\x06public\x18\x14 \x01(\x08\x42\r\n\x0b_duration_s\"\xcc\x01\n\x0f\x44\x65rivativeFacts\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0e\n\x06recipe\x18\x03 \x01(\t\x12\x17\n\x0fsource_identity\x18\x04 \x01(\t\x12\x0c\n\x04root\x18\x05 \x01(\t\x12\x0c\n\x04path\x18\x06 \x01(\t\x12\x12\n\nmedia_type\x18\x07 \x01(\t\x12\r\n\x05width\x18\x08 \x01(\r\x12\x0e\n\x06height\x18\t \x01(\r\x12\x12\n\nsize_bytes\x18\n \x01(\x04\x12\x0e\n\x06inline\x18\x0b \x01(\x0c\"\x96\x01\n\x0eLibraryChanges\x12&\n\x05items\x18\x01 \x03(\x0b\x32\x17.callsheet.v1.ItemFacts\x12\x32\n\x0b\x64\x65rivatives\x18\x02 \x03(\x0b\x32\x1d.callsheet.v1.DerivativeFacts\x12(\n\x06\x62roken\x18\x03 \x03(\x0b\x32\x18.callsheet.v1.BrokenItem\"F\n\nBrokenItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x17\n\x0fsource_identity\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\xdd\x01\n\x04Item\x12\n\n\x02id\x18\x01 \x01(\t\x12&\n\x05\x66\x61\x63ts\x18\x02 \x01(\x0b\x32\x17.callsheet.v1.ItemFacts\x12-\n\x0b\x64\x65rivatives\x18\x03 \x03(\x0b\x32\x18.callsheet.v1.Derivative\x12.\n\nupdated_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncollection\x18\x06 \x01(\t\"z\n\nDerivative\x12,\n\x05\x66\x61\x63ts\x18\x01 \x01(\x0b\x32\x1d.callsheet.v1.DerivativeFacts\x12\x0e\n\x06job_id\x18\x02 \x01(\t\x12.\n\ncreated_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x84\x01\n\x12UpsertItemsRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\x03\x12&\n\x05items\x18\x03 \x03(\x0b\x32\x17.callsheet.v1.ItemFacts\x12\x13\n\x0bmissing_ids\x18\x04 \x03(\t\x12\x12\n\nforget_ids\x18\x05 \x03(\t\"\"\n\x13UpsertItemsResponse\x12\x0b\n\x03ids\x18\x01 \x03(\t\"\xcb\x01\n\x10ListItemsRequest\x12\x0c\n\x04root\x18\x01 \x01(\t\x12\x0e\n\x06\x66older\x18\x02 \x01(\t\x12&\n\x05kinds\x18\x03 \x03(\x0e\x32\x17.callsheet.v1.MediaKind\x12\'\n\x06states\x18\x04 \x03(\x0e\x32\x17.callsheet.v1.ItemState\x12\r\n\x05query\x18\x05 \x01(\t\x12\x11\n\tpage_size\x18\x06 \x01(\r\x12\x12\n\npage_token\x18\x07 \x01(\t\x12\x12\n\ncollection\x18\x08 \x01(\t\"v\n\x11ListItemsResponse\x12!\n\x05items\x18\x01 \x03(\x0b\x32\x12.callsheet.v1.Item\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\r\n\x05total\x18\x03 \x01(\x04\x12\x16\n\x0etotal_is_exact\x18\x04 \x01(\x08\"8\n\x0eGetItemRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04root\x18\x02 \x01(\t\x12\x0c\n\x04path\x18\x03 \x01(\t\"3\n\x0fGetItemResponse\x12 \n\x04item\x18\x01 \x01(\x0b\x32\x12.callsheet.v1.Item\"\x1e\n\x0fGetItemsRequest\x12\x0b\n\x03ids\x18\x01 \x03(\t\"5\n\x10GetItemsResponse\x12!\n\x05items\x18\x01 \x03(\x0b\x32\x12.callsheet.v1.Item\"\x16\n\x14GetCacheStatsRequest\"\xcd\x01\n\x15GetCacheStatsResponse\x12\x18\n\x10\x64\x65rivative_count\x18\x01 \x01(\x04\x12\x18\n\x10\x64\x65rivative_bytes\x18\x02 \x01(\x04\x12\x17\n\x0fthumbnail_count\x18\x03 \x01(\x04\x12\x17\n\x0fthumbnail_bytes\x18\x04 \x01(\x04\x12\x12\n\nitem_count\x18\x05 \x01(\x04\x12\x12\n\nitem_bytes\x18\x06 \x01(\x04\x12&\n\x05items\x18\x07 \x03(\x0b\x32\x17.callsheet.v1.ItemCount\"\x81\x01\n\tItemCount\x12%\n\x04kind\x18\x01 \x01(\x0e\x32\x17.callsheet.v1.MediaKind\x12&\n\x05state\x18\x02 \x01(\x0e\x32\x17.callsheet.v1.ItemState\x12\r\n\x05\x63ount\x18\x03 \x01(\x04\x12\x16\n\x0ewith_thumbnail\x18\x04 \x01(\x04*\x82\x01\n\tMediaKind\x12\x1a\n\x16MEDIA_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10MEDIA_KIND_IMAGE\x10\x01\x12\x14\n\x10MEDIA_KIND_VIDEO\x10\x02\x12\x14\n\x10MEDIA_KIND_AUDIO\x10\x03\x12\x17\n\x13MEDIA_KIND_DOCUMENT\x10\x04*i\n\tItemState\x12\x1a\n\x16ITEM_STATE_UNSPECIFIED\x10\x00\x12\x11\n\rITEM_STATE_OK\x10\x01\x12\x15\n\x11ITEM_STATE_BROKEN\x10\x02\x12\x16\n\x12ITEM_STATE_MISSING\x10\x03\x32\xbc\x05\n\x0eLibraryService\x12R\n\x0bUpsertItems\x12 .callsheet.v1.UpsertItemsRequest\x1a!.callsheet.v1.UpsertItemsResponse\x12L\n\tListItems\x12\x1e.callsheet.v1.ListItemsRequest\x1a\x1f.callsheet.v1.ListItemsResponse\x12\x46\n\x07GetItem\x12\x1c.callsheet.v1.GetItemRequest\x1a\x1d.callsheet.v1.GetItemResponse\x12I\n\x08GetItems\x12\x1d.callsheet.v1.GetItemsRequest\x1a\x1e.callsheet.v1.GetItemsResponse\x12X\n\rGetCacheStats\x12\".callsheet.v1.GetCacheStatsRequest\x1a#.callsheet.v1.GetCacheStatsResponse\x12\x61\n\x10\x43reateCollection\x12%.callsheet.v1.CreateCollectionRequest\x1a&.callsheet.v1.CreateCollectionResponse\x12^\n\x0fListCollections\x12$.callsheet.v1.ListCollectionsRequest\x1a%.callsheet.v1.ListCollectionsResponse\x12X\n\rGetCollection\x12\".callsheet.v1.GetCollectionRequest\x1a#.callsheet.v1.GetCollectionResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'callsheet.v1.library_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MEDIAKIND']._serialized_start=2318
-  _globals['_MEDIAKIND']._serialized_end=2448
-  _globals['_ITEMSTATE']._serialized_start=2450
-  _globals['_ITEMSTATE']._serialized_end=2555
-  _globals['_ITEMFACTS']._serialized_start=86
-  _globals['_ITEMFACTS']._serialized_end=516
-  _globals['_DERIVATIVEFACTS']._serialized_start=519
-  _globals['_DERIVATIVEFACTS']._serialized_end=723
-  _globals['_LIBRARYCHANGES']._serialized_start=726
-  _globals['_LIBRARYCHANGES']._serialized_end=876
-  _globals['_BROKENITEM']._serialized_start=878
-  _globals['_BROKENITEM']._serialized_end=948
-  _globals['_ITEM']._serialized_start=951
-  _globals['_ITEM']._serialized_end=1152
-  _globals['_DERIVATIVE']._serialized_start=1154
-  _globals['_DERIVATIVE']._serialized_end=1276
-  _globals['_UPSERTITEMSREQUEST']._serialized_start=1279
-  _globals['_UPSERTITEMSREQUEST']._serialized_end=1411
-  _globals['_UPSERTITEMSRESPONSE']._serialized_start=1413
-  _globals['_UPSERTITEMSRESPONSE']._serialized_end=1447
-  _globals['_LISTITEMSREQUEST']._serialized_start=1450
-  _globals['_LISTITEMSREQUEST']._serialized_end=1633
-  _globals['_LISTITEMSRESPONSE']._serialized_start=1635
-  _globals['_LISTITEMSRESPONSE']._serialized_end=1753
-  _globals['_GETITEMREQUEST']._serialized_start=1755
-  _globals['_GETITEMREQUEST']._serialized_end=1811
-  _globals['_GETITEMRESPONSE']._serialized_start=1813
-  _globals['_GETITEMRESPONSE']._serialized_end=1864
-  _globals['_GETITEMSREQUEST']._serialized_start=1866
-  _globals['_GETITEMSREQUEST']._serialized_end=1896
-  _globals['_GETITEMSRESPONSE']._serialized_start=1898
-  _globals['_GETITEMSRESPONSE']._serialized_end=1951
-  _globals['_GETCACHESTATSREQUEST']._serialized_start=1953
-  _globals['_GETCACHESTATSREQUEST']._serialized_end=1975
-  _globals['_GETCACHESTATSRESPONSE']._serialized_start=1978
-  _globals['_GETCACHESTATSRESPONSE']._serialized_end=2183
-  _globals['_ITEMCOUNT']._serialized_start=2186
-  _globals['_ITEMCOUNT']._serialized_end=2315
-  _globals['_LIBRARYSERVICE']._serialized_start=2558
-  _globals['_LIBRARYSERVICE']._serialized_end=2973
+  _globals['_MEDIAKIND']._serialized_start=3167
+  _globals['_MEDIAKIND']._serialized_end=3297
+  _globals['_ITEMSTATE']._serialized_start=3299
+  _globals['_ITEMSTATE']._serialized_end=3404
+  _globals['_COLLECTION']._serialized_start=110
+  _globals['_COLLECTION']._serialized_end=420
+  _globals['_STATEOFJOBS']._serialized_start=422
+  _globals['_STATEOFJOBS']._serialized_end=489
+  _globals['_CREATECOLLECTIONREQUEST']._serialized_start=491
+  _globals['_CREATECOLLECTIONREQUEST']._serialized_end=545
+  _globals['_CREATECOLLECTIONRESPONSE']._serialized_start=547
+  _globals['_CREATECOLLECTIONRESPONSE']._serialized_end=619
+  _globals['_LISTCOLLECTIONSREQUEST']._serialized_start=621
+  _globals['_LISTCOLLECTIONSREQUEST']._serialized_end=684
+  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_start=686
+  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_end=783
+  _globals['_GETCOLLECTIONREQUEST']._serialized_start=785
+  _globals['_GETCOLLECTIONREQUEST']._serialized_end=821
+  _globals['_GETCOLLECTIONRESPONSE']._serialized_start=823
+  _globals['_GETCOLLECTIONRESPONSE']._serialized_end=892
+  _globals['_ITEMFACTS']._serialized_start=895
+  _globals['_ITEMFACTS']._serialized_end=1325
+  _globals['_DERIVATIVEFACTS']._serialized_start=1328
+  _globals['_DERIVATIVEFACTS']._serialized_end=1532
+  _globals['_LIBRARYCHANGES']._serialized_start=1535
+  _globals['_LIBRARYCHANGES']._serialized_end=1685
+  _globals['_BROKENITEM']._serialized_start=1687
+  _globals['_BROKENITEM']._serialized_end=1757
+  _globals['_ITEM']._serialized_start=1760
+  _globals['_ITEM']._serialized_end=1981
+  _globals['_DERIVATIVE']._serialized_start=1983
+  _globals['_DERIVATIVE']._serialized_end=2105
+  _globals['_UPSERTITEMSREQUEST']._serialized_start=2108
+  _globals['_UPSERTITEMSREQUEST']._serialized_end=2240
+  _globals['_UPSERTITEMSRESPONSE']._serialized_start=2242
+  _globals['_UPSERTITEMSRESPONSE']._serialized_end=2276
+  _globals['_LISTITEMSREQUEST']._serialized_start=2279
+  _globals['_LISTITEMSREQUEST']._serialized_end=2482
+  _globals['_LISTITEMSRESPONSE']._serialized_start=2484
+  _globals['_LISTITEMSRESPONSE']._serialized_end=2602
+  _globals['_GETITEMREQUEST']._serialized_start=2604
+  _globals['_GETITEMREQUEST']._serialized_end=2660
+  _globals['_GETITEMRESPONSE']._serialized_start=2662
+  _globals['_GETITEMRESPONSE']._serialized_end=2713
+  _globals['_GETITEMSREQUEST']._serialized_start=2715
+  _globals['_GETITEMSREQUEST']._serialized_end=2745
+  _globals['_GETITEMSRESPONSE']._serialized_start=2747
+  _globals['_GETITEMSRESPONSE']._serialized_end=2800
+  _globals['_GETCACHESTATSREQUEST']._serialized_start=2802
+  _globals['_GETCACHESTATSREQUEST']._serialized_end=2824
+  _globals['_GETCACHESTATSRESPONSE']._serialized_start=2827
+  _globals['_GETCACHESTATSRESPONSE']._serialized_end=3032
+  _globals['_ITEMCOUNT']._serialized_start=3035
+  _globals['_ITEMCOUNT']._serialized_end=3164
+  _globals['_LIBRARYSERVICE']._serialized_start=3407
+  _globals['_LIBRARYSERVICE']._serialized_end=4107
 # @@protoc_insertion_point(module_scope)

@@ -60,6 +60,21 @@ class LibraryServiceStub:
                 request_serializer=callsheet_dot_v1_dot_library__service__pb2.GetCacheStatsRequest.SerializeToString,
                 response_deserializer=callsheet_dot_v1_dot_library__service__pb2.GetCacheStatsResponse.FromString,
                 _registered_method=True)
+        self.CreateCollection = channel.unary_unary(
+                '/callsheet.v1.LibraryService/CreateCollection',
+                request_serializer=callsheet_dot_v1_dot_library__service__pb2.CreateCollectionRequest.SerializeToString,
+                response_deserializer=callsheet_dot_v1_dot_library__service__pb2.CreateCollectionResponse.FromString,
+                _registered_method=True)
+        self.ListCollections = channel.unary_unary(
+                '/callsheet.v1.LibraryService/ListCollections',
+                request_serializer=callsheet_dot_v1_dot_library__service__pb2.ListCollectionsRequest.SerializeToString,
+                response_deserializer=callsheet_dot_v1_dot_library__service__pb2.ListCollectionsResponse.FromString,
+                _registered_method=True)
+        self.GetCollection = channel.unary_unary(
+                '/callsheet.v1.LibraryService/GetCollection',
+                request_serializer=callsheet_dot_v1_dot_library__service__pb2.GetCollectionRequest.SerializeToString,
+                response_deserializer=callsheet_dot_v1_dot_library__service__pb2.GetCollectionResponse.FromString,
+                _registered_method=True)
 
 
 class LibraryServiceServicer:
@@ -102,6 +117,27 @@ class LibraryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateCollection(self, request, context):
+        """Make a collection, or give it another title. A collection that a job names is made without this.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCollections(self, request, context):
+        """Collections by slug, each with its progress.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetCollection(self, request, context):
+        """One collection. NOT_FOUND if there is none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LibraryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -129,6 +165,21 @@ def add_LibraryServiceServicer_to_server(servicer, server):
                     servicer.GetCacheStats,
                     request_deserializer=callsheet_dot_v1_dot_library__service__pb2.GetCacheStatsRequest.FromString,
                     response_serializer=callsheet_dot_v1_dot_library__service__pb2.GetCacheStatsResponse.SerializeToString,
+            ),
+            'CreateCollection': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateCollection,
+                    request_deserializer=callsheet_dot_v1_dot_library__service__pb2.CreateCollectionRequest.FromString,
+                    response_serializer=callsheet_dot_v1_dot_library__service__pb2.CreateCollectionResponse.SerializeToString,
+            ),
+            'ListCollections': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCollections,
+                    request_deserializer=callsheet_dot_v1_dot_library__service__pb2.ListCollectionsRequest.FromString,
+                    response_serializer=callsheet_dot_v1_dot_library__service__pb2.ListCollectionsResponse.SerializeToString,
+            ),
+            'GetCollection': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCollection,
+                    request_deserializer=callsheet_dot_v1_dot_library__service__pb2.GetCollectionRequest.FromString,
+                    response_serializer=callsheet_dot_v1_dot_library__service__pb2.GetCollectionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -267,6 +318,87 @@ class LibraryService:
             '/callsheet.v1.LibraryService/GetCacheStats',
             callsheet_dot_v1_dot_library__service__pb2.GetCacheStatsRequest.SerializeToString,
             callsheet_dot_v1_dot_library__service__pb2.GetCacheStatsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateCollection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/callsheet.v1.LibraryService/CreateCollection',
+            callsheet_dot_v1_dot_library__service__pb2.CreateCollectionRequest.SerializeToString,
+            callsheet_dot_v1_dot_library__service__pb2.CreateCollectionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCollections(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/callsheet.v1.LibraryService/ListCollections',
+            callsheet_dot_v1_dot_library__service__pb2.ListCollectionsRequest.SerializeToString,
+            callsheet_dot_v1_dot_library__service__pb2.ListCollectionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCollection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/callsheet.v1.LibraryService/GetCollection',
+            callsheet_dot_v1_dot_library__service__pb2.GetCollectionRequest.SerializeToString,
+            callsheet_dot_v1_dot_library__service__pb2.GetCollectionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,6 +45,12 @@ class LibraryServiceStub:
     """Several items by id, those that exist, at most 1,000."""
     GetCacheStats: _grpc.UnaryUnaryMultiCallable[_library_service_pb2.GetCacheStatsRequest, _library_service_pb2.GetCacheStatsResponse]
     """How much is cached."""
+    CreateCollection: _grpc.UnaryUnaryMultiCallable[_library_service_pb2.CreateCollectionRequest, _library_service_pb2.CreateCollectionResponse]
+    """Make a collection, or give it another title. A collection that a job names is made without this."""
+    ListCollections: _grpc.UnaryUnaryMultiCallable[_library_service_pb2.ListCollectionsRequest, _library_service_pb2.ListCollectionsResponse]
+    """Collections by slug, each with its progress."""
+    GetCollection: _grpc.UnaryUnaryMultiCallable[_library_service_pb2.GetCollectionRequest, _library_service_pb2.GetCollectionResponse]
+    """One collection. NOT_FOUND if there is none."""
 
 @_typing.type_check_only
 class LibraryServiceAsyncStub(LibraryServiceStub):
@@ -63,6 +69,12 @@ class LibraryServiceAsyncStub(LibraryServiceStub):
     """Several items by id, those that exist, at most 1,000."""
     GetCacheStats: _aio.UnaryUnaryMultiCallable[_library_service_pb2.GetCacheStatsRequest, _library_service_pb2.GetCacheStatsResponse]  # type: ignore[assignment]
     """How much is cached."""
+    CreateCollection: _aio.UnaryUnaryMultiCallable[_library_service_pb2.CreateCollectionRequest, _library_service_pb2.CreateCollectionResponse]  # type: ignore[assignment]
+    """Make a collection, or give it another title. A collection that a job names is made without this."""
+    ListCollections: _aio.UnaryUnaryMultiCallable[_library_service_pb2.ListCollectionsRequest, _library_service_pb2.ListCollectionsResponse]  # type: ignore[assignment]
+    """Collections by slug, each with its progress."""
+    GetCollection: _aio.UnaryUnaryMultiCallable[_library_service_pb2.GetCollectionRequest, _library_service_pb2.GetCollectionResponse]  # type: ignore[assignment]
+    """One collection. NOT_FOUND if there is none."""
 
 class LibraryServiceServicer(metaclass=_abc_1.ABCMeta):
     """The library: originals by root and path, their metadata and derivatives."""
@@ -108,5 +120,29 @@ class LibraryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_library_service_pb2.GetCacheStatsResponse, _abc.Awaitable[_library_service_pb2.GetCacheStatsResponse]]:
         """How much is cached."""
+
+    @_abc_1.abstractmethod
+    def CreateCollection(
+        self,
+        request: _library_service_pb2.CreateCollectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_library_service_pb2.CreateCollectionResponse, _abc.Awaitable[_library_service_pb2.CreateCollectionResponse]]:
+        """Make a collection, or give it another title. A collection that a job names is made without this."""
+
+    @_abc_1.abstractmethod
+    def ListCollections(
+        self,
+        request: _library_service_pb2.ListCollectionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_library_service_pb2.ListCollectionsResponse, _abc.Awaitable[_library_service_pb2.ListCollectionsResponse]]:
+        """Collections by slug, each with its progress."""
+
+    @_abc_1.abstractmethod
+    def GetCollection(
+        self,
+        request: _library_service_pb2.GetCollectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_library_service_pb2.GetCollectionResponse, _abc.Awaitable[_library_service_pb2.GetCollectionResponse]]:
+        """One collection. NOT_FOUND if there is none."""
 
 def add_LibraryServiceServicer_to_server(servicer: LibraryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

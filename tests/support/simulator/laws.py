@@ -231,6 +231,9 @@ class Laws:
         queue, fleet = engine.queue, engine.fleet
         counted = Counter((job.state, job.type, job.category) for job in queue.jobs.values())
         _demand(counted == queue.counts, "the counts are not those of the jobs")
+        collected = Counter((job.collection, job.state) for job in queue.jobs.values() if job.collection)
+        kept = {(slug, state): n for slug, by in queue.collections.items() for state, n in by.items() if n}
+        _demand(collected == kept, "the collections' counts are not those of their jobs")
         held: set[JobId] = set()
         for worker in fleet.workers.values():
             _demand(held.isdisjoint(worker.leases), "two workers hold one lease")

@@ -178,6 +178,7 @@ class People:
             depends_on=self._needs(before),
             if_dependency_fails=random.choice(list(IfFails)),
             unique_key=f"key-{random.randint(1, 3)}" if random.random() < 0.1 else "",
+            collection=f"trip-{random.randint(1, 3)}" if random.random() < 0.3 else "",
         )
 
     def _needs(self, before: list[Submission]) -> tuple[str, ...]:

@@ -59,6 +59,9 @@ TYPES: Final = (
     replace(NOOP, name="label", run_limit_s=600, category=Category.GPU_AI, vram_mib=2_500),
 )
 
+#: Statements whose rows are not looked at: schedulers know all job types, and jobs their collections.
+_PASSED_OVER: Final = frozenset({statement("save_job_types"), statement("save_collections")})
+
 AnswerT = TypeVar("AnswerT")
 
 
@@ -88,8 +91,8 @@ class Controls:
                     tables.schedules[schedule.name] = schedule
                 case _, (str(name),) if text == statement("delete_schedule"):
                     tables.schedules.pop(name, None)
-                case _ if text == statement("save_job_types"):
-                    pass  # every scheduler knows them from the beginning
+                case _ if text in _PASSED_OVER:
+                    pass
                 case _:
                     message = f"the simulator does not know this statement: {text}"
                     raise AssertionError(message)
@@ -353,5 +356,6 @@ def restored(row: Row) -> LiveJob:
         cancel_requested_at=job.cancel_requested_at,
         pause_requested_at=job.pause_requested_at,
         error=job.error,
+        collection=job.collection,
         ties=None if tied is None else replace(tied, open=set(tied.children or tied.needs), broken=None),
     )

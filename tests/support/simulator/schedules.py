@@ -169,6 +169,7 @@ def kept_schedule(values: tuple[object, ...]) -> Schedule:
         last_job_id,
         error,
         unique_key,
+        collection,
     ) = rest
     return Schedule(
         name=str(name),
@@ -185,6 +186,7 @@ def kept_schedule(values: tuple[object, ...]) -> Schedule:
             vram_mib=cast("int | None", vram_mib),
             max_retries=cast("int | None", max_retries),
             unique_key=str(unique_key),
+            collection=str(collection),
         ),
         created_at=cast("float", created_at),
         decided_at=cast("float", decided_at),

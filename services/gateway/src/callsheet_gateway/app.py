@@ -13,6 +13,7 @@ from callsheet_gateway.problems import add_handlers
 from callsheet_gateway.routes import (
     actions,
     cache,
+    collections,
     derivatives,
     docs,
     gpus,
@@ -34,6 +35,7 @@ ROUTERS: Final = (
     job_types.router,
     queues.router,
     schedules.router,
+    collections.router,
     workers.router,
     gpus.router,
     metadata.router,

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from callsheet_gateway.auth import ROLES, Role
 from callsheet_gateway.problems import KINDS, PROBLEM_MEDIA_TYPE, Problem
+from callsheet_gateway.schemas.collections import COLLECTION_EXAMPLE
 from callsheet_gateway.schemas.fleet import QUEUE_EXAMPLE, WORKER_EXAMPLE
 from callsheet_gateway.schemas.gpus import GPU_EXAMPLE
 from callsheet_gateway.schemas.jobs import DETAILS_EXAMPLE, JOB_EXAMPLE
@@ -16,6 +17,7 @@ Json = dict[str, Any]
 """A part of the document, as FastAPI has it."""
 
 EXAMPLES: Final[Mapping[str, Json]] = {
+    "CollectionView": COLLECTION_EXAMPLE,
     "JobSummary": JOB_EXAMPLE,
     "JobDetails": DETAILS_EXAMPLE,
     "QueueView": QUEUE_EXAMPLE,

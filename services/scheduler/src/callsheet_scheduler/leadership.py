@@ -82,6 +82,8 @@ class Term:
     timetable: Timetable
     saved_types: dict[str, KnownType] = field(default_factory=dict[str, KnownType])
     """The job types of workers that it has written, by name."""
+    collections: set[str] = field(default_factory=set[str])
+    """Slugs of collections that are known to exist."""
 
     @property
     def engine(self) -> Engine:

@@ -35,6 +35,7 @@ from callsheet_scheduler.rpc.scaler_door import SERVICE, scaler_door
 from callsheet_scheduler.rpc.scaler_service import ScalerService
 from callsheet_scheduler.rpc.schedule_service import ScheduleService
 from callsheet_scheduler.settings import SchedulerSettings
+from callsheet_scheduler.store.collections import CollectionStore
 from callsheet_scheduler.store.connection import LOST_CONNECTION, Own, Pool
 from callsheet_scheduler.store.history import HistoryStore
 from callsheet_scheduler.store.job_types import load_job_types
@@ -44,6 +45,7 @@ from callsheet_scheduler.store.pool import check_direct, open_lists, open_reader
 from callsheet_scheduler.store.records import read_done
 from callsheet_scheduler.store.repeatable import meaning_of
 from callsheet_scheduler.use_cases.actions import Actions
+from callsheet_scheduler.use_cases.collections import Collections
 from callsheet_scheduler.use_cases.cron import Cron
 from callsheet_scheduler.use_cases.devices import Devices
 from callsheet_scheduler.use_cases.fleet import Workers
@@ -129,7 +131,11 @@ async def _serve(
     views, job_logs = Views(leadership, history), JobLogs(leadership, history)
     add_JobServiceServicer_to_server(JobService(jobs, actions, views, job_logs, watching, types), server)
     add_LibraryServiceServicer_to_server(
-        LibraryService(Library(leadership, LibraryStore(lists, readers))), server
+        LibraryService(
+            Library(leadership, LibraryStore(lists, readers)),
+            Collections(leadership, CollectionStore(readers)),
+        ),
+        server,
     )
     add_FleetServiceServicer_to_server(
         FleetService(Workers(leadership), Devices(leadership), Queues(leadership, types)), server

@@ -9,7 +9,15 @@ from pydantic import Field, JsonValue, TypeAdapter
 from callsheet.v1 import job_pb2
 from callsheet.v1.job_pb2 import JobState, ResourceCategory
 from callsheet.v1.job_service_pb2 import ListJobsRequest, SubmittedJob
-from callsheet_gateway.schemas.shared import Camel, Instant, Pagination, Question, instant, instant_or_none
+from callsheet_gateway.schemas.shared import (
+    Camel,
+    Instant,
+    Pagination,
+    Question,
+    Slug,
+    instant,
+    instant_or_none,
+)
 
 ID: Final = "019aa1f7-6f00-7000-8000-000000000001"
 
@@ -42,6 +50,7 @@ JOB_EXAMPLE: Final[dict[str, JsonValue]] = {
     "parentId": None,
     "dependsOn": [],
     "uniqueKey": None,
+    "collection": None,
 }
 LOG_EXAMPLE: Final = "[2026-02-13 10:30:00] Scanning library/videos: 2,126 files, 0 of them unchanged.\n"
 
@@ -108,6 +117,7 @@ class JobsFilter(Question):
         description="A part of the id, type, parameters or error, in any case.",
     )
     parent_id: UUID | None = Field(default=None, description="Only jobs that this job caused.")
+    collection: Slug | None = Field(default=None, description="Only jobs of this collection.")
 
 
 class JobsQuestion(JobsFilter):
@@ -179,6 +189,7 @@ class JobSummary(Camel):
     parent_id: str | None = Field(description="The job that caused it.")
     depends_on: list[str] = Field(description="Jobs that had to be final before it could start.")
     unique_key: str | None = Field(description="At most one job that is not final has it.")
+    collection: str | None = Field(description="The collection that it belongs to.")
 
 
 class Attempt(Camel):
@@ -250,6 +261,7 @@ def filter_to_wire(asked: JobsFilter) -> ListJobsRequest:
         categories=[category_to_wire(category) for category in asked.resource_category],
         query=asked.q,
         parent_id=str(asked.parent_id) if asked.parent_id else "",
+        collection=asked.collection or "",
     )
 
 
@@ -306,6 +318,7 @@ def summary(job: job_pb2.Job) -> JobSummary:
         parent_id=job.parent_id or None,
         depends_on=list(job.depends_on),
         unique_key=job.unique_key or None,
+        collection=job.collection or None,
     )
 
 

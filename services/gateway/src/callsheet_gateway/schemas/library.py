@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from callsheet.v1.library_service_pb2 import Derivative, GetCacheStatsResponse, Item, ItemState, MediaKind
-from callsheet_gateway.schemas.shared import Camel, Instant, Pagination, Question, instant
+from callsheet_gateway.schemas.shared import Camel, Instant, Pagination, Question, Slug, instant
 
 ITEM_ID: Final = "019aa1f7-6f00-7000-8000-0000000000a1"
 BOX: Final = 300
@@ -76,6 +76,7 @@ class ItemsQuestion(Question):
     folder: Annotated[
         str, Field(max_length=4096, description="Only in this folder of the root, or below.")
     ] = ""
+    collection: Slug | None = Field(default=None, description="Only this collection.")
     kind: list[Kind] = Field(default=[], max_length=4, description="Only these.")
     status: list[ItemStatus] = Field(default=[], max_length=3, description="Only these.")
 
@@ -165,6 +166,7 @@ ITEM_EXAMPLE: Final[dict[str, JsonValue]] = {
     "bitrate": 1600,
     "pages": None,
     "public": False,
+    "collection": None,
     "thumbnailUrl": f"/api/media/items/{ITEM_ID}/thumbnail",
     "createdAt": "2026-02-13T10:25:00.000Z",
     "updatedAt": "2026-02-13T10:25:00.000Z",
@@ -199,6 +201,7 @@ class ItemView(Camel):
     bitrate: int | None = Field(description="kbit/s.")
     pages: int | None
     public: bool
+    collection: str | None = Field(description="The collection that it belongs to.")
     thumbnail_url: str | None = Field(description="Where its thumbnail is; null for one that cannot be used.")
     thumbnail_path: str | None = Field(description="The file of its thumbnail, relative to its root.")
     reencode_job_id: str | None = Field(description="The job that made its version for streaming.")
@@ -266,6 +269,7 @@ def item_view(item: Item) -> ItemView:
         bitrate=facts.bitrate_kbps or None,
         pages=facts.pages or None,
         public=facts.public,
+        collection=item.collection or None,
         thumbnail_url=f"/api/media/items/{item.id}/thumbnail" if usable else None,
         thumbnail_path=thumbnail.facts.path if thumbnail else None,
         reencode_job_id=playback.job_id if playback else None,

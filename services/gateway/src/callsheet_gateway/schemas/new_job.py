@@ -12,7 +12,7 @@ from pydantic.alias_generators import to_camel
 from callsheet.errors import InvalidError
 from callsheet.v1 import job_pb2
 from callsheet_gateway.schemas.jobs import Category, TypeName, category_to_wire
-from callsheet_gateway.schemas.shared import Camel
+from callsheet_gateway.schemas.shared import Camel, Slug
 
 
 class IfDependencyFails(StrEnum):
@@ -57,6 +57,9 @@ class NewJob(Camel):
         max_length=200,
         pattern=r"^[\x21-\x7e]*$",
         description="At most one job that is not final has it: while one does, the answer is that job.",
+    )
+    collection: Slug | None = Field(
+        default=None, description="The collection that it belongs to; made where it is new."
     )
     id: UUID | None = Field(
         default=None,
@@ -112,4 +115,5 @@ def new_job_to_wire(new: NewJob) -> job_pb2.NewJob:
             f"IF_DEPENDENCY_FAILS_{new.if_dependency_fails.name}"
         ),
         unique_key=new.unique_key,
+        collection=new.collection or "",
     )

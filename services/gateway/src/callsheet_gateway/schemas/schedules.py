@@ -23,6 +23,7 @@ JOB_EXAMPLE: Final[dict[str, JsonValue]] = {
     "maxRetries": None,
     "interactive": False,
     "uniqueKey": "media-cache",
+    "collection": None,
 }
 SCHEDULE_EXAMPLE: Final[dict[str, JsonValue]] = {
     "name": "media-cache",
@@ -87,6 +88,7 @@ class ScheduledJob(Camel):
     max_retries: int | None = Field(description="Automatic retries; null: the default.")
     interactive: bool
     unique_key: str | None = Field(description="No run begins while a job that has it is not final.")
+    collection: str | None = Field(description="The collection of its jobs.")
 
 
 class ScheduleView(Camel):
@@ -223,6 +225,7 @@ def _job_view(job: job_pb2.NewJob) -> ScheduledJob:
         max_retries=job.max_retries if job.HasField("max_retries") else None,
         interactive=job.interactive,
         unique_key=job.unique_key or None,
+        collection=job.collection or None,
     )
 
 

@@ -26,6 +26,10 @@ Instant = Annotated[
 """RFC 3339 in UTC, with milliseconds."""
 
 
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$", examples=["iceland-2025"])]
+"""The name of a collection."""
+
+
 class Pagination(Camel):
     """Where in a list a page is."""
 

@@ -7,6 +7,7 @@ and sends them, and reports back by ``committed``. While a statement about a job
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import assert_never
 
@@ -353,7 +354,7 @@ class Engine(Takeover):
 
     def _await_children(self, effect: ReleaseLease) -> None:
         known = {row.job.id for row in effect.known}
-        ties = effect.job.ties = effect.job.ties or Ties()
-        ties.children, ties.yields = effect.children, ties.yields + 1
-        ties.open = {child for child in effect.children if child in self.queue.jobs} - known
-        self.queue.knots.tie(effect.job.id, ties)
+        earlier = effect.job.ties or Ties()
+        left = {child for child in effect.children if child in self.queue.jobs} - known
+        effect.job.ties = replace(earlier, children=effect.children, yields=earlier.yields + 1, open=left)
+        self.queue.knots.tie(effect.job.id, effect.job.ties)

@@ -150,6 +150,8 @@ class LiveJob:
     """Its present attempt goes on from a checkpoint."""
     ties: Ties | None = None
     """Most jobs have none."""
+    collection: str | None = None
+    """The slug of the collection that it belongs to."""
     busy: bool = False
     """A statement about it is under way; what concerns it waits in *deferred*."""
     deferred: list[Callable[[float], None]] | None = field(default=None)

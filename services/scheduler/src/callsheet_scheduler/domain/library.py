@@ -152,6 +152,8 @@ class Item:
     """What was made from its present content."""
     created_at: float
     updated_at: float
+    collection: str | None = None
+    """The slug of the collection that it belongs to."""
 
 
 def check_changes(changes: LibraryChanges, *, field: str = "library") -> None:

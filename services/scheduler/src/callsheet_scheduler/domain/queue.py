@@ -26,6 +26,8 @@ class Queue:
         self.arriving: Counter[Category] = Counter()
         """Jobs without a lease that are being inserted."""
         self.knots = Knots()
+        self.collections: dict[str, Counter[JobState]] = {}
+        """The jobs of each collection that has some, by state."""
         self._later: list[tuple[float, JobId]] = []
 
     def add(self, job: LiveJob) -> None:
@@ -35,12 +37,16 @@ class Queue:
         self.created[int(job.created_at // HOUR_S), job.type] += 1
         if job.ties is not None:
             self.knots.tie(job.id, job.ties)
+        if job.collection is not None:
+            self.collections.setdefault(job.collection, Counter())[job.state] += 1
 
     def remove(self, job: LiveJob) -> None:
         """Count *job* out."""
         del self.jobs[job.id]
         if job.ties is not None:
             self.knots.untie(job.id, job.ties)
+        if job.collection is not None:
+            self._leave(job.collection, job.state)
         self._uncount((job.state, job.type, job.category))
         hour = (int(job.created_at // HOUR_S), job.type)
         self.created[hour] -= 1
@@ -50,6 +56,9 @@ class Queue:
     def move(self, job: LiveJob, state: JobState) -> None:
         """Put *job* into *state*."""
         self._uncount((job.state, job.type, job.category))
+        if job.collection is not None:
+            self.collections[job.collection][job.state] -= 1
+            self.collections[job.collection][state] += 1
         move(job, state)
         self.counts[job.state, job.type, job.category] += 1
 
@@ -79,6 +88,12 @@ class Queue:
     def next_instant(self) -> float | None:
         """Return the soonest instant that a job waits for."""
         return self._later[0][0] if self._later else None
+
+    def _leave(self, collection: str, state: JobState) -> None:
+        counts = self.collections[collection]
+        counts[state] -= 1
+        if not any(counts.values()):
+            del self.collections[collection]
 
     def _uncount(self, key: tuple[JobState, str, Category]) -> None:
         self.counts[key] -= 1

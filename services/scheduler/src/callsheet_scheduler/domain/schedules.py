@@ -46,6 +46,8 @@ class Template:
     max_retries: int | None
     unique_key: str = ""
     """A tick gives no job while a job of this key lives; empty for none."""
+    collection: str = ""
+    """The slug of the collection that its jobs belong to; empty for none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,6 +68,7 @@ def submission_from_wire(job: job_pb2.NewJob) -> Submission:
         run_at=instant_from_wire(job.run_at) if job.HasField("run_at") else None,
         interactive=job.interactive,
         parent_id=job.parent_id,
+        collection=job.collection,
         depends_on=tuple(job.depends_on),
         if_dependency_fails=_if_fails_from_wire(job.if_dependency_fails),
         unique_key=job.unique_key,
@@ -144,6 +145,7 @@ def job_to_wire(view: JobView) -> job_pb2.Job:
         if_dependency_fails=job_pb2.IfDependencyFails.ValueType(row.if_needed_fails or 0),
         unique_key=row.unique_key or "",
         children=row.children,
+        collection=row.collection or "",
         predicted_end_at=instant_to_wire(view.predicted_end_at),
         predicted_start_at=instant_to_wire(view.predicted_start_at),
     )

@@ -32,6 +32,7 @@ def filter_from_wire(request: ListJobsRequest) -> JobFilter:
         query=request.query,
         parent_id=parent_id_from_wire(request.parent_id),
         oldest_first=request.oldest_first,
+        collection=request.collection,
     )
 
 

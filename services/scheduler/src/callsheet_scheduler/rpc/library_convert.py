@@ -72,6 +72,7 @@ def filter_from_wire(request: wire.ListItemsRequest) -> ItemFilter:
         kinds=_members(MediaKind, request.kinds, field="kinds"),
         states=_members(ItemState, request.states, field="states"),
         query=request.query,
+        collection=request.collection,
     )
 
 
@@ -105,6 +106,7 @@ def item_to_wire(item: Item) -> wire.Item:
         derivatives=[_derivative_to_wire(derivative) for derivative in item.derivatives],
         updated_at=instant_to_wire(item.updated_at),
         created_at=instant_to_wire(item.created_at),
+        collection=item.collection or "",
     )
 
 

@@ -1,5 +1,7 @@
 """LibraryService: translate in, call, translate out."""
 
+from typing import Final
+
 import grpc
 from google.protobuf.message import Message
 from typing_extensions import override
@@ -7,12 +9,18 @@ from typing_extensions import override
 from callsheet.errors import InvalidError
 from callsheet.ids import check_id
 from callsheet.v1.library_service_pb2 import (
+    CreateCollectionRequest,
+    CreateCollectionResponse,
     GetCacheStatsRequest,
     GetCacheStatsResponse,
+    GetCollectionRequest,
+    GetCollectionResponse,
     GetItemRequest,
     GetItemResponse,
     GetItemsRequest,
     GetItemsResponse,
+    ListCollectionsRequest,
+    ListCollectionsResponse,
     ListItemsRequest,
     ListItemsResponse,
     UpsertItemsRequest,
@@ -20,6 +28,7 @@ from callsheet.v1.library_service_pb2 import (
 )
 from callsheet.v1.library_service_pb2_grpc import LibraryServiceServicer
 from callsheet_scheduler.domain.library import ItemId
+from callsheet_scheduler.rpc.collection_convert import collection_to_wire
 from callsheet_scheduler.rpc.library_convert import (
     cache_stats_to_wire,
     filter_from_wire,
@@ -28,16 +37,22 @@ from callsheet_scheduler.rpc.library_convert import (
     items_from_wire,
     page_to_wire,
 )
+from callsheet_scheduler.use_cases.collections import Collections
 from callsheet_scheduler.use_cases.library import Library
 
 Context = grpc.aio.ServicerContext[Message, Message]
+
+#: Collections of a page.
+COLLECTIONS_DEFAULT: Final = 50
+COLLECTIONS_MAX: Final = 200
 
 
 class LibraryService(LibraryServiceServicer):
     """The library as clients and workers see it."""
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, library: Library, collections: Collections) -> None:
         self._library = library
+        self._collections = collections
 
     @override
     async def UpsertItems(self, request: UpsertItemsRequest, context: Context) -> UpsertItemsResponse:
@@ -77,3 +92,26 @@ class LibraryService(LibraryServiceServicer):
     @override
     async def GetCacheStats(self, request: GetCacheStatsRequest, context: Context) -> GetCacheStatsResponse:
         return cache_stats_to_wire(await self._library.cache_stats())
+
+    @override
+    async def CreateCollection(
+        self, request: CreateCollectionRequest, context: Context
+    ) -> CreateCollectionResponse:
+        made = await self._collections.create(request.slug, request.title)
+        return CreateCollectionResponse(collection=collection_to_wire(made))
+
+    @override
+    async def ListCollections(
+        self, request: ListCollectionsRequest, context: Context
+    ) -> ListCollectionsResponse:
+        size = request.page_size or COLLECTIONS_DEFAULT
+        if size > COLLECTIONS_MAX:
+            raise InvalidError(f"at most {COLLECTIONS_MAX} collections fit a page", field="page_size")
+        shown, next_token = await self._collections.page(size=size, after=request.page_token)
+        return ListCollectionsResponse(
+            collections=[collection_to_wire(one) for one in shown], next_page_token=next_token
+        )
+
+    @override
+    async def GetCollection(self, request: GetCollectionRequest, context: Context) -> GetCollectionResponse:
+        return GetCollectionResponse(collection=collection_to_wire(await self._collections.one(request.slug)))

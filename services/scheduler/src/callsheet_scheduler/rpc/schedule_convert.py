@@ -30,6 +30,7 @@ def schedule_to_wire(schedule: Schedule, next_due: float | None) -> WireSchedule
             vram_mib=template.vram_mib,
             max_retries=template.max_retries,
             unique_key=template.unique_key,
+            collection=template.collection,
         ),
         created_at=instant_to_wire(schedule.created_at),
         paused_at=instant_to_wire(schedule.paused_at),
@@ -82,6 +83,7 @@ def _template(job: NewJob) -> Template:
         vram_mib=job.vram_mib if job.HasField("vram_mib") else None,
         max_retries=job.max_retries if job.HasField("max_retries") else None,
         unique_key=job.unique_key,
+        collection=job.collection,
     )
 
 

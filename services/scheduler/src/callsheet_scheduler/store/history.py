@@ -66,6 +66,7 @@ class JobRow:
     unique_key: str | None = None
     children: int = 0
     """How many jobs it has yielded to."""
+    collection: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +97,7 @@ class JobFilter:
     """A part of the id, type, parameters or error, in any case."""
     parent_id: JobId | None = None
     """Only jobs that this one caused."""
+    collection: str = ""
     leased_ids: frozenset[JobId] | None = None
     """Of the leased jobs only these; None for all of them."""
     oldest_first: bool = False
@@ -170,7 +172,7 @@ class HistoryStore:
 
     async def total(self, wanted: JobFilter, *, live: LiveCounts) -> tuple[int, bool]:
         """Return how many jobs pass, and whether that is exact."""
-        if not wanted.query and wanted.parent_id is None:
+        if not (wanted.query or wanted.parent_id or wanted.collection):
             return _count_live(wanted, live) + await self._count_done(wanted), True
         with repeatable():
             async with self._lists.connect() as connection:
@@ -305,6 +307,8 @@ def _conditions(wanted: JobFilter, jobs: sa.Table) -> list[sa.ColumnElement[bool
         conditions.append(jobs.c.type.in_(sorted(wanted.types)))
     if wanted.categories:
         conditions.append(_among(jobs.c.category, wanted.categories))
+    if wanted.collection:
+        conditions.append(jobs.c.collection == wanted.collection)
     if wanted.parent_id is not None:
         conditions.append(jobs.c.parent_id == wanted.parent_id)
     if wanted.query:

@@ -1,7 +1,8 @@
 """Writes media items and what is made from them, inside the transaction or under the lease of a job."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 import asyncpg
@@ -43,6 +44,8 @@ class LeasedChanges:
     job_id: str
     token: int
     changes: LibraryChanges
+    collection: str | None = None
+    """Where its items belong; None leaves them where they are."""
 
 
 async def apply_all(connection: asyncpg.Connection, batch: Sequence[LeasedChanges], *, now: float) -> None:
@@ -62,7 +65,13 @@ async def apply_all(connection: asyncpg.Connection, batch: Sequence[LeasedChange
     ]
     broken = [found for leased in batch for found in leased.changes.broken]
     if items:
-        await upsert_items(connection, items, now=now)
+        collections = {
+            (item.root, item.path): leased.collection
+            for leased in batch
+            for item in leased.changes.items
+            if leased.collection
+        }
+        await upsert_items(connection, items, collections, now=now)
     if derivatives:
         await upsert_derivatives(connection, derivatives, now=now)
     if broken:
@@ -90,8 +99,9 @@ async def upsert_items_fenced(
     async def write(connection: asyncpg.Connection) -> dict[ItemKey, ItemId]:
         async with connection.transaction():
             await connection.execute(f"SET LOCAL lock_timeout = {ROW_WAIT_MS}")
-            await lock_lease(connection, job_id, token)
-            ids = await upsert_items(connection, items, now=now)
+            collection = await lock_lease(connection, job_id, token)
+            collections = {(item.root, item.path): collection for item in items} if collection else {}
+            ids = await upsert_items(connection, items, collections, now=now)
             if missing_ids:
                 await mark_missing(connection, missing_ids, now=now)
             if forget_ids:
@@ -108,20 +118,30 @@ async def upsert_items_fenced(
     raise OverloadedError("the same items are being written by other jobs; repeat the call")
 
 
-async def lock_lease(connection: asyncpg.Connection, job_id: str, token: int) -> None:
-    """Keep the lease the job's newest until the transaction ends.
+async def lock_lease(connection: asyncpg.Connection, job_id: str, token: int) -> str | None:
+    """Keep the lease the job's newest until the transaction ends, and return the job's collection.
 
     Raises:
         LeaseLostError: It is not.
     """
-    if await connection.fetchval(statement("lock_lease"), job_id, token) is None:
+    row = await connection.fetchrow(statement("lock_lease"), job_id, token)
+    if row is None:
         raise LeaseLostError(f"the lease {token:016x} is no longer the newest of job {job_id}")
+    collection: str | None = row["collection"]
+    return collection
 
 
 async def upsert_items(
-    connection: asyncpg.Connection, items: Iterable[ItemFacts], *, now: float
+    connection: asyncpg.Connection,
+    items: Iterable[ItemFacts],
+    collections: Mapping[ItemKey, str] = MappingProxyType({}),
+    *,
+    now: float,
 ) -> dict[ItemKey, ItemId]:
-    """Insert or replace items, the last of those with one root and path, and return all their ids."""
+    """Insert or replace items, the last of those with one root and path, and return all their ids.
+
+    Those that are in *collections* go there.
+    """
     rows = folded_items(items)
     written = await connection.fetch(
         statement("upsert_items"),
@@ -147,6 +167,7 @@ async def upsert_items(
         [row.pages for row in rows],
         [row.extra for row in rows],
         [row.public for row in rows],
+        [collections.get((row.root, row.path)) for row in rows],
     )
     return {(row["root"], row["path"]): ItemId(row["id"]) for row in written}
 

@@ -38,6 +38,7 @@ class ItemFilter:
     states: tuple[ItemState, ...] = ()
     query: str = ""
     """A part of the path, in any case."""
+    collection: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +187,8 @@ def _conditions(wanted: ItemFilter) -> list[sa.ColumnElement[bool]]:
         first, end = below(wanted.folder)
         conditions += [columns.path >= wanted.folder, columns.path < end]
         conditions.append(sa.or_(columns.path == wanted.folder, columns.path >= first))
+    if wanted.collection:
+        conditions.append(columns.collection == wanted.collection)
     if wanted.kinds:
         conditions.append(columns.kind.in_([int(kind) for kind in wanted.kinds]))
     if wanted.states:
@@ -229,6 +232,7 @@ def _item(row: asyncpg.Record, derivatives: Sequence[Derivative]) -> Item:
         derivatives=tuple(derivatives),
         created_at=row["created_at"],
         updated_at=row["updated_at"],
+        collection=row["collection"],
     )
 
 

@@ -59,6 +59,18 @@ CounterKey = tuple[float | None, int, str, int]
 """Hour in seconds since 1970 (None: all history), state, type, category."""
 
 
+class Collected(NamedTuple):
+    """What the counter of one collection and state gains."""
+
+    slug: str
+    state: int
+    jobs: int
+    started_at: float | None
+    """When the first of them started."""
+    finished_at: float | None
+    """When the last of them ended."""
+
+
 async def insert_jobs(connection: Connection, rows: Sequence[NewRow]) -> dict[JobId, DoneJob]:
     """Insert jobs, pending or leased, unless some are in history: then return these and insert nothing.
 
@@ -92,6 +104,7 @@ async def insert_jobs(connection: Connection, rows: Sequence[NewRow]) -> dict[Jo
         max(ids),
         _sparse([job.size_class for job in jobs]),
         *_tie_columns(jobs),
+        _sparse([job.collection for job in jobs]),
     )
     return _done(known)
 
@@ -140,6 +153,7 @@ async def end_and_begin(
     finishes: Sequence[FinishJob],
     grants: Sequence[GrantLease],
     counters: tuple[Counter[CounterKey], Counter[CounterKey]],
+    collected: Sequence[Collected] = (),
     *,
     granted_at: float,
 ) -> None:
@@ -170,6 +184,7 @@ async def end_and_begin(
         [job.host for job in begun],
         granted_at,
         *_counter_columns(*counters),
+        *_collected_columns(collected),
     )
     if row is not None and grants:
         for grant, params, checkpoint in zip(grants, row["params"], row["checkpoints"], strict=True):
@@ -304,6 +319,17 @@ def _counter_columns(jobs: Counter[CounterKey], run_ms: Counter[CounterKey]) -> 
         [jobs[key] for key in keys],
         [run_ms[key] for key in keys],
     )
+
+
+def _collected_columns(collected: Sequence[Collected]) -> Sequence[Sequence[object] | None]:
+    """Return the columns of the collections' counters in one order."""
+    if not collected:
+        return (None,) * len(Collected._fields)
+    return [list(column) for column in zip(*sorted(collected, key=_collection_key), strict=True)]
+
+
+def _collection_key(one: Collected) -> tuple[str, int]:
+    return one.slug, one.state
 
 
 def _sparse(column: list[ValueT], usual: ValueT | None = None) -> list[ValueT] | None:

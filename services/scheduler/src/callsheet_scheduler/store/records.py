@@ -53,6 +53,7 @@ def _record(row: asyncpg.Record) -> LiveJob:
         root=row["root"],
         size_class=row["size_class"],
         ties=_ties(row),
+        collection=row["collection"],
     )
 
 
@@ -88,6 +89,7 @@ def _live(row: asyncpg.Record) -> LiveJob:
         out_of_vram_count=row["out_of_vram_count"],
         size_class=row["size_class"],
         ties=_live_ties(row),
+        collection=_shared(row["collection"]),
     )
 
 

@@ -30,6 +30,7 @@ async def save_schedule(connection: Connection, schedule: Schedule) -> None:
         schedule.last_job_id,
         schedule.error,
         template.unique_key,
+        template.collection,
     )
 
 
@@ -50,6 +51,7 @@ async def load_timetable(connection: Connection) -> Timetable:
             vram_mib=row["vram_mib"],
             max_retries=row["max_retries"],
             unique_key=row["unique_key"],
+            collection=row["collection"],
         )
         timetable.put(
             Schedule(

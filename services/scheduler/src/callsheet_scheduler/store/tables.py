@@ -19,6 +19,7 @@ def _jobs(name: str) -> sa.Table:
         sa.Column("state", sa.SmallInteger),
         sa.Column("error", sa.Text),
         sa.Column("parent_id", UUID(as_uuid=False)),
+        sa.Column("collection", sa.Text),
     )
 
 
@@ -32,4 +33,5 @@ LIBRARY_ITEM: Final = sa.Table(
     sa.Column("path", sa.Text),
     sa.Column("kind", sa.SmallInteger),
     sa.Column("state", sa.SmallInteger),
+    sa.Column("collection", sa.Text),
 )

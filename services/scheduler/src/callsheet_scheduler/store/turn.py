@@ -27,6 +27,7 @@ from callsheet_scheduler.store.ledger import note_peaks, write_ledger
 from callsheet_scheduler.store.library import LeasedChanges, apply_all
 from callsheet_scheduler.store.queue import (
     MARK_SEQUENCE,
+    Collected,
     CounterKey,
     LogRow,
     add_outputs,
@@ -87,7 +88,12 @@ async def _end_and_begin(connection: Own, turn: _Turn, *, now: float) -> None:
     if finishes or grants or revivals:
         granted_at = grants[0].at if grants else now
         await end_and_begin(
-            connection, finishes, grants, _counters(finishes, revivals), granted_at=granted_at
+            connection,
+            finishes,
+            grants,
+            _counters(finishes, revivals),
+            _collected(finishes, revivals),
+            granted_at=granted_at,
         )
 
 
@@ -123,7 +129,12 @@ async def _add_follow_ups(connection: Own, endings: Sequence[Followed]) -> None:
 
 def _changes(endings: Sequence[FinishJob | ReleaseLease]) -> list[LeasedChanges]:
     return [
-        LeasedChanges(job_id=ending.job.id, token=ending.token, changes=ending.library)
+        LeasedChanges(
+            job_id=ending.job.id,
+            token=ending.token,
+            changes=ending.library,
+            collection=ending.job.collection,
+        )
         for ending in endings
         if ending.library is not None
     ]
@@ -178,3 +189,25 @@ def _counters(
         for hour in (None, job.created_at // HOUR_S * HOUR_S):
             jobs[hour, int(JobState.PENDING), job.type, int(job.category)] -= 1
     return jobs, run_ms
+
+
+def _collected(finishes: Sequence[FinishJob], revivals: Sequence[ReviveJob]) -> list[Collected]:
+    """Return what the counters of the collections gain."""
+    ended: defaultdict[tuple[str, int], list[FinishJob]] = defaultdict(list)
+    for finish in finishes:
+        if finish.job.collection is not None:
+            ended[finish.job.collection, int(finish.state)].append(finish)
+    back = Counter((one.job.collection, int(one.was)) for one in revivals if one.job.collection is not None)
+    gains: list[Collected] = []
+    for slug, state in {*ended, *back}:
+        those = ended.get((slug, state), [])
+        gains.append(
+            Collected(
+                slug=slug,
+                state=state,
+                jobs=len(those) - back[slug, state],
+                started_at=min((one.job.started_at for one in those if one.job.started_at), default=None),
+                finished_at=max((one.finished_at for one in those), default=None),
+            )
+        )
+    return gains

@@ -229,10 +229,12 @@ class Grants:
         if len(follow_ups) > FOLLOW_UPS_MAX:
             message = f"{len(follow_ups)} jobs; at most {FOLLOW_UPS_MAX} are allowed"
             raise InvalidError(message, field=field)
+        giver = term.engine.queue.jobs.get(parent)
         rows: dict[JobId, NewRow] = {}
         for index, submission in enumerate(follow_ups):
             row = self._jobs.row_of(submission, term, now, field=f"{field}[{index}]")
             row.job.parent_id = parent
+            row.job.collection = None if giver is None else giver.collection
             rows[row.job.id] = row
         check_needs(rows, term.engine.queue.jobs, field=field)
         return list(rows.values())

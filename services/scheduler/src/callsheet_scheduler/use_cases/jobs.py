@@ -20,6 +20,7 @@ from callsheet_scheduler.domain.job import (
 from callsheet_scheduler.leadership import Leadership, Term
 from callsheet_scheduler.store.queue import DoneJob
 from callsheet_scheduler.store.records import ReadDone
+from callsheet_scheduler.use_cases.collections import check_slug, make_known
 from callsheet_scheduler.use_cases.job_types import JobTypes
 from callsheet_scheduler.use_cases.ties import needed_by, tie, ties_of
 
@@ -54,6 +55,7 @@ class Submission(NamedTuple):
     run_at: float | None = None
     interactive: bool = False
     parent_id: str = ""
+    collection: str = ""
     depends_on: tuple[str, ...] = ()
     if_dependency_fails: IfFails = IfFails.FAIL
     unique_key: str = ""
@@ -93,6 +95,7 @@ class Jobs:
         if len(engine.queue.jobs) + len(submissions) > engine.rules.live_jobs_max:
             message = f"the queue holds its maximum of {engine.rules.live_jobs_max} jobs"
             raise OverloadedError(message, retry_after_s=5.0)
+        await make_known(term, {one.collection for one in submissions})
         ended: dict[JobId, JobState] = {}
         durable: set[JobId] = set()
         while True:
@@ -182,6 +185,7 @@ class Jobs:
         _check_range(vram_mib, known.vram_mib, most_mib, field=f"{field}.vram_required")
         job_id = _job_id(submission.id, now, field=f"{field}.id")
         term.days.check_new(job_id)
+        check_slug(submission.collection, field=f"{field}.collection")
         parent_id = check_id(submission.parent_id, f"{field}.parent_id") if submission.parent_id else None
         job = LiveJob(
             id=job_id,
@@ -198,11 +202,17 @@ class Jobs:
             run_at=submission.run_at,
             root=params.root,
             ties=ties_of(submission, job_id, field=field),
+            collection=submission.collection or _collection_of(term, parent_id),
             size_class=params.size_class,
         )
         if known.learns_vram:
             job.vram_mib = term.engine.learned_mib(job, now, asked=submission.vram_mib is not None)
         return NewRow(job=job, params=params.text)
+
+
+def _collection_of(term: Term, parent_id: str | None) -> str | None:
+    parent = None if parent_id is None else term.engine.queue.jobs.get(JobId(parent_id))
+    return None if parent is None else parent.collection
 
 
 def _same(known: LiveJob, asked: LiveJob) -> Accepted:
@@ -255,5 +265,6 @@ def _hash(submission: Submission, params: str) -> int:
         submission.interactive,
         submission.parent_id,
         *((submission[-3:],) if submission.depends_on or submission.unique_key else ()),
+        *((submission.collection,) if submission.collection else ()),
     )
     return int.from_bytes(blake2b(repr(parts).encode(), digest_size=8).digest(), "big", signed=True)

@@ -206,6 +206,7 @@ def submission_of(template: Template, job_id: str) -> Submission:
         max_retries=template.max_retries,
         interactive=template.interactive,
         unique_key=template.unique_key,
+        collection=template.collection,
     )
 
 

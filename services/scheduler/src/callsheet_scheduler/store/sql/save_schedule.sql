@@ -2,10 +2,11 @@
 INSERT INTO schedule (
     name, cron, time_zone, jitter_s, catch_up, catch_up_max, type, params, priority, interactive, vram_mib,
     max_retries, created_at, decided_at, firing_at, paused_at, last_tick, last_job_id, error,
-    unique_key
+    unique_key, collection
 )
 VALUES (
-    $1, $2, $3, $4, $5, $6, $7, $8::json, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18::uuid, $19, $20
+    $1, $2, $3, $4, $5, $6, $7, $8::json, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18::uuid, $19, $20,
+    $21
 )
 ON CONFLICT (name) DO UPDATE SET
     cron = excluded.cron,
@@ -26,4 +27,5 @@ ON CONFLICT (name) DO UPDATE SET
     last_tick = excluded.last_tick,
     last_job_id = excluded.last_job_id,
     error = excluded.error,
-    unique_key = excluded.unique_key
+    unique_key = excluded.unique_key,
+    collection = excluded.collection

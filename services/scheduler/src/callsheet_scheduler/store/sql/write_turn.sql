@@ -15,7 +15,7 @@ WITH gone AS (
         l.token, l.attempt, l.retry_count, coalesce(u.lost_count, 0), l.capacity_count, l.worker_id, l.granted_at,
         to_timestamp(u.started_at), to_timestamp(u.finished_at), u.error, u.result::json,
         l.host, l.root, nullif(u.rung, 0), l.device, l.peak_vram_mib, l.size_class,
-        l.needs, l.if_needed_fails, l.unique_key, l.cancel_requested_at, l.children
+        l.needs, l.if_needed_fails, l.unique_key, l.cancel_requested_at, l.children, l.collection
 ),
 
 finished AS (
@@ -24,7 +24,7 @@ finished AS (
         parent_id, created_at, run_at, params, state, token, attempt, retry_count, lost_count,
         capacity_count, worker_id, granted_at, started_at, finished_at, error, result,
         host, root, stop_rung, device, peak_vram_mib, size_class,
-        needs, if_needed_fails, unique_key, cancel_requested_at, children
+        needs, if_needed_fails, unique_key, cancel_requested_at, children, collection
     )
     SELECT * FROM gone
     RETURNING 1
@@ -49,6 +49,17 @@ counted AS (
         AS u (hour, state, type, category, jobs, run_ms)
     ON CONFLICT (hour, state, type, category)
     DO UPDATE SET jobs = c.jobs + excluded.jobs, run_ms = c.run_ms + excluded.run_ms
+),
+
+collected AS (
+    INSERT INTO collection_counter AS c (slug, state, jobs, started_at, finished_at)
+    SELECT u.slug, u.state, u.jobs, to_timestamp(u.started_at), to_timestamp(u.finished_at)
+    FROM unnest($23::text[], $24::smallint[], $25::bigint[], $26::float8[], $27::float8[])
+        AS u (slug, state, jobs, started_at, finished_at)
+    ON CONFLICT (slug, state)
+    DO UPDATE SET
+        jobs = c.jobs + excluded.jobs, started_at = least(c.started_at, excluded.started_at),
+        finished_at = greatest(c.finished_at, excluded.finished_at)
 )
 
 SELECT
