@@ -50,6 +50,7 @@ async def test_schedule_is_added_seen_changed_and_removed(rest: Rest) -> None:
         "maxRetries": None,
         "interactive": False,
         "uniqueKey": None,
+        "collection": None,
     }
     assert (added["pausedAt"], added["lastTickAt"], added["lastJobId"]) == (None, None, None)
     assert str(added["nextRunAt"]) > str(added["createdAt"])

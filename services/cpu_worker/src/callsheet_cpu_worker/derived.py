@@ -82,10 +82,6 @@ class ChangedError(BadInputError):
 class FaultError(BadInputError):
     """The file cannot be used for what is wanted."""
 
-    def __init__(self, fault: Fault) -> None:
-        super().__init__(fault.reason)
-        self.fault = fault
-
 
 def wish_of(
     kinds: Collection[DerivativeKind] = USUAL_KINDS,
@@ -229,7 +225,7 @@ def _check(item: Item, identity: str, fault: Fault | None) -> None:
     if identity != item.facts.identity:
         raise ChangedError("it changed since it was scanned; scan its folder again")
     if fault is not None:
-        raise FaultError(fault)
+        raise FaultError(fault.reason)
 
 
 def _is_peaks(content: bytes) -> bool:
