@@ -76,9 +76,7 @@ async def test_picture_follows_jobs_workers_and_cards(
                 await asyncio.sleep(0.05)
         assert any("2 of 2" in line for line in screen.picture)
         screen.press("p")
-        lines = await screen.until(
-            lambda lines: any("5 completed in the last hour" in line for line in lines)
-        )
+        await screen.until(lambda lines: any("5 completed in the last hour" in line for line in lines))
         await screen.until(
             lambda lines: sum("completed " in line and "patient" in line for line in lines) == 5
         )
