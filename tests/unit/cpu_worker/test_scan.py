@@ -1,11 +1,13 @@
 """Scans over real folders and real decoders."""
 
+import asyncio
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from callsheet_cpu_worker import scan_rows
 from callsheet_cpu_worker.processors.scan import PublicScan, Scan
 from callsheet_cpu_worker.scan_plan import FRAME_BYTES, ROW_BYTES, ROW_LIMIT, one_write, plan
 from hypothesis import given
@@ -244,6 +246,33 @@ async def test_scan_whose_lease_is_lost_ends(tmp_path: Path, library: Path) -> N
         at.library = LostShelf()
         with pytest.raises(LeaseLostError):
             await scan(at)
+
+
+@dataclass(slots=True)
+class SlowShelf(Shelf):
+    """A library that is still writing some rows when everything has been looked at."""
+
+    place: Desk | None = None
+
+    @override
+    async def upsert(self, items: Sequence[ItemFacts], *, missing_ids: Sequence[str] = ()) -> list[str]:
+        while self.place is not None and 100 not in self.place.diary.percents:  # noqa: ASYNC110 -- the scan says so
+            await asyncio.sleep(0)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        return await Shelf.upsert(self, items, missing_ids=missing_ids)
+
+
+async def test_rows_that_are_being_written_at_the_end_are_not_lost(
+    tmp_path: Path, library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scan_rows, "FLUSH_INTERVAL_S", 0.001)
+    async with desk(tmp_path, library) as at:
+        at.library = SlowShelf(place=at)
+        assert (await scan(at))["new"] == 6
+        assert len(at.library.writes) > 1
+        assert len(at.library.paths) == 6
+        assert len(at.queue.items()) == 3
 
 
 names = st.lists(st.sampled_from("abcdefgh"), unique=True)

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -29,10 +30,11 @@ class Rows:
     pending: list[ItemFacts] = field(default_factory=list[ItemFacts])
     _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def write_now_and_then(self) -> None:
-        """Write every `FLUSH_INTERVAL_S`, until cancelled."""
-        while True:
-            await asyncio.sleep(FLUSH_INTERVAL_S)
+    async def write_until(self, ended: asyncio.Event) -> None:
+        """Write every `FLUSH_INTERVAL_S`, and once more when nothing can come any more."""
+        while not ended.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), FLUSH_INTERVAL_S)
             await self.write()
 
     async def write(self) -> None:

@@ -146,24 +146,26 @@ async def _look(scan: _Scan, planned: ScanPlan) -> None:
         _keep_unchanged(scan, item)
     await scan.pictures.submit()
     remaining = iter(planned.to_probe)
-    ticking = asyncio.create_task(scan.rows.write_now_and_then())
+    ended = asyncio.Event()
+    writing = asyncio.create_task(scan.rows.write_until(ended))
     lookers = [
         asyncio.create_task(_look_at_some(scan, remaining, total))
         for _ in range(scan.context.children.size * 2)
     ]
     try:
-        await _first_failure(ticking, lookers)
+        await _first_failure(writing, lookers)
+        ended.set()
+        await writing  # cancelled it would take the rows with it that it is writing
     finally:
-        for one in (ticking, *lookers):
+        for one in (writing, *lookers):
             one.cancel()
-        await asyncio.gather(ticking, *lookers, return_exceptions=True)
-    await scan.rows.write()
+        await asyncio.gather(writing, *lookers, return_exceptions=True)
     await scan.pictures.submit(rest=True)
 
 
-async def _first_failure(ticking: "asyncio.Task[None]", lookers: Sequence["asyncio.Task[None]"]) -> None:
-    waiting: set[asyncio.Task[None]] = {ticking, *lookers}
-    while waiting != {ticking}:
+async def _first_failure(writing: "asyncio.Task[None]", lookers: Sequence["asyncio.Task[None]"]) -> None:
+    waiting: set[asyncio.Task[None]] = {writing, *lookers}
+    while waiting != {writing}:
         done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         for one in done:
             one.result()
