@@ -81,7 +81,7 @@ async def test_a_take_over_ends_what_an_earlier_leader_writes(sessions: Sessions
     _, later = await leading(sessions, SECOND)
 
     assert later == term + 1
-    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)):
         await writer.execute("COMMIT")
     reader = await sessions.writer(later)
     assert await reader.fetchval("SELECT count(*) FROM job_type WHERE name = 'late'") == 0
@@ -101,7 +101,7 @@ async def test_a_take_over_ends_a_statement_that_runs(sessions: Sessions) -> Non
     async with asyncio.timeout(5):
         await leading(sessions, SECOND)
 
-    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)):
         await sleeping
 
 
@@ -149,7 +149,7 @@ async def test_a_candidate_that_falls_silent_loses_its_key(sessions: Sessions) -
         while not (await leader.try_candidate(successor)).won:  # noqa: ASYNC110 -- another session
             await asyncio.sleep(0.05)
 
-    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)):
         await leader.take_over(silent, FIRST)
 
 
