@@ -226,7 +226,7 @@ async def test_running_job_is_cancelled_when_its_worker_confirms(
     await once(rest, job_id, "running")
     asked = await rest.post(f"/api/media/jobs/{job_id}/cancel")
     assert (asked.status_code, asked.json()["status"]) in {(202, "running"), (200, "cancelled")}
-    assert (asked.json()["cancelRequestedAt"] is None) is (asked.status_code == 200)
+    assert asked.json()["cancelRequestedAt"] is not None
     job = await once(rest, job_id, "cancelled")
     assert worker.patient.cancelled == 1
     [attempt] = OBJECTS.validate_python(job["attempts"])

@@ -168,6 +168,14 @@ class Desk:
             str(one.relative_to(self.derivatives)) for one in self.derivatives.rglob("*") if one.is_file()
         )
 
+    def output_of(self, outcome: Outcome) -> Path:
+        """Return the file that an encode made."""
+        return self.outputs / str(outcome.result["outputPath"])
+
+    def kept(self) -> list[str]:
+        """Return the files of the outputs' root, relative to it."""
+        return sorted(str(one.relative_to(self.outputs)) for one in self.outputs.rglob("*") if one.is_file())
+
 
 @asynccontextmanager
 async def desk(tmp_path: Path, media: Path | None = None, *, size: int = 1) -> AsyncGenerator[Desk]:

@@ -57,14 +57,6 @@ async def compiled(place: Desk, **wishes: object) -> Outcome:
     return outcome
 
 
-def output_of(place: Desk, outcome: Outcome) -> Path:
-    return place.outputs / str(outcome.result["outputPath"])
-
-
-def kept(place: Desk) -> list[str]:
-    return sorted(str(one.relative_to(place.outputs)) for one in place.outputs.rglob("*") if one.is_file())
-
-
 def colour_of(image: Image.Image) -> str:
     pixel = image.getpixel((image.width // 2, image.height // 2))
     assert isinstance(pixel, tuple)
@@ -76,7 +68,7 @@ async def test_clips_of_every_kind_are_joined_in_one_shape_with_chapters(place: 
     items = await colours(place)
 
     outcome = await compiled(place)
-    path = output_of(place, outcome)
+    path = place.output_of(outcome)
     made = seen(path)
     with av.open(path) as container:
         titles = [str(chapter["metadata"]["title"]) for chapter in container.chapters()]
@@ -90,7 +82,7 @@ async def test_clips_of_every_kind_are_joined_in_one_shape_with_chapters(place: 
     assert titles == [f"{name}.mp4" for name in order]
     assert [colour_of(picture_at(path, number)[0]) for number in (20, 65, 110)] == order
     assert index_in_front(path)
-    assert kept(place) == [outcome.result["outputPath"]]
+    assert place.kept() == [outcome.result["outputPath"]]
 
 
 async def test_compilation_is_an_item_that_names_its_sources(place: Desk) -> None:
@@ -118,7 +110,7 @@ async def test_portraits_alone_make_a_portrait(place: Desk) -> None:
     items = await colours(place)
 
     outcome = await compiled(place, orientation="portrait", clipLength=0.5)
-    made = seen(output_of(place, outcome))
+    made = seen(place.output_of(outcome))
 
     assert outcome.result["videoIds"] == [items["lime"].id]
     assert made.size == (720, 1280)
@@ -135,7 +127,7 @@ async def test_bad_clip_is_dropped_and_listed(place: Desk) -> None:
     (dropped,) = json.loads(json.dumps(outcome.result["dropped"]))
     assert dropped["videoId"] == items["red"].id
     assert "changed since it was scanned" in dropped["reason"]
-    assert len(seen(output_of(place, outcome)).instants) == 90
+    assert len(seen(place.output_of(outcome)).instants) == 90
 
 
 async def test_nothing_that_fits_says_what_to_ask_for(place: Desk) -> None:
@@ -153,7 +145,7 @@ async def test_paused_compilation_goes_on_with_the_clips_it_has(place: Desk) -> 
     context.stop.ask(StopReason.PAUSED, begun=True)
     with pytest.raises(PausedHereError):
         await CompileRandom().process(CompileRandomParams(seed="s"), context)
-    clips = kept(place)
+    clips = place.kept()
 
     outcome = await compiled(place)
 
@@ -161,7 +153,7 @@ async def test_paused_compilation_goes_on_with_the_clips_it_has(place: Desk) -> 
     assert clips[0].endswith(".kept")
     assert "3 clips, of which 1 are done." in place.diary.text
     assert place.diary.text.count("FFmpeg command") == 3
-    assert len(seen(output_of(place, outcome)).instants) == 135
+    assert len(seen(place.output_of(outcome)).instants) == 135
 
 
 def test_choice_depends_on_the_seed_alone() -> None:

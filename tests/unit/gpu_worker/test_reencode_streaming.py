@@ -48,26 +48,18 @@ async def reencoded(place: Desk, path: str, **wishes: object) -> Outcome:
     return outcome
 
 
-def output_of(place: Desk, outcome: Outcome) -> Path:
-    return place.outputs / str(outcome.result["outputPath"])
-
-
-def kept(place: Desk) -> list[str]:
-    return sorted(str(one.relative_to(place.outputs)) for one in place.outputs.rglob("*") if one.is_file())
-
-
 async def test_other_codecs_become_h264_and_aac_with_the_index_in_front(place: Desk) -> None:
     film(library(place) / "card.webm", seconds=5, codec=WEBM)
 
     outcome = await reencoded(place, "card.webm")
-    made = seen(output_of(place, outcome))
+    made = seen(place.output_of(outcome))
 
     assert made.codecs == ("h264", "aac")
     assert made.pixel_format == "yuv420p"
     assert len(made.instants) == 125
     assert made.keyframes == pytest.approx([0, 2, 4], abs=0.002)
     assert made.sound_s == pytest.approx(5, abs=0.1)
-    assert index_in_front(output_of(place, outcome))
+    assert index_in_front(place.output_of(outcome))
     assert outcome.result["encoder"] == "libx264"
     assert place.diary.percents == sorted(place.diary.percents)
     assert "FFmpeg command: ffmpeg " in place.diary.text
@@ -95,7 +87,7 @@ async def test_output_is_an_item_that_names_its_source_and_how_it_was_made(place
 async def test_same_wish_of_the_same_content_is_completed_at_once(place: Desk) -> None:
     film(library(place) / "card.webm", codec=WEBM)
     first = await reencoded(place, "card.webm")
-    files = kept(place)
+    files = place.kept()
 
     again = await reencoded(place, "card.webm")
     other = await reencoded(place, "card.webm", crf=40)
@@ -104,13 +96,13 @@ async def test_same_wish_of_the_same_content_is_completed_at_once(place: Desk) -
     assert again.result["outputPath"] == first.result["outputPath"]
     assert not again.items
     assert other.result["cached"] is False
-    assert len(kept(place)) == len(files) + 1
+    assert len(place.kept()) == len(files) + 1
 
 
 async def test_cached_result_whose_file_is_gone_is_made_again(place: Desk) -> None:
     film(library(place) / "card.webm", codec=WEBM)
     first = await reencoded(place, "card.webm")
-    output_of(place, first).unlink()
+    place.output_of(first).unlink()
 
     assert (await reencoded(place, "card.webm")).result["cached"] is False
 
@@ -121,13 +113,13 @@ async def test_conforming_video_is_copied_frame_by_frame(place: Desk) -> None:
     outcome = await reencoded(place, "card.mp4")
 
     assert outcome.result["encoder"] == "copy"
-    assert seen(output_of(place, outcome)).instants == seen(library(place) / "card.mp4").instants
+    assert seen(place.output_of(outcome)).instants == seen(library(place) / "card.mp4").instants
 
 
 async def test_large_video_is_scaled_to_even_sizes(place: Desk) -> None:
     film(library(place) / "large.webm", seconds=1, size="2570x1444", rate="5", codec=WEBM)
 
-    made = seen(output_of(place, await reencoded(place, "large.webm")))
+    made = seen(place.output_of(await reencoded(place, "large.webm")))
 
     assert made.size == (1922, 1080)
 
@@ -135,7 +127,7 @@ async def test_large_video_is_scaled_to_even_sizes(place: Desk) -> None:
 async def test_rotated_video_is_made_upright(place: Desk) -> None:
     rotated_video(library(place) / "turned.mp4", 90)
 
-    made = seen(output_of(place, await reencoded(place, "turned.mp4")))
+    made = seen(place.output_of(await reencoded(place, "turned.mp4")))
 
     assert made.rotation == 0
     assert made.size == (240, 160)
@@ -146,7 +138,7 @@ async def test_full_range_of_colours_becomes_that_of_screens(place: Desk) -> Non
     full = ("-c:v", "libx264", "-pix_fmt", "yuvj420p")
     film(library(place) / "phone.mp4", codec=full)
 
-    made = seen(output_of(place, await reencoded(place, "phone.mp4")))
+    made = seen(place.output_of(await reencoded(place, "phone.mp4")))
 
     assert made.pixel_format == "yuv420p"
 
@@ -172,7 +164,7 @@ async def test_playlist_in_disguise_shows_nothing_of_what_it_names(place: Desk) 
 async def test_silent_video_stays_silent(place: Desk) -> None:
     video(library(place) / "silent.avi", codec=("-c:v", "mpeg4"))
 
-    assert seen(output_of(place, await reencoded(place, "silent.avi"))).codecs == ("h264",)
+    assert seen(place.output_of(await reencoded(place, "silent.avi"))).codecs == ("h264",)
 
 
 async def test_instants_of_a_variable_frame_rate_are_kept(place: Desk) -> None:
@@ -182,7 +174,7 @@ async def test_instants_of_a_variable_frame_rate_are_kept(place: Desk) -> None:
         "-vf", "select='not(mod(n,7))+lt(n,20)'", "-fps_mode", "vfr", "-c:v", "mpeg4", str(path),
     )  # fmt: skip
 
-    made = seen(output_of(place, await reencoded(place, "uneven.mkv")))
+    made = seen(place.output_of(await reencoded(place, "uneven.mkv")))
 
     assert made.instants == pytest.approx(seen(path).instants, abs=0.0005)
 
@@ -197,7 +189,7 @@ async def test_high_dynamic_range_is_mapped_to_a_common_screen(place: Desk) -> N
         "-c:v", "libx265", "-x265-params", "log-level=error", *hdr, str(path),
     )  # fmt: skip
 
-    made = seen(output_of(place, await reencoded(place, "hdr.mp4")))
+    made = seen(place.output_of(await reencoded(place, "hdr.mp4")))
     pixel = made.frame.getpixel((100, 100))
 
     assert made.pixel_format == "yuv420p"
@@ -226,14 +218,14 @@ async def test_chunks_are_joined_without_a_seam(
     place.limits = EncodingLimits(chunk_s=2)
 
     outcome = await reencoded(place, name, targetBitrate=300)
-    made, source = seen(output_of(place, outcome)), seen(path)
+    made, source = seen(place.output_of(outcome)), seen(path)
 
     assert "encoded in one go" not in place.diary.text
     assert place.diary.text.count("FFmpeg command") >= 4
     assert len(made.instants) == len(source.instants)
     assert made.instants == pytest.approx(source.instants, abs=0.0011)
     assert made.sound_s == pytest.approx(9, abs=0.1)
-    assert kept(place) == [outcome.result["outputPath"]]
+    assert place.kept() == [outcome.result["outputPath"]]
 
 
 class Pausing(Diary):
@@ -268,9 +260,9 @@ async def test_paused_attempt_goes_on_where_it_stopped(place: Desk) -> None:
     params = await wish(place, "film.webm")
 
     before = await paused(place, params, commands=2)
-    chunks = kept(place)
+    chunks = place.kept()
     outcome = await ReencodeStreaming().process(params, place.context())
-    made = seen(output_of(place, outcome))
+    made = seen(place.output_of(outcome))
 
     assert before.text.count("FFmpeg command") == 2
     assert place.checkpoint == {"encoder": "libx264", "chunks": 4, "done": 2}
@@ -281,7 +273,7 @@ async def test_paused_attempt_goes_on_where_it_stopped(place: Desk) -> None:
     assert place.diary.percents[1] >= 46
     assert len(made.instants) == 200
     assert made.instants == pytest.approx(seen(library(place) / "film.webm").instants, abs=0.0011)
-    assert kept(place) == [outcome.result["outputPath"]]
+    assert place.kept() == [outcome.result["outputPath"]]
 
 
 async def test_chunks_of_another_wish_are_not_joined(place: Desk) -> None:
@@ -306,7 +298,7 @@ async def test_cancelled_attempt_leaves_nothing(place: Desk) -> None:
     with pytest.raises(asyncio.CancelledError):
         await running
 
-    assert kept(place) == []
+    assert place.kept() == []
 
 
 async def test_output_lies_where_it_is_asked_for_once_it_is_committed(place: Desk) -> None:
@@ -320,7 +312,7 @@ async def test_output_lies_where_it_is_asked_for_once_it_is_committed(place: Des
 
     assert (output.root, output.path) == ("outputs", "playback/encoded.mp4")
     assert (row.root, row.path) == ("outputs", "playback/encoded.mp4")
-    assert kept(place) == [output.staged_path]
+    assert place.kept() == [output.staged_path]
 
 
 async def test_video_may_be_named_by_its_path(place: Desk) -> None:
@@ -330,7 +322,7 @@ async def test_video_may_be_named_by_its_path(place: Desk) -> None:
 
     outcome = await ReencodeStreaming().process(params, place.context())
 
-    assert output_of(place, outcome).exists()
+    assert place.output_of(outcome).exists()
 
 
 @pytest.mark.parametrize(
@@ -352,7 +344,7 @@ async def test_wish_that_cannot_be_fulfilled_says_what_to_change(
     with pytest.raises(BadInputError, match=words):
         await ReencodeStreaming().process(ReencodeStreamingParams.model_validate(params), place.context())
 
-    assert kept(place) == []
+    assert place.kept() == []
 
 
 async def test_video_that_broke_since_its_scan_is_refused_as_changed(place: Desk) -> None:
@@ -380,4 +372,4 @@ async def test_output_beyond_its_limit_fails_for_good_and_leaves_nothing(place: 
     with pytest.raises(BadInputError, match="output_limit_mib"):
         await reencoded(place, "large.webm", crf=1, targetBitrate=100_000)
 
-    assert kept(place) == []
+    assert place.kept() == []

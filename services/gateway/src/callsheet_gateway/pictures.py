@@ -12,6 +12,7 @@ from callsheet.worker.library import Roots
 from callsheet.worker.threads import in_thread
 from callsheet_gateway.problems import problem_response
 from callsheet_gateway.ranges import UnsatisfiableError, is_known, wanted_part
+from callsheet_gateway.state import State
 
 SERVED_TYPES: Final = frozenset(
     {"image/jpeg", "image/png", "image/webp", "image/avif", "application/json", "text/vtt"}
@@ -29,9 +30,7 @@ def etag_of(facts: DerivativeFacts) -> str:
     return f'"{sha256(named).hexdigest()[:32]}"'
 
 
-async def answer_with(
-    request: Request, roots: Roots, facts: DerivativeFacts, *, fresh_s: int, bytes_max: int
-) -> Response:
+async def answer_with(request: Request, state: State, facts: DerivativeFacts) -> Response:
     """Return the answer to a request for a derivative.
 
     Raises:
@@ -42,12 +41,12 @@ async def answer_with(
     etag = etag_of(facts)
     headers = {
         "ETag": etag,
-        "Cache-Control": f"private, max-age={fresh_s}, must-revalidate",
+        "Cache-Control": f"private, max-age={state.settings.picture_fresh_s}, must-revalidate",
         "Accept-Ranges": "bytes",
     }
     if is_known(request.headers.get("if-none-match", ""), etag):
         return Response(status_code=304, headers=headers)
-    content = facts.inline or await _read(roots, facts, bytes_max)
+    content = facts.inline or await _read(state.roots, facts, state.settings.picture_bytes_max)
     media_type = facts.media_type if facts.media_type in SERVED_TYPES else "application/octet-stream"
     asked = request.headers.get("range", ""), request.headers.get("if-range", "")
     try:

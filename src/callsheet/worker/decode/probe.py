@@ -1,6 +1,7 @@
 """Says what a file is, mostly from headers; decodes as little as the answer needs."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 from callsheet.media import faults, kinds
@@ -70,6 +71,21 @@ def check_readable(source: Source, family: Family | None) -> None:
         _refuse_text(source.head)
     else:
         check_wholeness(family, source.read_at, source.size_bytes)
+
+
+@contextmanager
+def opened_to_play(source: Source, limits: MediaLimits, *, otherwise: str) -> Generator[container.Opened]:
+    """Open what is played: a video or a recording.
+
+    Raises:
+        MediaFaultError: It cannot be read, or is a picture or a document; *otherwise* says what that lacks.
+    """
+    family = kinds.sniff(source.head)
+    check_readable(source, family)
+    if family is not None and (family in kinds.PICTURES or family is Family.PDF):
+        raise faults.unsupported(otherwise)
+    with container.opened(source, family, limits) as media:
+        yield media
 
 
 def _refuse_text(head: bytes) -> None:

@@ -11,12 +11,11 @@ from av.audio.resampler import AudioResampler
 from numpy.typing import NDArray
 from PIL import Image
 
-from callsheet.media import kinds, peaks
+from callsheet.media import peaks
 from callsheet.media import waveform as drawing
 from callsheet.media.faults import MediaFaultError, undecodable, unsupported
-from callsheet.worker.decode import container
 from callsheet.worker.decode.container import Opened, decoder_errors
-from callsheet.worker.decode.probe import check_readable
+from callsheet.worker.decode.probe import opened_to_play
 from callsheet.worker.decode.source import Source
 from callsheet.worker.decode.works import WaveformArguments, WaveformMade
 from callsheet.worker.work import Answer
@@ -30,12 +29,8 @@ def waveform(arguments: WaveformArguments, descriptors: Sequence[int]) -> Answer
     """Measure and draw the recording behind the first descriptor, from its first to its last sample."""
     source = Source(descriptors[0])
     identity = source.identity()
-    family = kinds.sniff(source.head)
     try:
-        check_readable(source, family)
-        if family is not None and (family in kinds.PICTURES or family is kinds.Family.PDF):
-            raise unsupported("it has no sound")
-        with container.opened(source, family, arguments.limits) as media:
+        with opened_to_play(source, arguments.limits, otherwise="it has no sound") as media:
             found, rate_hz = _measured(media)
     except MediaFaultError as error:
         return Answer(value=WaveformMade(identity=identity, fault=error.fault))

@@ -13,11 +13,11 @@ from av.video.stream import VideoStream
 
 from callsheet.media import kinds
 from callsheet.media.facts import upright
-from callsheet.media.faults import MediaFaultError, undecodable, unsupported
+from callsheet.media.faults import MediaFaultError, undecodable
 from callsheet.media.survey import AudioTrack, Survey, VideoTrack, plan_chunks
 from callsheet.worker.decode import container
 from callsheet.worker.decode.meter import Meter
-from callsheet.worker.decode.probe import check_readable
+from callsheet.worker.decode.probe import opened_to_play
 from callsheet.worker.decode.source import Source
 from callsheet.worker.decode.works import SurveyArguments, Surveyed
 from callsheet.worker.work import Answer
@@ -50,13 +50,9 @@ class _Clock:
 def survey(arguments: SurveyArguments, descriptors: Sequence[int]) -> Answer[Surveyed]:
     """Survey the file behind the first descriptor; say on the second, if there is one, how far it is."""
     source = Source(descriptors[0])
-    family = kinds.sniff(source.head)
     meter = Meter(descriptors[1] if len(descriptors) > 1 else None)
     try:
-        check_readable(source, family)
-        if family in kinds.PICTURES or family is kinds.Family.PDF:
-            raise unsupported("it holds no moving pictures")
-        with container.opened(source, family, arguments.limits) as media:
+        with opened_to_play(source, arguments.limits, otherwise="it holds no moving pictures") as media:
             found = _surveyed(media, arguments, meter)
     except MediaFaultError as error:
         return Answer(value=Surveyed(identity=source.identity(), fault=error.fault))

@@ -8,11 +8,11 @@ from typing import Final
 from av.video.frame import VideoFrame
 from PIL import Image
 
-from callsheet.media import kinds, sprites
-from callsheet.media.faults import MediaFaultError, unsupported
-from callsheet.worker.decode import container, moving
+from callsheet.media import sprites
+from callsheet.media.faults import MediaFaultError
+from callsheet.worker.decode import moving
 from callsheet.worker.decode.container import Opened
-from callsheet.worker.decode.probe import check_readable
+from callsheet.worker.decode.probe import opened_to_play
 from callsheet.worker.decode.source import Source
 from callsheet.worker.decode.works import SheetArguments, SheetMade
 from callsheet.worker.work import Answer
@@ -25,12 +25,10 @@ def draw_sheet(arguments: SheetArguments, descriptors: Sequence[int]) -> Answer[
     """Make the sheet of the video behind the first descriptor."""
     source = Source(descriptors[0])
     identity = source.identity()
-    family = kinds.sniff(source.head)
     try:
-        check_readable(source, family)
-        if family is not None and (family in kinds.PICTURES or family is kinds.Family.PDF):
-            raise unsupported("only a video has pictures for scrubbing")
-        with container.opened(source, family, arguments.limits) as media:
+        with opened_to_play(
+            source, arguments.limits, otherwise="only a video has pictures for scrubbing"
+        ) as media:
             sheet, picture = _drawn(media, arguments)
     except MediaFaultError as error:
         return Answer(value=SheetMade(identity=identity, fault=error.fault))

@@ -73,10 +73,4 @@ async def item_sprite_track(state: GatewayState, request: Request, item_id: str)
 async def _answer(state: State, request: Request, item_id: str, wanted: Further) -> Response:
     item = usable(await item_of(state, item_id), field="item_id")
     facts = await derivative_of(state, item, wanted)
-    return await answer_with(
-        request,
-        state.roots,
-        facts,
-        fresh_s=state.settings.picture_fresh_s,
-        bytes_max=state.settings.picture_bytes_max,
-    )
+    return await answer_with(request, state, facts)

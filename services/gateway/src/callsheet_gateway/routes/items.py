@@ -60,10 +60,4 @@ async def item_thumbnail(
     """
     item = usable(await item_of(state, item_id), field="item_id")
     facts = await thumbnail_of(state, item, asked.size, field="item_id")
-    return await answer_with(
-        request,
-        state.roots,
-        facts,
-        fresh_s=state.settings.picture_fresh_s,
-        bytes_max=state.settings.picture_bytes_max,
-    )
+    return await answer_with(request, state, facts)

@@ -35,10 +35,4 @@ async def thumbnail(
     """
     item, _ = await item_at(state, asked.file_path)
     facts = await thumbnail_of(state, item, asked.size, field="file_path")
-    return await answer_with(
-        request,
-        state.roots,
-        facts,
-        fresh_s=state.settings.picture_fresh_s,
-        bytes_max=state.settings.picture_bytes_max,
-    )
+    return await answer_with(request, state, facts)
