@@ -28,8 +28,8 @@ class ChildSettings:
 
     limits: SandboxLimits
     """What it may use up."""
-    readable: tuple[str, ...]
-    """Files and folders that stay readable."""
+    rights: Rights
+    """What stays open to it."""
     functions: tuple[str, ...]
     """What to import before rights are given up."""
 
@@ -43,7 +43,7 @@ def main() -> None:
     for name in settings.functions:
         _function(name)
     gc.freeze()
-    words = sandbox.confine(settings.limits, Rights(readable=settings.readable))
+    words = sandbox.confine(settings.limits, settings.rights)
     wire.send_reply(channel, Reply(strength=tuple(words)))
     while True:
         received = wire.receive_request(channel)

@@ -14,8 +14,8 @@ from typing import Final
 import imageio_ffmpeg
 
 from callsheet.errors import AttemptError, CapacityError, OutOfVramError, TransientError
+from callsheet.worker.child_process import end_group
 from callsheet.worker.launch import LaunchSettings
-from callsheet.worker.processes import end_group
 from callsheet.worker.sandbox import Rights, SandboxLimits, environment
 from callsheet.worker.stopping import Ladder
 from callsheet.worker.work import codec

@@ -1,30 +1,20 @@
-"""Child processes: the pool of sandboxed decoders, and how any child is ended."""
+"""The pool of sandboxed decoders."""
 
 import asyncio
 import importlib.util
-import os
 import signal
-import socket
-import sys
 import sysconfig
-from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Coroutine, Mapping, Sequence
-from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
 from callsheet.errors import AttemptError, BadInputError, CallsheetError, CapacityError, TransientError
-from callsheet.v1.job_pb2 import STOP_RUNG_KILLED, STOP_RUNG_TERMINATED
 from callsheet.worker.child import ChildSettings
+from callsheet.worker.child_process import ChildGoneError, ChildProcess, spawn
 from callsheet.worker.decode.works import WARM
-from callsheet.worker.sandbox import CLEAN_ENVIRONMENT, SandboxLimits
+from callsheet.worker.sandbox import CLEAN_ENVIRONMENT, Rights, SandboxLimits
 from callsheet.worker.stopping import TERM_GRACE_S, Climbed, Ladder, nobody
-from callsheet.worker.wire import LENGTH_BYTES, framed
 from callsheet.worker.work import (
-    ANSWER_LIMIT,
-    BLOB_LIMIT,
-    DESCRIPTOR_LIMIT,
-    REQUEST_LIMIT,
     Answer,
     ArgumentsT,
     Reply,
@@ -34,9 +24,6 @@ from callsheet.worker.work import (
     codec,
 )
 
-START_LIMIT_S: Final = 30.0
-"""How long a child may take to get ready."""
-_STDERR_BYTES: Final = 4096
 _FAILURES: Final[Mapping[str, type[AttemptError]]] = {
     kind.kind: kind for kind in (BadInputError, CapacityError, TransientError)
 }
@@ -44,78 +31,6 @@ _FAILURES: Final[Mapping[str, type[AttemptError]]] = {
 
 class ChildFaultError(CallsheetError):
     """A child raised what it should not; a fault of our code, or of a decoder in an unforeseen way."""
-
-
-class _ChildGoneError(Exception):
-    """A child ended while it was wanted."""
-
-
-class _Child:
-    """One decode process and our end of its socket."""
-
-    def __init__(self, process: Process, channel: socket.socket) -> None:
-        self.process = process
-        self.channel = channel
-        self.jobs = 0
-        self.strength: tuple[str, ...] = ()
-        self.stderr = bytearray()
-        self.reader = asyncio.create_task(self._read_stderr())
-
-    async def _read_stderr(self) -> None:
-        if self.process.stderr is None:
-            return
-        while part := await self.process.stderr.read(1024):
-            self.stderr += part
-            del self.stderr[:-_STDERR_BYTES]
-
-    async def send(self, request: Request, descriptors: Sequence[int]) -> None:
-        message = framed(codec(Request).dump_json(request))
-        if len(message) > REQUEST_LIMIT:
-            raise BadInputError(
-                f"the request to a decoder has {len(message):,} bytes, over {REQUEST_LIMIT:,}"
-            )
-        try:
-            sent = socket.send_fds(self.channel, [message], list(descriptors)[:DESCRIPTOR_LIMIT])
-            await asyncio.get_running_loop().sock_sendall(self.channel, message[sent:])
-        except OSError as error:
-            raise _ChildGoneError from error
-
-    async def receive(self) -> tuple[Reply, list[bytes]]:
-        size = int.from_bytes(await self._exactly(LENGTH_BYTES), "big")
-        if size > ANSWER_LIMIT:
-            raise _ChildGoneError
-        try:
-            reply = codec(Reply).validate_json(await self._exactly(size))
-        except ValueError as error:
-            raise _ChildGoneError from error
-        if any(one < 0 for one in reply.blob_sizes) or sum(reply.blob_sizes) > BLOB_LIMIT:
-            raise _ChildGoneError
-        return reply, [await self._exactly(one) for one in reply.blob_sizes]
-
-    async def _exactly(self, count: int) -> bytes:
-        content = bytearray()
-        while len(content) < count:
-            try:
-                part = await asyncio.get_running_loop().sock_recv(
-                    self.channel, min(count - len(content), 1 << 18)
-                )
-            except OSError as error:
-                raise _ChildGoneError from error
-            if not part:
-                raise _ChildGoneError
-            content += part
-        return bytes(content)
-
-    async def end(self, ladder: Ladder) -> int:
-        """End the process, if it has not, and return its exit code."""
-        self.channel.close()
-        code = await end_group(self.process, ladder)
-        await self.reader
-        return code
-
-    def last_words(self) -> str:
-        """Return the end of what it wrote on stderr."""
-        return self.stderr.decode("utf-8", "replace").strip()[-500:]
 
 
 class ChildPool:
@@ -142,8 +57,8 @@ class ChildPool:
         self.strength: tuple[str, ...] = ()
         """The protections in force, in words, as the first child reported them; empty before."""
         self._functions = (*(work.function for work in WARM), *functions)
-        self._idle: asyncio.LifoQueue[_Child | None] = asyncio.LifoQueue()
-        self._children: set[_Child] = set()
+        self._idle: asyncio.LifoQueue[ChildProcess | None] = asyncio.LifoQueue()
+        self._children: set[ChildProcess] = set()
         self._background: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -210,7 +125,7 @@ class ChildPool:
         return Answer(value=codec(work.result).validate_json(reply.value_json), blobs=tuple(blobs))
 
     async def _converse(
-        self, child: _Child, request: Request, descriptors: Sequence[int], deadline_s: float
+        self, child: ChildProcess, request: Request, descriptors: Sequence[int], deadline_s: float
     ) -> tuple[Reply, list[bytes]]:
         sound = False
         try:
@@ -221,7 +136,7 @@ class ChildPool:
             sound = not reply.failure and child.jobs < self.limits.jobs_per_child
         except TimeoutError as error:
             raise TransientError(f"decoding took longer than {deadline_s:g} s and was ended") from error
-        except _ChildGoneError as error:
+        except ChildGoneError as error:
             raise death(await self._end(child), child.last_words(), request.cpu_s) from error
         finally:
             if sound:
@@ -230,14 +145,14 @@ class ChildPool:
                 self._in_background(self._replace(child))
         return reply, blobs
 
-    async def _replace(self, child: _Child) -> None:
+    async def _replace(self, child: ChildProcess) -> None:
         if child in self._children:
             await self._end(child)
         await self._refill()
 
     async def _refill(self) -> None:
         """Put a ready child into the pool; where none can be started, leave it to the next call."""
-        child: _Child | None = None
+        child: ChildProcess | None = None
         try:
             child = await self._start()
         except TransientError:
@@ -245,14 +160,19 @@ class ChildPool:
         finally:
             self._idle.put_nowait(child)
 
-    async def _start(self) -> _Child:
+    async def _start(self) -> ChildProcess:
         if self._closed:
             raise TransientError("the pool of decoders is closing")
-        child = await self._spawn()
+        settings = ChildSettings(
+            limits=self.limits,
+            rights=Rights(readable=python_folders(self._functions)),
+            functions=self._functions,
+        )
+        child = await spawn(settings, CLEAN_ENVIRONMENT)
+        self._children.add(child)
         try:
-            async with asyncio.timeout(START_LIMIT_S):
-                hello, _ = await child.receive()
-        except (TimeoutError, _ChildGoneError) as error:
+            self.strength = await child.ready()
+        except ChildGoneError as error:
             await self._end(child)
             raise TransientError(
                 f"a decoder did not start: {child.last_words() or 'it said nothing'}"
@@ -260,38 +180,9 @@ class ChildPool:
         except BaseException:
             await self._end(child)
             raise
-        child.strength = self.strength = hello.strength
         return child
 
-    async def _spawn(self) -> _Child:
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)  # noqa: FBT003 -- the socket's own interface
-        readable = python_folders(self._functions)
-        settings = ChildSettings(limits=self.limits, readable=readable, functions=self._functions)
-        arguments = [
-            str(theirs.fileno()),
-            str(os.getpid()),
-            codec(ChildSettings).dump_json(settings).decode(),
-        ]
-        try:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-I", "-m", "callsheet.worker.child", *arguments,
-                stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE, pass_fds=(theirs.fileno(),),
-                env=CLEAN_ENVIRONMENT, cwd="/", start_new_session=True,
-            )  # fmt: skip
-        except OSError as error:
-            ours.close()
-            raise TransientError(f"a decoder could not be started: {error.strerror}") from error
-        except BaseException:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-        child = _Child(process, ours)
-        self._children.add(child)
-        return child
-
-    async def _end(self, child: _Child, climbed: Climbed = nobody) -> int:
+    async def _end(self, child: ChildProcess, climbed: Climbed = nobody) -> int:
         code = await child.end(Ladder(term_grace_s=self.term_grace_s, climbed=climbed))
         self._children.discard(child)
         return code
@@ -331,23 +222,3 @@ def death(code: int, last_words: str, cpu_s: int) -> AttemptError:
     if -code in {signal.SIGKILL, signal.SIGTERM}:
         return CapacityError(f"the decoder was killed from outside ({name}), most likely for want of memory")
     return BadInputError(f"undecodable: it brought the decoder down ({name}){said}")
-
-
-async def end_group(process: Process, ladder: Ladder | None = None) -> int:
-    """End a process that leads its own group, and all in the group; returns its exit code."""
-    rules = ladder or Ladder()
-    if process.returncode is None:
-        rules.climbed(STOP_RUNG_TERMINATED)
-        _signal(process.pid, signal.SIGTERM)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(rules.term_grace_s):
-                await process.wait()
-    if process.returncode is None:
-        rules.climbed(STOP_RUNG_KILLED)
-    _signal(process.pid, signal.SIGKILL)
-    return await process.wait()
-
-
-def _signal(group: int, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, number)
