@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from hashlib import blake2b
 from typing import Final
 
@@ -62,15 +63,22 @@ class CompilationWish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clip:
-    """A part of a video in the compilation's clock."""
+    """A part of a video in the clock of what it becomes a part of."""
 
     start_s: float
     frames: int
+    rate: Fraction = Fraction(RATE)
+    """Frames per second; the same for all clips that are joined."""
+
+    @property
+    def length_s(self) -> Fraction:
+        """Exactly its frames."""
+        return self.frames / self.rate
 
     @property
     def duration_s(self) -> float:
-        """Exactly its frames."""
-        return self.frames / RATE
+        """The same, rounded."""
+        return float(self.length_s)
 
 
 def choose(candidates: Sequence[Candidate], wish: CompilationWish) -> list[Candidate]:
@@ -87,8 +95,8 @@ def clip_of(survey: Survey, wish: CompilationWish) -> Clip:
     return Clip(start_s=round(start_s, 3), frames=max(1, int(length_s * RATE)))
 
 
-def clip_filters(video: VideoTrack, size: tuple[int, int]) -> list[str]:
-    """Return the filters that put frames into the middle of *size*, at 30 a second, without end."""
+def clip_filters(video: VideoTrack, size: tuple[int, int], rate: Fraction = Fraction(RATE)) -> list[str]:
+    """Return the filters that put frames into the middle of *size*, at an even rate, without end."""
     width, height = fitted(video.width, video.height, size)
     return [
         *(["bwdif=deint=interlaced"] if video.interlaced else []),
@@ -97,7 +105,7 @@ def clip_filters(video: VideoTrack, size: tuple[int, int]) -> list[str]:
         "setsar=1",
         *(tone_map_filters() if video.hdr else []),
         "format=yuv420p",
-        f"fps={RATE}:start_time=0",
+        f"fps={rate}:start_time=0",
         "tpad=stop=-1:stop_mode=clone",
     ]
 
@@ -143,15 +151,17 @@ def chapters(clips: Sequence[tuple[str, Clip]]) -> str:
     """
     lines, at = [";FFMETADATA1"], 0
     for title, clip in clips:
-        lines += ["[CHAPTER]", f"TIMEBASE=1/{RATE}", f"START={at}", f"END={at + clip.frames}"]
+        tick = 1 / clip.rate
+        lines += ["[CHAPTER]", f"TIMEBASE={tick.numerator}/{tick.denominator}"]
+        lines += [f"START={at}", f"END={at + clip.frames}"]
         lines.append(f"title={title.translate(_ESCAPED)}")
         at += clip.frames
     return "\n".join(lines) + "\n"
 
 
-def expected_bytes(frames: int) -> int:
-    """Return what so many frames take at most, about, with their sound."""
-    return round(frames / RATE * (MAXRATE_KBPS + 1536) * 1000 / 8) + (1 << 20)
+def expected_bytes(length_s: float) -> int:
+    """Return what so many seconds take at most, about, with their sound."""
+    return round(length_s * (MAXRATE_KBPS + 1536) * 1000 / 8) + (1 << 20)
 
 
 def _fits(one: Candidate, wish: CompilationWish) -> bool:

@@ -1,17 +1,15 @@
 """The commands of a compilation: one clip in the common shape, and the join of all."""
 
 from collections.abc import Sequence
-from fractions import Fraction
 
 from callsheet.errors import BadInputError
-from callsheet.media.compilation import RATE, Clip, clip_filters, clip_options, joined_options
+from callsheet.media.compilation import Clip, clip_filters, clip_options, joined_options
 from callsheet.media.encoders import Encoder, input_options
 from callsheet.media.survey import Survey
 from callsheet.worker.encode.commands import (
     Command,
     Input,
     command,
-    concat_list,
     list_input,
     media_input,
     silence,
@@ -33,8 +31,15 @@ def clip_command(
     begin: dict[str, str | float] = {"ss": f"{clip.start_s:.3f}"} if clip.start_s else {}
     file = media_input(Input(fd=source, options={**input_options(encoder), **begin}))
     sound = silence()["a"] if audio is None else file[str(audio.index)]
-    options = {"vf": ",".join(clip_filters(video, size)), **clip_options(clip, encoder)}
+    options = {"vf": ",".join(clip_filters(video, size, clip.rate)), **clip_options(clip, encoder)}
     return command([file[str(video.index)], sound], options, output=output, inputs=[source])
+
+
+def group_command(clips: Sequence[int], listed: int, output: int) -> Command:
+    """Return the command that joins the clips of the list behind *listed* as they are, to be joined again."""
+    file = list_input(listed)
+    options: dict[str, str | float] = {"c": "copy", "f": "mov"}
+    return command([file["v"], file["a"]], options, output=output, inputs=[listed, *clips])
 
 
 def join_command(clips: Sequence[int], listed: int, chapters: int, output: int) -> Command:
@@ -42,8 +47,3 @@ def join_command(clips: Sequence[int], listed: int, chapters: int, output: int) 
     file = list_input(listed)
     joined = command([file["v"], file["a"]], joined_options(), output=output, inputs=[listed, *clips])
     return with_chapters(joined, chapters)
-
-
-def clip_list(fds: Sequence[int], clips: Sequence[Clip]) -> str:
-    """Return the list for `join_command`."""
-    return concat_list([(fd, Fraction(clip.frames, RATE)) for fd, clip in zip(fds, clips, strict=True)])

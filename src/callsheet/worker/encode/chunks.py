@@ -66,14 +66,14 @@ class Chunks:
                 files.append(stack.enter_context(self.context.roots.open_file(self.root, path)))
             yield [file.fd for file in files]
 
-    async def remove(self) -> None:
-        """Remove them all; what cannot be removed is swept once the job is final."""
-        for path in self._paths.values():
+    async def remove(self, numbers: Iterable[int] | None = None) -> None:
+        """Remove these, or all; what cannot be removed is swept once the job is final."""
+        names = list(self._paths) if numbers is None else [self._name(number) for number in numbers]
+        for path in [self._paths.pop(name) for name in names if name in self._paths]:
             try:
                 await in_thread(partial(self.context.roots.remove, self.root, path))
             except AttemptError as error:
                 self.context.report.log(f"{self.root}/{path} could not be removed: {error.message}")
-        self._paths = {}
 
     def _name(self, number: int) -> str:
         return f"{number:05d}-{self.key}"

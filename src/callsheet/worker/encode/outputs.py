@@ -2,8 +2,8 @@
 
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from hashlib import blake2b
 from typing import Final
@@ -16,7 +16,7 @@ from callsheet.service.plain import plain_line
 from callsheet.v1.library_service_pb2 import Derivative, DerivativeFacts, Item, ItemFacts
 from callsheet.worker.context import JobContext
 from callsheet.worker.decode.works import PROBE, SURVEY, ProbeArguments, SurveyArguments
-from callsheet.worker.item_facts import sound_item
+from callsheet.worker.item_facts import EXTRA_LIMIT, sound_item
 from callsheet.worker.library import OpenedFile
 from callsheet.worker.staging import StagedOutput, derivative_path, stage
 from callsheet.worker.threads import in_thread
@@ -26,6 +26,8 @@ DEADLINE_S: Final = 3600.0
 _BLOCK: Final = 1 << 20
 _MIB: Final = 1 << 20
 _MANIFEST_VERSION: Final = 1
+_RESULT_MANIFEST_MAX: Final = 16 * 1024
+"""Bytes of a manifest in a result; a longer one stands there without its sources."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +74,8 @@ class Recorded:
     ffmpeg: str
     """The first line of ``ffmpeg -version``."""
     argv: Sequence[str]
+    further: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
+    """What else the item says of how it was made; left out where it is too long for a row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +174,7 @@ async def publish(
     row = sound_item(facts)
     row.root, row.path, row.identity = output.root, path, identity
     row.size_bytes, row.mtime_ns = size_bytes, mtime_ns
-    row.extra_json = _extra(row.extra_json, manifest, [one.id for one in sources])
+    row.extra_json = _extra(row.extra_json, manifest, [one.id for one in sources], recorded.further)
     context.report.log(
         plain_line(
             f"Published {output.root}/{path}: {size_bytes / 1e6:,.1f} MB, {facts.duration_s or 0:.1f} s."
@@ -250,7 +254,9 @@ def derivative_of(item: Item, made: ItemFacts, *, kind: str, recipe: str, media_
 
 def result_of(made: Made) -> dict[str, JsonValue]:
     """Return what a job says of what it made."""
-    row = made.row
+    row, manifest = made.row, made.manifest
+    if len(json.dumps(manifest)) > _RESULT_MANIFEST_MAX:
+        manifest = {key: value for key, value in manifest.items() if key != "sources"}
     return {
         "outputPath": row.path,
         "root": row.root,
@@ -260,7 +266,7 @@ def result_of(made: Made) -> dict[str, JsonValue]:
         "height": row.height,
         "sizeBytes": row.size_bytes,
         "encoder": made.manifest["encoder"],
-        "manifest": made.manifest,
+        "manifest": manifest,
     }
 
 
@@ -308,15 +314,14 @@ def _size_and_time(context: JobContext, output: StagedOutput) -> tuple[int, int]
         return file.size_bytes, file.mtime_ns
 
 
-def _extra(known: str, manifest: dict[str, JsonValue], sources: list[str]) -> str:
-    """Return further facts as JSON; what is too long for a row goes without the command."""
-    extra: dict[str, JsonValue] = {
-        **json.loads(known or "{}"),
-        "sources": list(sources),
-        "manifest": manifest,
-    }
-    text = json.dumps(extra, ensure_ascii=False, sort_keys=True)
-    if len(text.encode()) > 16 * 1024:
-        extra["manifest"] = {key: value for key, value in manifest.items() if key not in {"argv", "sources"}}
-        text = json.dumps(extra, ensure_ascii=False, sort_keys=True)
-    return text
+def _extra(
+    known: str, manifest: dict[str, JsonValue], sources: list[str], further: Mapping[str, JsonValue]
+) -> str:
+    """Return further facts as JSON; a row has no room for all of a long list of sources."""
+    brief = {key: value for key, value in manifest.items() if key not in {"argv", "sources"}}
+    named: dict[str, JsonValue] = {**json.loads(known or "{}"), "sources": list(sources)}
+    texts = (
+        json.dumps({**named, **extra}, ensure_ascii=False, sort_keys=True)
+        for extra in ({**further, "manifest": manifest}, {**further, "manifest": brief}, {"manifest": brief})
+    )
+    return next((text for text in texts if len(text.encode()) <= EXTRA_LIMIT), "")
