@@ -2,22 +2,20 @@
 
 import asyncio
 import logging
-import os
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from callsheet.errors import CallsheetError, InvalidError, NotFoundError, StateError, TransientError
+from callsheet.errors import CallsheetError, InvalidError, NotFoundError, StateError
 from callsheet.v1.job_pb2 import JOB_STATE_CANCELLED, JOB_STATE_COMPLETED, JOB_STATE_FAILED
 from callsheet.v1.job_service_pb2 import GetJobRequest
 from callsheet.v1.library_service_pb2 import UpsertItemsRequest
 from callsheet.worker.commands import LeaseKey
-from callsheet.worker.library import DEPTH_LIMIT, Roots
+from callsheet.worker.lease import leased_name
+from callsheet.worker.library import Roots
 from callsheet.worker.reports import persistently
-from callsheet.worker.staging import leased_name
 from callsheet.worker.threads import in_thread
 
 if TYPE_CHECKING:  # the generated stubs have these names, the generated code has not
@@ -28,7 +26,6 @@ log = logging.getLogger(__name__)
 
 AGAIN_S: Final = 2.0
 """The first wait before leases that were held are asked about again; it doubles from there."""
-_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY
 
 
 class Standing(Enum):
@@ -155,7 +152,7 @@ async def sweep(roots: Roots, found: Sequence[Leftover], ask: Ask) -> list[Lefto
 def _leftovers(roots: Roots) -> Iterator[Leftover]:
     for name, settings in roots.items():
         if settings.writable:
-            for path in _unpublished(roots, name):
+            for path in roots.store(name).hidden(lambda file: leased_name(file) is not None):
                 said = leased_name(path.rpartition("/")[2])
                 if said is not None:
                     yield Leftover(
@@ -165,29 +162,3 @@ def _leftovers(roots: Roots) -> Iterator[Leftover]:
                         whole=said.whole,
                         kept=said.kept,
                     )
-
-
-def _unpublished(roots: Roots, root: str) -> Iterator[str]:
-    """Yield the paths of leases' files in a root; none where it is away."""
-    try:
-        fd = roots.open_root(root)
-    except TransientError:
-        return
-    with suppress(OSError):
-        yield from _below(fd, "", DEPTH_LIMIT)
-
-
-def _below(fd: int, folder: str, depth: int) -> Iterator[str]:
-    """Yield the paths of leases' files below the folder behind *fd*; closes *fd*."""
-    try:
-        with os.scandir(fd) as scan:
-            entries = list(scan)
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False) and depth:
-                with suppress(OSError):
-                    below = os.open(entry.name, _FOLDER | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
-                    yield from _below(below, f"{folder}{entry.name}/", depth - 1)
-            elif leased_name(entry.name) and entry.is_file(follow_symlinks=False):
-                yield f"{folder}{entry.name}"
-    finally:
-        os.close(fd)

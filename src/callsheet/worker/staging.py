@@ -1,50 +1,14 @@
 """Outputs that appear whole or not at all: written aside, made durable, then given their name."""
 
 import os
-import re
-from contextlib import suppress
 from dataclasses import dataclass
-from hashlib import blake2b
-from typing import Final
 
 from callsheet.errors import BadInputError
-from callsheet.worker.beneath import checked_parts, open_beneath
-from callsheet.worker.lease import Lease
-from callsheet.worker.library import PARTIAL_SUFFIX, Roots, as_attempt_error
+from callsheet.worker.beneath import checked_parts
+from callsheet.worker.lease import KEPT_SUFFIX, WHOLE_SUFFIX, Lease, leased_name
+from callsheet.worker.library import Roots, as_attempt_error
+from callsheet.worker.store import Draft
 from callsheet.worker.threads import in_thread
-
-WHOLE_SUFFIX: Final = ".staged"
-"""Ends the names of files that are whole and wait to be put where they were asked for."""
-KEPT_SUFFIX: Final = ".kept"
-"""Ends the names of files that are whole and serve the job's later attempts, such as encoded chunks."""
-NAME_BYTES_MAX: Final = 120
-"""Bytes of a file's name that the name of its unfinished form repeats."""
-
-_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY
-_LEASED: Final = re.compile(
-    r"\..+\.(?P<job>[0-9A-Za-z-]{1,64})\.(?P<tag>[0-9a-f]{16})\.(?P<kind>partial|staged|kept)"
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeasedName:
-    """What the name of a file that is not published says."""
-
-    job_id: str
-    token: int
-    whole: bool
-    """Whether the file is whole and may wait to be put where it was asked for."""
-    kept: bool = False
-    """Whether it serves every attempt of the job, until the job is final."""
-
-
-def leased_name(name: str) -> LeasedName | None:
-    """Return what a file's name says of the lease that makes it; None where it is no such name."""
-    match = _LEASED.fullmatch(name)
-    if match is None:
-        return None
-    whole, kept = (match["kind"] == suffix[1:] for suffix in (WHOLE_SUFFIX, KEPT_SUFFIX))
-    return LeasedName(job_id=match["job"], token=int(match["tag"], 16), whole=whole, kept=kept)
 
 
 def derivative_path(folder: str, item_id: str, recipe: str, tag: str, suffix: str) -> str:
@@ -69,12 +33,14 @@ class StagedOutput:
     root: str
     path: str
     """The final path, relative to the root."""
-    fd: int
-    """Open for reading and writing."""
-    folder_fd: int
-    partial_name: str
+    draft: Draft
     wanted: str = ""
     """Where it is asked for, relative to the root; empty where *path* is its name for good."""
+
+    @property
+    def fd(self) -> int:
+        """Open for reading and writing."""
+        return self.draft.fd
 
     @property
     def shown(self) -> str:
@@ -100,39 +66,11 @@ class StagedOutput:
         Raises:
             CapacityError: The disk is full.
         """
-        try:
-            await in_thread(self._publish)
-        except OSError as error:
-            raise as_attempt_error(error, self.shown) from error
+        await in_thread(self.draft.publish)
 
     async def discard(self) -> None:
         """Remove what was written, instead of a publication."""
-        await in_thread(self.abandon)
-
-    def _publish(self) -> None:
-        name = self.path.rpartition("/")[2]
-        try:
-            os.fsync(self.fd)
-            os.rename(self.partial_name, name, src_dir_fd=self.folder_fd, dst_dir_fd=self.folder_fd)
-            os.fsync(self.folder_fd)
-        except OSError:
-            self._unlink()
-            raise
-        finally:
-            self._close()
-
-    def abandon(self) -> None:
-        """Remove what was written; blocks for a moment."""
-        self._unlink()
-        self._close()
-
-    def _unlink(self) -> None:
-        with suppress(OSError):
-            os.unlink(self.partial_name, dir_fd=self.folder_fd)
-
-    def _close(self) -> None:
-        os.close(self.fd)
-        os.close(self.folder_fd)
+        await in_thread(self.draft.abandon)
 
 
 async def stage(roots: Roots, root: str, path: str, lease: Lease) -> StagedOutput:
@@ -160,7 +98,7 @@ async def stage_kept(roots: Roots, root: str, path: str, lease: Lease) -> Staged
     """
     *folders, name = checked_parts(path)
     return await _begin(
-        roots, root, "/".join((*folders, _name_of(name, lease, KEPT_SUFFIX))), lease, wanted=""
+        roots, root, "/".join((*folders, lease.name_for(name, KEPT_SUFFIX))), lease, wanted=""
     )
 
 
@@ -169,20 +107,8 @@ def kept_files(roots: Roots, root: str, folder: str, job_id: str) -> dict[str, s
 
     None where there is no such folder.
     """
-    root_fd = roots.open_root(root)
-    try:
-        fd = open_beneath(root_fd, folder, _FOLDER)
-    except OSError:
-        return {}
-    finally:
-        os.close(root_fd)
-    try:
-        with os.scandir(fd) as entries:
-            names = [entry.name for entry in entries]
-    finally:
-        os.close(fd)
     found: dict[str, str] = {}
-    for name in names:
+    for name in roots.store(root).names_in(folder):
         said = leased_name(name)
         if said is not None and said.kept and said.job_id == job_id:
             found[name[1:].rpartition(f".{job_id}.")[0]] = f"{folder}/{name}"
@@ -203,7 +129,7 @@ async def stage_wanted(roots: Roots, root: str, path: str, lease: Lease) -> Stag
     *folders, name = checked_parts(path) or ("",)
     if not name or name.startswith(".") or leased_name(f".{name}"):
         raise BadInputError(f"{root}/{path}: a file cannot be asked for under this name; name another")
-    whole = "/".join((*folders, _name_of(name, lease, WHOLE_SUFFIX)))
+    whole = "/".join((*folders, lease.name_for(name, WHOLE_SUFFIX)))
     return await _begin(roots, root, whole, lease, wanted="/".join((*folders, name)))
 
 
@@ -223,62 +149,11 @@ async def publish(roots: Roots, root: str, path: str, lease: Lease, content: byt
     await output.publish()
 
 
-def _name_of(name: str, lease: Lease, suffix: str) -> str:
-    """Return a name that is this lease's alone, hidden, and short enough for every file system."""
-    encoded = name.encode("utf-8", "surrogateescape")
-    if len(encoded) > NAME_BYTES_MAX:
-        kept = encoded[: NAME_BYTES_MAX - 17].decode("utf-8", "ignore")
-        name = f"{kept}~{blake2b(encoded, digest_size=8).hexdigest()}"
-    return f".{name}.{lease.job_id}.{lease.file_tag}{suffix}"
-
-
 async def _begin(roots: Roots, root: str, path: str, lease: Lease, *, wanted: str) -> StagedOutput:
     roots.require_writable(root)
-    try:
-        return await in_thread(lambda: _stage(roots, root, path, lease, wanted), StagedOutput.abandon)
-    except OSError as error:
-        raise as_attempt_error(error, f"{root}/{wanted or path}") from error
-
-
-def _stage(roots: Roots, root: str, path: str, lease: Lease, wanted: str) -> StagedOutput:
-    *folders, name = checked_parts(path)
-    partial_name = _name_of((wanted or name).rpartition("/")[2], lease, PARTIAL_SUFFIX)
-    folder_fd = _make_folders(roots.open_root(root), folders)
-    try:
-        if wanted:
-            _require_free(folder_fd, wanted, f"{root}/{wanted}")
-        fd = open_beneath(folder_fd, partial_name, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
-    except BaseException:
-        os.close(folder_fd)
-        raise
-    return StagedOutput(
-        root=root, path=path, fd=fd, folder_fd=folder_fd, partial_name=partial_name, wanted=wanted
-    )
-
-
-def _require_free(folder_fd: int, path: str, shown: str) -> None:
-    try:
-        os.stat(path.rpartition("/")[2], dir_fd=folder_fd, follow_symlinks=False)
-    except FileNotFoundError:
-        return
-    raise BadInputError(f"{shown}: there is something at this path already; name another")
-
-
-def _make_folders(fd: int, folders: list[str]) -> int:
-    """Return a descriptor of the folder below *fd*, made where it is missing; closes *fd*."""
-    for name in folders:
-        try:
-            try:
-                os.mkdir(name, 0o755, dir_fd=fd)
-            except FileExistsError:
-                pass
-            else:
-                os.fsync(fd)
-            below = os.open(name, _FOLDER | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
-        finally:
-            os.close(fd)
-        fd = below
-    return fd
+    store = roots.store(root)
+    draft = await in_thread(lambda: store.begin(path, lease, wanted=wanted), lambda begun: begun.abandon())
+    return StagedOutput(root=root, path=path, draft=draft, wanted=wanted)
 
 
 def _write_all(fd: int, content: bytes) -> None:

@@ -46,7 +46,7 @@ def lease(token: int) -> Lease:
 
 def unfinished(output: StagedOutput) -> Path:
     """Return where the content lies before it is published."""
-    return Path(f"/proc/self/fd/{output.folder_fd}").readlink() / output.partial_name
+    return Path(f"/proc/self/fd/{output.fd}").readlink()
 
 
 async def killed(output: StagedOutput, *, whole: bool = False) -> None:
@@ -94,7 +94,7 @@ async def test_attempt_whose_file_was_swept_cannot_publish_it(roots: Roots, tmp_
 
     assert await sweep(roots, await find(roots), Answers({("job-1", 1): Standing.OVER}).ask) == []
 
-    with pytest.raises(Exception, match=r"made/\.cut\.mp4.*there is no such file"):
+    with pytest.raises(Exception, match=r"made/cut\.mp4.*there is no such file"):
         await output.publish()
     assert names(tmp_path / "out") == []
 

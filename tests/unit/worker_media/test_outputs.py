@@ -9,11 +9,12 @@ import pytest
 from callsheet.errors import BadInputError, TransientError
 from callsheet.service.settings import RootSettings
 from callsheet.v1.lease_service_pb2 import LeaseRef, Output
-from callsheet.worker import placing
-from callsheet.worker.lease import Lease
+from callsheet.worker import renaming
+from callsheet.worker.lease import NAME_BYTES_MAX, Lease, leased_name
 from callsheet.worker.library import Roots
-from callsheet.worker.placing import give_name, link_name, place
-from callsheet.worker.staging import NAME_BYTES_MAX, leased_name, stage_wanted
+from callsheet.worker.placing import place
+from callsheet.worker.renaming import give_name, link_name
+from callsheet.worker.staging import stage_wanted
 
 LEASE = Lease(job_id="01890a5d-ac96-774b-bcce-000000000001", token=0x100000007, attempt=1)
 WHOLE = f"films/.cut.mp4.{LEASE.job_id}.{LEASE.file_tag}.staged"
@@ -146,7 +147,7 @@ def test_name_is_given_once_by_whatever_the_file_system_offers(
 async def test_file_system_without_such_a_rename_gets_links(
     roots: Roots, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(placing, "_renameat2", placing.without_renameat2)
+    monkeypatch.setattr(renaming, "_renameat2", renaming.without_renameat2)
     output = await staged(roots)
 
     assert place(roots, output) == ""

@@ -18,7 +18,6 @@ from callsheet.media.recipes import (
 )
 from callsheet.params import DerivativeKind
 from callsheet.v1.library_service_pb2 import DerivativeFacts, Item, ItemState, MediaKind
-from callsheet.worker.library import OpenedFile
 from callsheet.worker.threads import in_thread
 from callsheet_gateway.places import place_of
 from callsheet_gateway.schemas.library import BOX
@@ -165,12 +164,12 @@ async def _is_unchanged(state: State, item: Item) -> bool:
     if facts.state == ItemState.ITEM_STATE_MISSING:
         return False
     try:
-        with await in_thread(lambda: state.roots.open_file(facts.root, facts.path), OpenedFile.close) as file:
-            return (file.size_bytes, file.mtime_ns) == (facts.size_bytes, facts.mtime_ns)
+        found = await in_thread(lambda: state.roots.facts(facts.root, facts.path))
     except BadInputError:
         return False
     except AttemptError as error:
         raise UnavailableError(error.message) from error
+    return (found.size_bytes, found.mtime_ns) == (facts.size_bytes, facts.mtime_ns)
 
 
 def _current(item: Item, kind: str, recipe: str) -> DerivativeFacts | None:

@@ -1,6 +1,5 @@
 """Answers with the bytes of a derivative: read safely, whole, in part, or not at all where they are known."""
 
-import os
 from hashlib import sha256
 from typing import Final
 
@@ -8,10 +7,9 @@ from fastapi import Request, Response
 
 from callsheet.errors import AttemptError, BadInputError, NotFoundError, StateError, UnavailableError
 from callsheet.v1.library_service_pb2 import DerivativeFacts
-from callsheet.worker.library import Roots
 from callsheet.worker.threads import in_thread
 from callsheet_gateway.problems import problem_response
-from callsheet_gateway.ranges import UnsatisfiableError, is_known, wanted_part
+from callsheet_gateway.ranges import Part, UnsatisfiableError, is_known, wanted_part
 from callsheet_gateway.state import State
 
 SERVED_TYPES: Final = frozenset(
@@ -19,8 +17,6 @@ SERVED_TYPES: Final = frozenset(
 )
 """Media types that are said as they are; anything else is bytes, which no browser runs."""
 
-PIECE_BYTES: Final = 1024 * 1024
-"""Read at once."""
 REMEDY: Final = "a job of the type derivatives_generate with force makes it again"
 
 
@@ -46,53 +42,42 @@ async def answer_with(request: Request, state: State, facts: DerivativeFacts) ->
     }
     if is_known(request.headers.get("if-none-match", ""), etag):
         return Response(status_code=304, headers=headers)
-    content = facts.inline or await _read(state.roots, facts, state.settings.picture_bytes_max)
     media_type = facts.media_type if facts.media_type in SERVED_TYPES else "application/octet-stream"
     asked = request.headers.get("range", ""), request.headers.get("if-range", "")
+    size_bytes = len(facts.inline) or facts.size_bytes
     try:
-        part = wanted_part(*asked, etag, len(content))
+        part = wanted_part(*asked, etag, size_bytes)
     except UnsatisfiableError:
         return problem_response(
             416,
-            f"Range: the picture has {len(content)} bytes, and the range begins behind its end",
-            headers={"Content-Range": f"bytes */{len(content)}"},
+            f"Range: the picture has {size_bytes} bytes, and the range begins behind its end",
+            headers={"Content-Range": f"bytes */{size_bytes}"},
         )
+    sent = part or Part(first=0, last=size_bytes - 1)
+    content = facts.inline[sent.first : sent.last + 1] or await _read(state, facts, sent)
     if part is None:
         return Response(content, media_type=media_type, headers=headers)
-    headers["Content-Range"] = f"bytes {part.first}-{part.last}/{len(content)}"
-    return Response(
-        content[part.first : part.last + 1], status_code=206, media_type=media_type, headers=headers
-    )
+    headers["Content-Range"] = f"bytes {part.first}-{part.last}/{size_bytes}"
+    return Response(content, status_code=206, media_type=media_type, headers=headers)
 
 
-async def _read(roots: Roots, facts: DerivativeFacts, bytes_max: int) -> bytes:
-    if facts.root not in roots:
+async def _read(state: State, facts: DerivativeFacts, part: Part) -> bytes:
+    if facts.root not in state.roots:
         raise StateError(
             f"the picture lies in the root {facts.root}, which this gateway does not reach; "
-            "name its folder in CALLSHEET_ROOTS"
+            "name it in CALLSHEET_ROOTS"
         )
-    if facts.size_bytes > bytes_max:
+    if facts.size_bytes > state.settings.picture_bytes_max:
         raise StateError(
             f"the picture has {facts.size_bytes:,} bytes, more than CALLSHEET_PICTURE_BYTES_MAX allows"
         )
+    length = part.last + 1 - part.first
     try:
-        content = await in_thread(lambda: _content(roots, facts))
+        piece = await in_thread(lambda: state.roots.read(facts.root, facts.path, part.first, length))
     except BadInputError as error:
         raise NotFoundError(f"the picture is gone or cannot be served; {REMEDY}") from error
     except AttemptError as error:
         raise UnavailableError(f"the picture cannot be read now: {error.message}") from error
-    if len(content) != facts.size_bytes:
+    if piece.size_bytes != facts.size_bytes or len(piece.content) != length:
         raise NotFoundError(f"the picture is not whole any more; {REMEDY}")
-    return content
-
-
-def _content(roots: Roots, facts: DerivativeFacts) -> bytes:
-    """Return the file's content, one byte more than there should be at most."""
-    content = bytearray()
-    with roots.open_file(facts.root, facts.path) as file:
-        while left := facts.size_bytes + 1 - len(content):
-            piece = os.read(file.fd, min(left, PIECE_BYTES))
-            if not piece:
-                break
-            content += piece
-    return bytes(content)
+    return piece.content

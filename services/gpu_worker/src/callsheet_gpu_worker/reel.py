@@ -183,7 +183,7 @@ async def fill(reel: Reel) -> None:
     for group, begin in enumerate(range(0, len(parts), GROUP_PARTS)):
         numbers = range(begin, min(begin + GROUP_PARTS, len(parts)))
         if reel.groups.has(group) and reel.records.has(group):
-            _take_group(reel, group)
+            await _take_group(reel, group)
             continue
         for number in numbers:
             await _fill_one(reel, number)
@@ -275,12 +275,10 @@ async def _join_group(reel: Reel, group: int, numbers: range) -> None:
     output = await reel.groups.begin(group)
     try:
         lengths = [one.clip.length_s for one in taken]
-        with (
-            reel.clips.opened(one.number for one in taken) as fds,
-            _written(concat_list(list(zip(fds, lengths, strict=True)))) as listed,
-        ):
-            one = clips.group_command(fds, listed, output.fd)
-            await encode(reel.context, one, Meter(context=reel.context, total_s=0))
+        async with reel.clips.opened(one.number for one in taken) as fds:
+            with _written(concat_list(list(zip(fds, lengths, strict=True)))) as listed:
+                one = clips.group_command(fds, listed, output.fd)
+                await encode(reel.context, one, Meter(context=reel.context, total_s=0))
         await outputs.checked(reel.context, output.fd, _expected(taken))
         await _record(reel, group, numbers, taken)
     except BaseException:
@@ -305,9 +303,9 @@ async def _record(reel: Reel, group: int, numbers: range, taken: Sequence[Taken]
     await reel.records.keep(group, output)
 
 
-def _take_group(reel: Reel, group: int) -> None:
+async def _take_group(reel: Reel, group: int) -> None:
     """Take in a group that an earlier attempt made."""
-    with reel.records.opened([group]) as fds:
+    async with reel.records.opened([group]) as fds:
         record = json.loads(os.pread(fds[0], _RECORD_BYTES, 0))
     for number, start_s, frames, rate in record["taken"]:
         clip = Clip(start_s=start_s, frames=frames, rate=Fraction(rate))
@@ -324,14 +322,14 @@ async def _join(reel: Reel, taken: Sequence[Taken], output: StagedOutput) -> lis
     for number, length_s in pieces:
         lengths[number] = lengths.get(number, Fraction(0)) + length_s
     kept = reel.groups if reel.grouped else reel.clips
-    with (
-        kept.opened(lengths) as fds,
-        _written(concat_list(list(zip(fds, lengths.values(), strict=True)))) as listed,
-        _written(chapters(titles)) as marks,
-    ):
-        one = clips.join_command(fds, listed, marks, output.fd)
-        await encode(reel.context, one, Meter(context=reel.context, total_s=0))
-        return ["ffmpeg", *one.arguments]
+    async with kept.opened(lengths) as fds:
+        with (
+            _written(concat_list(list(zip(fds, lengths.values(), strict=True)))) as listed,
+            _written(chapters(titles)) as marks,
+        ):
+            one = clips.join_command(fds, listed, marks, output.fd)
+            await encode(reel.context, one, Meter(context=reel.context, total_s=0))
+            return ["ffmpeg", *one.arguments]
 
 
 def _expected(taken: Sequence[Taken]) -> Expected:

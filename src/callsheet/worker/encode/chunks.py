@@ -1,7 +1,7 @@
 """Keeps the encoded chunks of a job beside its output, so that a later attempt goes on where one stopped."""
 
-from collections.abc import Generator, Iterable, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -52,8 +52,8 @@ class Chunks:
         await made.publish()
         self._paths[self._name(number)] = made.path
 
-    @contextmanager
-    def opened(self, numbers: Iterable[int]) -> Generator[Sequence[int]]:
+    @asynccontextmanager
+    async def opened(self, numbers: Iterable[int]) -> AsyncGenerator[Sequence[int]]:
         """Open these chunks, in order.
 
         Raises:
@@ -62,8 +62,9 @@ class Chunks:
         with ExitStack() as stack:
             files: list[OpenedFile] = []
             for number in numbers:
-                path = self._paths[self._name(number)]
-                files.append(stack.enter_context(self.context.roots.open_file(self.root, path)))
+                opening = partial(self.context.roots.open_file, self.root, self._paths[self._name(number)])
+                file = await in_thread(opening, OpenedFile.close)
+                files.append(stack.enter_context(file))
             yield [file.fd for file in files]
 
     async def remove(self, numbers: Iterable[int] | None = None) -> None:

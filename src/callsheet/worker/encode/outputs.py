@@ -17,7 +17,6 @@ from callsheet.v1.library_service_pb2 import Derivative, DerivativeFacts, Item, 
 from callsheet.worker.context import JobContext
 from callsheet.worker.decode.works import PROBE, SURVEY, ProbeArguments, SurveyArguments
 from callsheet.worker.item_facts import EXTRA_LIMIT, sound_item
-from callsheet.worker.library import OpenedFile
 from callsheet.worker.staging import StagedOutput, derivative_path, stage
 from callsheet.worker.threads import in_thread
 
@@ -119,12 +118,8 @@ async def require_room(context: JobContext, root: str, expected_bytes: int) -> N
         CapacityError: Too little is free in the root.
     """
     context.roots.require_writable(root)
-    fd = await in_thread(partial(context.roots.open_root, root), os.close)
-    try:
-        disk = os.fstatvfs(fd)
-    finally:
-        os.close(fd)
-    free, floor = disk.f_bavail * disk.f_frsize, context.limits.free_floor_mib * _MIB
+    free = await in_thread(context.roots.store(root).room_bytes)
+    floor = context.limits.free_floor_mib * _MIB
     if free - expected_bytes < floor:
         raise CapacityError(
             f"root {root!r}: {free // _MIB:,} MiB are free, about {expected_bytes // _MIB:,} MiB are needed "
@@ -158,14 +153,14 @@ async def publish(
     else:
         await output.publish()
     path = output.wanted or output.path
-    size_bytes, mtime_ns = await in_thread(lambda: _size_and_time(context, output))
+    lies = await in_thread(partial(context.roots.facts, output.root, output.path))
     manifest: dict[str, JsonValue] = {
         "version": _MANIFEST_VERSION,
         "jobId": context.lease.job_id,
         "recipe": recipe,
         "sources": [{"itemId": one.id, "identity": one.facts.identity} for one in sources],
         "blake2b": digest,
-        "sizeBytes": size_bytes,
+        "sizeBytes": lies.size_bytes,
         "streams": found,
         "encoder": recorded.encoder,
         "ffmpeg": recorded.ffmpeg,
@@ -173,11 +168,11 @@ async def publish(
     }
     row = sound_item(facts)
     row.root, row.path, row.identity = output.root, path, identity
-    row.size_bytes, row.mtime_ns = size_bytes, mtime_ns
+    row.size_bytes, row.mtime_ns = lies.size_bytes, lies.mtime_ns
     row.extra_json = _extra(row.extra_json, manifest, [one.id for one in sources], recorded.further)
     context.report.log(
         plain_line(
-            f"Published {output.root}/{path}: {size_bytes / 1e6:,.1f} MB, {facts.duration_s or 0:.1f} s."
+            f"Published {output.root}/{path}: {lies.size_bytes / 1e6:,.1f} MB, {facts.duration_s or 0:.1f} s."
         )
     )
     return Made(row=row, manifest=manifest)
@@ -283,11 +278,10 @@ async def cached(context: JobContext, item: Item, *, kind: str, place: Place) ->
         if place.wanted is not None and facts.path != place.wanted:
             continue
         try:
-            file = await in_thread(partial(context.roots.open_file, facts.root, facts.path), OpenedFile.close)
+            found = await in_thread(partial(context.roots.facts, facts.root, facts.path))
         except BadInputError:
             continue
-        file.close()
-        if file.size_bytes == facts.size_bytes:
+        if found.size_bytes == facts.size_bytes:
             context.report.log(plain_line(f"Completed at once, as cached: {facts.root}/{facts.path}."))
             return one
     return None
@@ -307,11 +301,6 @@ def _hash(fd: int) -> str:
         digest.update(block)
         at += len(block)
     return digest.hexdigest()
-
-
-def _size_and_time(context: JobContext, output: StagedOutput) -> tuple[int, int]:
-    with context.roots.open_file(output.root, output.path) as file:
-        return file.size_bytes, file.mtime_ns
 
 
 def _extra(

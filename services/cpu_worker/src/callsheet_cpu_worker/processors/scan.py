@@ -122,8 +122,8 @@ def _found(
 def _found_alone(context: JobContext, root: str, path: str) -> Sequence[FoundFile] | None:
     """Return the one file that the job names; None when it is gone, so that its item is marked."""
     try:
-        with context.roots.open_file(root, path) as file:
-            return [FoundFile(path=path, size_bytes=file.size_bytes, mtime_ns=file.mtime_ns)]
+        facts = context.roots.facts(root, path)
+        return [FoundFile(path=path, size_bytes=facts.size_bytes, mtime_ns=facts.mtime_ns)]
     except VanishedError:
         return None
 

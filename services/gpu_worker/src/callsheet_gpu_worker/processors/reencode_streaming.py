@@ -191,7 +191,7 @@ async def _join(work: _Work, chunks: Chunks, output: StagedOutput) -> Command:
     video = streaming.pictures(work.survey)
     listed = os.memfd_create("chunks")
     try:
-        with chunks.opened(range(len(video.chunks))) as fds:
+        async with chunks.opened(range(len(video.chunks))) as fds:
             os.write(listed, streaming.chunk_list(video, fds).encode())
             one = streaming.join_command(work.survey, fds, listed, work.source.fd, output.fd)
             await encode(work.context, one, Meter(context=work.context, total_s=0))
