@@ -3,9 +3,12 @@
 from uuid import UUID
 
 from callsheet.errors import BadInputError
+from callsheet.media.faults import Fault
 from callsheet.v1.library_service_pb2 import Item, ItemState, MediaKind
 from callsheet.worker.context import JobContext
+from callsheet.worker.item_facts import broken_mark
 from callsheet.worker.library import OpenedFile
+from callsheet.worker.processor import BrokenMediaError
 from callsheet.worker.threads import in_thread
 
 
@@ -52,6 +55,20 @@ async def opened(context: JobContext, item: Item) -> OpenedFile:
     """
     facts = item.facts
     return await in_thread(lambda: context.roots.open_file(facts.root, facts.path), OpenedFile.close)
+
+
+def check_content(item: Item, identity: str, fault: Fault | None) -> None:
+    """Refuse what a child read, where it is not what the library knows, or cannot be used.
+
+    Raises:
+        BrokenMediaError: It cannot be read; the item is marked so.
+        BadInputError: It has another content than when it was scanned.
+    """
+    path = item.facts.path
+    if identity != item.facts.identity:
+        raise BadInputError(f"{path}: the file changed since it was scanned; scan its folder again")
+    if fault is not None:
+        raise BrokenMediaError(f"{path}: {fault.reason}", broken=[broken_mark(item, fault.reason)])
 
 
 async def _at(context: JobContext, root: str, path: str) -> Item:

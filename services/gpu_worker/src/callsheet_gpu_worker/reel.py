@@ -36,7 +36,6 @@ GROUP_PARTS: Final = 64
 DROPPED_SHOWN: Final = 100
 """Parts that were left out, in a result."""
 _REASON_CHARS: Final = 200
-_RECORD_BYTES: Final = 1 << 20
 _MEDIA_TYPE: Final = "video/mp4"
 
 
@@ -294,19 +293,12 @@ async def _record(reel: Reel, group: int, numbers: range, taken: Sequence[Taken]
         "taken": [[one.number, one.clip.start_s, one.clip.frames, str(one.clip.rate)] for one in taken],
         "dropped": [[number, reason] for number, reason in reel.dropped if number in numbers],
     }
-    output = await reel.records.begin(group)
-    try:
-        await output.write(json.dumps(record).encode())
-    except BaseException:
-        await output.discard()
-        raise
-    await reel.records.keep(group, output)
+    await reel.records.write(group, json.dumps(record).encode())
 
 
 async def _take_group(reel: Reel, group: int) -> None:
     """Take in a group that an earlier attempt made."""
-    async with reel.records.opened([group]) as fds:
-        record = json.loads(os.pread(fds[0], _RECORD_BYTES, 0))
+    record = json.loads(await reel.records.read(group))
     for number, start_s, frames, rate in record["taken"]:
         clip = Clip(start_s=start_s, frames=frames, rate=Fraction(rate))
         reel.taken.append(Taken(number=number, clip=clip))

@@ -115,6 +115,30 @@ class Surveyed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MeasureArguments:
+    """Takes the file's descriptor, and one to say on how far it is. Answers with one table."""
+
+    begin_s: int = 0
+    """The first second that is measured."""
+    end_s: int | None = None
+    """The first one that is not; None for the end."""
+    pixels_max: float = 40e9
+    """Pixels of a whole video that are decoded at most; of a larger one only keyframes and what follows them
+    for a moment. About three minutes of one core."""
+    limits: MediaLimits = field(default_factory=MediaLimits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What was measured, or why not. The answer's blob is the table of `callsheet.media.series`."""
+
+    identity: str
+    sparse: bool = False
+    """Whether only keyframes and what follows them were looked at."""
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SheetArguments:
     """Takes one descriptor: the file of a video. Answers with one JPEG."""
 
@@ -159,10 +183,12 @@ CHECK: Final = Work("callsheet.worker.decode.check:check", CheckArguments, Check
 """Say whether a file is whole."""
 SURVEY: Final = Work("callsheet.worker.decode.survey:survey", SurveyArguments, Surveyed)
 """Say what an encoder has to know of a file."""
+MEASURE: Final = Work("callsheet.worker.decode.measure:measure", MeasureArguments, Measured)
+"""Say what a video is like, second by second."""
 SHEET: Final = Work("callsheet.worker.decode.tiles:draw_sheet", SheetArguments, SheetMade)
 """Make the small pictures of a video for scrubbing."""
 WAVEFORM: Final = Work("callsheet.worker.decode.sound:waveform", WaveformArguments, WaveformMade)
 """Measure how loud a recording is over time, and draw it."""
 
-WARM: Final = (PROBE, RENDER, CHECK, SURVEY, SHEET, WAVEFORM)
+WARM: Final = (PROBE, RENDER, CHECK, SURVEY, MEASURE, SHEET, WAVEFORM)
 """What a child imports before it gives up its rights."""

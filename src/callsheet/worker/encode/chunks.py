@@ -1,5 +1,6 @@
 """Keeps the encoded chunks of a job beside its output, so that a later attempt goes on where one stopped."""
 
+import os
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -51,6 +52,29 @@ class Chunks:
         """
         await made.publish()
         self._paths[self._name(number)] = made.path
+
+    async def write(self, number: int, content: bytes) -> None:
+        """Keep what fits in memory.
+
+        Raises:
+            CapacityError: The disk is full.
+        """
+        made = await self.begin(number)
+        try:
+            await made.write(content)
+        except BaseException:
+            await made.discard()
+            raise
+        await self.keep(number, made)
+
+    async def read(self, number: int) -> bytes:
+        """Return what fits in memory.
+
+        Raises:
+            AttemptError: It is gone.
+        """
+        async with self.opened([number]) as (fd,):
+            return await in_thread(lambda: os.pread(fd, os.fstat(fd).st_size, 0))
 
     @asynccontextmanager
     async def opened(self, numbers: Iterable[int]) -> AsyncGenerator[Sequence[int]]:

@@ -6,9 +6,8 @@ from callsheet.v1.library_service_pb2 import Item
 from callsheet.worker.context import JobContext
 from callsheet.worker.decode.works import SURVEY, SurveyArguments
 from callsheet.worker.encode.outputs import DEADLINE_S
-from callsheet.worker.item_facts import broken_mark
 from callsheet.worker.library import OpenedFile
-from callsheet.worker.processor import BrokenMediaError
+from callsheet.worker.sources import check_content
 
 
 async def surveyed(context: JobContext, item: Item, file: OpenedFile) -> Survey:
@@ -21,11 +20,7 @@ async def surveyed(context: JobContext, item: Item, file: OpenedFile) -> Survey:
     arguments = SurveyArguments(chunk_s=context.limits.chunk_s)
     answer = await context.children.run(SURVEY, arguments, descriptors=[file.fd], deadline_s=DEADLINE_S)
     path, found = item.facts.path, answer.value
-    if found.identity != item.facts.identity:
-        raise BadInputError(f"{path}: the file changed since it was scanned; scan its folder again")
-    if found.fault is not None:
-        reason = found.fault.reason
-        raise BrokenMediaError(f"{path}: {reason}", broken=[broken_mark(item, reason)])
+    check_content(item, found.identity, found.fault)
     if found.survey is None or found.survey.video is None:
         raise BadInputError(f"{path}: holds no moving pictures")
     return found.survey

@@ -14,8 +14,12 @@ _NEARLY_DONE: Final = 99
 
 
 @contextmanager
-def metered(report: Reporter) -> Generator[int]:
-    """Give a descriptor for a child's `callsheet.worker.decode.meter`, and report what comes of it."""
+def metered(report: Reporter, part: tuple[float, float] = (0.0, 100.0)) -> Generator[int]:
+    """Give a descriptor for a child's `callsheet.worker.decode.meter`, and report what comes of it.
+
+    The child's work is the *part* of the whole between these percents.
+    """
+    begin, end = part
     loop = asyncio.get_running_loop()
     reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
@@ -23,7 +27,7 @@ def metered(report: Reporter) -> Generator[int]:
         with suppress(BlockingIOError):
             said = os.read(reading, _PART_BYTES)
             if said:
-                report.progress(min(_NEARLY_DONE, max(said)))
+                report.progress(min(_NEARLY_DONE, int(begin + max(said) * (end - begin) / 100)))
 
     loop.add_reader(reading, read)
     try:
