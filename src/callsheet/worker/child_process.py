@@ -34,6 +34,10 @@ class ChildGoneError(Exception):
     """A child ended while it was wanted."""
 
 
+class NonsenseError(ChildGoneError):
+    """A child said what none of ours says; it must not be asked again."""
+
+
 class ChildProcess:
     """One child and our end of its socket."""
 
@@ -86,17 +90,18 @@ class ChildProcess:
         """Return its next answer, and the blobs that belong to it.
 
         Raises:
-            ChildGoneError: It is gone, or what it says is no answer.
+            NonsenseError: What it says is no answer.
+            ChildGoneError: It is gone.
         """
         size = int.from_bytes(await self._exactly(LENGTH_BYTES), "big")
         if size > ANSWER_LIMIT:
-            raise ChildGoneError
+            raise NonsenseError
         try:
             reply = codec(Reply).validate_json(await self._exactly(size))
         except ValueError as error:
-            raise ChildGoneError from error
+            raise NonsenseError from error
         if any(one < 0 for one in reply.blob_sizes) or sum(reply.blob_sizes) > BLOB_LIMIT:
-            raise ChildGoneError
+            raise NonsenseError
         return reply, [await self._exactly(one) for one in reply.blob_sizes]
 
     async def _exactly(self, count: int) -> bytes:

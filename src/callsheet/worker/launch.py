@@ -37,8 +37,9 @@ def main() -> None:
     settings = codec(LaunchSettings).validate_json(sys.argv[2])
     if settings.background:
         yield_to_others()
+    program = os.open(sys.argv[3], os.O_RDONLY | os.O_CLOEXEC)  # its folders may be closed to nobody
     confine(settings.limits, settings.rights)
-    os.execv(sys.argv[3], sys.argv[3:])  # noqa: S606 -- no shell is meant
+    os.execve(program, sys.argv[3:], os.environ)  # noqa: S606 -- no shell is meant
 
 
 def yield_to_others() -> None:

@@ -10,7 +10,7 @@ from typing import Final, Self
 
 from callsheet.errors import AttemptError, BadInputError, CallsheetError, CapacityError, TransientError
 from callsheet.worker.child import ChildSettings
-from callsheet.worker.child_process import ChildGoneError, ChildProcess, spawn
+from callsheet.worker.child_process import ChildGoneError, ChildProcess, NonsenseError, spawn
 from callsheet.worker.decode.works import WARM
 from callsheet.worker.sandbox import CLEAN_ENVIRONMENT, Rights, SandboxLimits
 from callsheet.worker.stopping import TERM_GRACE_S, Climbed, Ladder, nobody
@@ -136,6 +136,8 @@ class ChildPool:
             sound = not reply.failure and child.jobs < self.limits.jobs_per_child
         except TimeoutError as error:
             raise TransientError(f"decoding took longer than {deadline_s:g} s and was ended") from error
+        except NonsenseError as error:
+            raise BadInputError("undecodable: it made the decoder answer nonsense") from error
         except ChildGoneError as error:
             raise death(await self._end(child), child.last_words(), request.cpu_s) from error
         finally:

@@ -8,14 +8,21 @@ import math
 import os
 import resource
 import signal
-from collections.abc import Sequence
+import struct
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
 from typing import Final
 
-from callsheet.worker import landlock
+from callsheet.worker import landlock, seccomp
 
 _PR_SET_PDEATHSIG: Final = 1
+_PR_SET_DUMPABLE: Final = 4
+_PR_CAPBSET_DROP: Final = 24
 _PR_SET_NO_NEW_PRIVS: Final = 38
+_CAPABILITY_VERSION: Final = 0x20080522
+_CAPABILITIES_MAX: Final = 64
 _NOBODY: Final = 65534
 _MIB: Final = 1 << 20
 
@@ -34,6 +41,21 @@ CLEAN_ENVIRONMENT: Final = {
 def environment(device_uuid: str) -> dict[str, str]:
     """Return the environment of a child that may use this GPU and no other; none where it is empty."""
     return CLEAN_ENVIRONMENT | {"CUDA_VISIBLE_DEVICES": device_uuid}
+
+
+class Layer(StrEnum):
+    """The protections, in the order in which they are taken; each holds without the others."""
+
+    RLIMITS = "rlimits"
+    """Limits of memory, CPU time, file size, descriptors."""
+    NO_NEW_PRIVS = "no_new_privs"
+    """No program that it starts gains rights."""
+    LANDLOCK = "landlock"
+    """Files, TCP, signals and tracing beyond what it was given."""
+    USER = "unprivileged user"
+    """A child of root is nobody, or without any capability where it has to stay root."""
+    SECCOMP = "seccomp"
+    """New processes, sockets, and whatever else no decoder calls."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,22 +89,32 @@ class Rights:
     devices: Sequence[str] = ()
     """Device files it may read, write and steer."""
     keep_user: bool = False
-    """Whether a process of root stays root; one that writes files has to."""
+    """Whether a process of root keeps its name, though none of its powers; one that writes files has to."""
 
 
-def strength(version: int | None = None) -> list[str]:
-    """Return the protections that children get on this machine, in words.
+def strength() -> list[str]:
+    """Return the protections that children get on this machine, in words."""
+    found = landlock.abi()
+    words = {
+        Layer.LANDLOCK: f"{Layer.LANDLOCK} {found}" if found else "",
+        Layer.USER: Layer.USER if os.geteuid() == 0 else "",
+        Layer.SECCOMP: Layer.SECCOMP if seccomp.available() else "",
+    }
+    return [word for word in (words.get(layer, layer) for layer in Layer) if word]
 
-    Args:
-        version: Landlock's version, where it is known already.
+
+def lacks(words: Collection[str]) -> list[str]:
+    """Return the protections that children go without where *words* are in force, in words.
+
+    A worker that is not root needs no other user for them.
     """
-    words = ["rlimits", "no_new_privs"]
-    found = landlock.abi() if version is None else version
-    if found:
-        words.append(f"landlock {found}")
-    if os.geteuid() == 0:
-        words.append("unprivileged user")
-    return words
+    names = {word.partition(" ")[0] for word in words}
+    return [layer for layer in (Layer.LANDLOCK, Layer.SECCOMP) if layer not in names]
+
+
+def hide_memory() -> None:
+    """Let processes of the same user neither trace this one nor read its memory and environment."""
+    _checked(_libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0))
 
 
 def die_with_parent(parent_pid: int) -> None:
@@ -92,28 +124,47 @@ def die_with_parent(parent_pid: int) -> None:
         os._exit(1)
 
 
-def confine(limits: SandboxLimits, rights: Rights) -> list[str]:
+def confine(limits: SandboxLimits, rights: Rights, layers: Collection[Layer] = frozenset(Layer)) -> list[str]:
     """Give up rights for good, and return the protections in force, in words.
+
+    Whoever asks for fewer *layers* wants to know what each of them stops.
 
     Raises:
         OSError: The kernel refused one; the process must not touch media then.
+        RuntimeError: It has threads already, which Landlock would leave as they are.
     """
+    if len(list(Path("/proc/self/task").iterdir())) > 1:
+        raise RuntimeError("a process with more than one thread cannot be confined")
     parent_pid = os.getppid()
-    words = ["rlimits", "no_new_privs"]
-    _checked(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+    words: list[str] = []
+    for layer in (layer for layer in Layer if layer in layers):
+        match layer:
+            case Layer.RLIMITS:
+                _limit(limits)
+            case Layer.NO_NEW_PRIVS:
+                _checked(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+            case Layer.LANDLOCK:
+                version = landlock.restrict(_allowed(rights))
+                words += [f"{layer} {version}"] if version else []
+                continue
+            case Layer.USER:
+                if os.geteuid() != 0:
+                    continue
+                _become_nobody(keep_user=rights.keep_user)
+                die_with_parent(parent_pid)  # a change of user had switched it off
+            case Layer.SECCOMP:
+                permits = seccomp.Permits(execution=bool(rights.runnable), local_sockets=bool(rights.devices))
+                if not seccomp.restrict(permits):
+                    continue
+        words.append(layer)
+    return words
+
+
+def _allowed(rights: Rights) -> list[tuple[str, landlock.Access]]:
     allowed = [(path, landlock.READ) for path in rights.readable]
     allowed += [(path, landlock.RUN) for path in rights.runnable]
     allowed += [(path, landlock.WRITE) for path in rights.writable]
-    allowed += [(path, landlock.DEVICE) for path in rights.devices]
-    version = landlock.restrict(allowed)
-    if version:
-        words.append(f"landlock {version}")
-    if os.geteuid() == 0 and not rights.keep_user:
-        _become_nobody()
-        words.append("unprivileged user")
-    _limit(limits)
-    die_with_parent(parent_pid)  # a change of user had switched it off
-    return words
+    return allowed + [(path, landlock.DEVICE) for path in rights.devices]
 
 
 def allow_cpu(cpu_s: int) -> None:
@@ -123,10 +174,17 @@ def allow_cpu(cpu_s: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.RLIM_INFINITY))
 
 
-def _become_nobody() -> None:
+def _become_nobody(*, keep_user: bool) -> None:
+    """Give up what root may do: its name, or, where that has to stay, every capability."""
+    for capability in range(_CAPABILITIES_MAX):
+        if _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
+            break  # the kernel knows no further ones
     os.setgroups([])
-    os.setresgid(_NOBODY, _NOBODY, _NOBODY)
-    os.setresuid(_NOBODY, _NOBODY, _NOBODY)
+    if not keep_user:
+        os.setresgid(_NOBODY, _NOBODY, _NOBODY)
+        os.setresuid(_NOBODY, _NOBODY, _NOBODY)
+    header = struct.pack("=Ii", _CAPABILITY_VERSION, 0)
+    _checked(_libc.capset(header, bytes(24)))
 
 
 def _limit(limits: SandboxLimits) -> None:
