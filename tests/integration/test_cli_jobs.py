@@ -12,6 +12,7 @@ from callsheet.channel import open_channel
 from callsheet.params import NoParams
 from callsheet.worker.context import JobContext
 from callsheet.worker.processor import Outcome, Processor
+from callsheet.worker.sandbox import lacks, strength
 from tests.support.command_line import CommandLine
 from tests.support.processes import until
 from tests.support.queue import Jobs
@@ -144,3 +145,5 @@ async def test_workers_and_what_they_can_do_are_listed(callsheet: CommandLine) -
 
     assert (worker["host"], worker["connected"], worker["slots"]) == ("atlas", True, 3)
     assert worker["roots"] == ["made"]
+    assert worker["sandbox"] == strength()
+    assert worker["sandbox_lacks"] == lacks(strength())

@@ -85,6 +85,23 @@ async def test_worker_that_fails_many_jobs_in_a_row_drains_itself(
         assert await worker.exit_code() == 1
 
 
+async def test_worker_that_has_done_its_share_drains_itself_without_complaint(
+    scheduler: ScriptedScheduler, tmp_path: Path
+) -> None:
+    async with running_worker(scheduler.port, tmp_path, jobs_max=2) as worker:
+        stream = await scheduler.welcomed()
+        for number in (1, 2):
+            assert not any(request.drain for request in stream.requests), number
+            (lease,) = stream.grant("noop", first=number)
+            await stream.result(lease)
+            stream.acknowledge(lease)
+
+        await stream.until(lambda said: any(request.drain for request in said))
+        stream.say(WorkResponse(logs_kept=1 << 32))
+        await stream.goodbye()
+        assert await worker.exit_code() == 0
+
+
 async def test_parameters_that_the_job_type_refuses_are_bad_input_with_their_name(
     scheduler: ScriptedScheduler, worker: RunningWorker
 ) -> None:

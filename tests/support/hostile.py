@@ -54,98 +54,106 @@ class Targets:
     """The worker: a process of the same user."""
 
 
-Attack = Callable[[Targets], object]
+@dataclass(slots=True)
+class Held:
+    """The descriptors of the process that attacks."""
+
+    report: int = 1
+    file: int = -1
+
+
+held = Held()
+Attack = Callable[[Targets], None]
 """Raises OSError or MemoryError where it was refused."""
 
 
-def read_secret(targets: Targets) -> object:
-    return Path(targets.secret).read_bytes()
+def read_secret(targets: Targets) -> None:
+    Path(targets.secret).read_bytes()
 
 
-def read_private(targets: Targets) -> object:
-    return Path(targets.private).read_bytes()
+def read_private(targets: Targets) -> None:
+    Path(targets.private).read_bytes()
 
 
-def read_environment(targets: Targets) -> object:
-    return Path(f"/proc/{targets.victim}/environ").read_bytes()
+def read_environment(targets: Targets) -> None:
+    Path(f"/proc/{targets.victim}/environ").read_bytes()
 
 
-def write_file(targets: Targets) -> object:
+def write_file(targets: Targets) -> None:
     made = Path(targets.folder, f"made-{os.getpid()}")
     made.write_bytes(b"")
-    return made.unlink()
+    made.unlink()
 
 
-def connect(targets: Targets) -> object:
-    return socket.create_connection(("127.0.0.1", targets.tcp_port), 5).close()
+def connect(targets: Targets) -> None:
+    socket.create_connection(("127.0.0.1", targets.tcp_port), 5).close()
 
 
-def send_datagram(targets: Targets) -> object:
+def send_datagram(targets: Targets) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
-        return one.sendto(b"secret", ("127.0.0.1", targets.udp_port))
+        one.sendto(b"secret", ("127.0.0.1", targets.udp_port))
 
 
-def connect_locally(targets: Targets) -> object:
+def connect_locally(targets: Targets) -> None:
     with socket.socket(socket.AF_UNIX) as one:
-        return one.connect(targets.local_socket)
+        one.connect(targets.local_socket)
 
 
-def start_process(_: Targets) -> object:
+def start_process(_: Targets) -> None:
     if (pid := os.fork()) == 0:
         os._exit(0)
-    return os.waitpid(pid, 0)
+    os.waitpid(pid, 0)
 
 
-def signal_worker(targets: Targets) -> object:
-    return os.kill(targets.victim, signal.SIGURG)  # without effect
+def signal_worker(targets: Targets) -> None:
+    os.kill(targets.victim, signal.SIGURG)  # without effect
 
 
-def trace_worker(targets: Targets) -> object:
-    return _checked(_libc.ptrace(_PTRACE_SEIZE, targets.victim, 0, 0))
+def trace_worker(targets: Targets) -> None:
+    _checked(_libc.ptrace(_PTRACE_SEIZE, targets.victim, 0, 0))
 
 
-def limit_worker(targets: Targets) -> object:
+def limit_worker(targets: Targets) -> None:
     """Change how many descriptors the worker may have; here to what it has."""
     now = struct.pack("=QQ", *_FILES)
-    return _checked(_libc.prlimit(targets.victim, resource.RLIMIT_NOFILE, now, None))
+    _checked(_libc.prlimit(targets.victim, resource.RLIMIT_NOFILE, now, None))
 
 
-def take_memory(_: Targets) -> object:
-    return bytearray((LIMITS.address_space_mib + 512) << 20)
+def take_memory(_: Targets) -> None:
+    bytearray((LIMITS.address_space_mib + 512) << 20)
 
 
-def leave_memory(_: Targets) -> object:
+def leave_memory(_: Targets) -> None:
     """Make shared memory, which stays when its maker has gone."""
     segment = _checked(_libc.shmget(_IPC_PRIVATE, 1 << 20, _IPC_CREAT | 0o600))
-    return _libc.shmctl(segment, _IPC_RMID, None)
+    _libc.shmctl(segment, _IPC_RMID, None)
 
 
-def hide_memory_in_file(_: Targets) -> object:
-    return os.close(os.memfd_create("hidden"))
+def hide_memory_in_file(_: Targets) -> None:
+    os.close(os.memfd_create("hidden"))
 
 
-def write_much(targets: Targets) -> object:
+def write_much(_: Targets) -> None:
     """Write more into a file that was open before than a file may hold."""
-    del targets
-    for _ in range(LIMITS.file_size_mib + 1):
-        os.write(OPEN_FILE, bytes(1 << 20))
-    return True
+    for _number in range(LIMITS.file_size_mib + 1):
+        os.write(held.file, bytes(1 << 20))
 
 
-def open_many(_: Targets) -> object:
-    return [os.dup(OPEN_FILE) for _ in range(LIMITS.open_files + 16)]
+def open_many(_: Targets) -> None:
+    for _number in range(LIMITS.open_files + 16):
+        os.dup(held.file)
 
 
-def make_namespace(_: Targets) -> object:
-    return _checked(_libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNS))
+def make_namespace(_: Targets) -> None:
+    _checked(_libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNS))
 
 
-def run_program(_: Targets) -> object:
-    os.dup2(REPORT, 1)
+def run_program(_: Targets) -> None:
+    os.dup2(held.report, 1)
     os.execv("/bin/echo", ["echo", WORKED.decode()])  # noqa: S606 -- no shell is meant
 
 
-def gain_rights(targets: Targets) -> object:
+def gain_rights(targets: Targets) -> None:
     """Run a program that makes its user root, as somebody who is not."""
     if os.geteuid() == 0:
         os.setresuid(_NOBODY, _NOBODY, _NOBODY)
@@ -157,7 +165,6 @@ def gain_rights(targets: Targets) -> object:
     os.close(writing)
     if os.read(reading, 16).strip() != b"0":
         raise PermissionError
-    return True
 
 
 def _checked(answer: int) -> int:
@@ -188,14 +195,11 @@ ATTACKS: Final[Mapping[str, Attack]] = {
     "open files without end": open_many,
     "make namespaces": make_namespace,
 }
-REPORT = 1
-OPEN_FILE = -1
 
 
 def attack(arguments: Targets, descriptors: Sequence[int]) -> Answer[dict[str, str]]:
     """Try every attack that leaves the process alive; a work for a decode child, with one open file."""
-    global OPEN_FILE  # noqa: PLW0603 -- the attacks take targets alone
-    OPEN_FILE = descriptors[0]
+    held.file = descriptors[0]
     return Answer(value={name: _tried(one, arguments) for name, one in ATTACKS.items()})
 
 
@@ -249,9 +253,8 @@ def works(one: Attack, targets: Targets, layers: Sequence[Layer], rights: Rights
 
 
 def _strike(one: Attack, targets: Targets, layers: Sequence[Layer], rights: Rights, report: int) -> None:
-    global REPORT, OPEN_FILE  # noqa: PLW0603 -- the attacks take targets alone
-    REPORT = report
-    OPEN_FILE = os.open(targets.folder, os.O_TMPFILE | os.O_RDWR, 0o600)
+    held.report = report
+    held.file = os.open(targets.folder, os.O_TMPFILE | os.O_RDWR, 0o600)
     try:
         confine(LIMITS, rights, layers)
         one(targets)

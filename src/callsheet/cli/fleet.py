@@ -15,7 +15,7 @@ from callsheet.v1.fleet_service_pb2 import Worker
 
 app = typer.Typer(help="See the workers, and drain them.", no_args_is_help=True)
 
-COLUMNS: Final = ("WORKER", "HOST", "STATE", "BUSY>", "LOAD>", "HEARD", "ROOTS", "TYPES")
+COLUMNS: Final = ("WORKER", "HOST", "STATE", "BUSY>", "LOAD>", "HEARD", "SANDBOX", "ROOTS", "TYPES")
 
 #: Seconds between two looks at a worker that drains.
 LOOK_INTERVAL_S: Final = 0.5
@@ -100,9 +100,17 @@ def _row(reach: Reach, worker: Worker) -> tuple[str, ...]:
         f"{worker.leases} of {worker.slots}",
         f"{worker.load:.2f}",
         ago_text(heard_at, reach.now) if heard_at else "",
+        _sandbox(worker),
         ", ".join(worker.roots),
         ", ".join(worker.types),
     )
+
+
+def _sandbox(worker: Worker) -> str:
+    """Return whether all of it is in force, or what is not; nothing of a worker that never said."""
+    if worker.sandbox_lacks:
+        return f"without {', '.join(worker.sandbox_lacks)}"
+    return "whole" if worker.sandbox else ""
 
 
 def _state(worker: Worker) -> str:

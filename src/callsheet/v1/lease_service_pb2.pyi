@@ -240,6 +240,7 @@ class Hello(_message.Message):
     SANDBOX_FIELD_NUMBER: _builtins.int
     DEVICES_FIELD_NUMBER: _builtins.int
     WRITABLE_ROOTS_FIELD_NUMBER: _builtins.int
+    SANDBOX_LACKS_FIELD_NUMBER: _builtins.int
     worker_id: _builtins.str
     """Its identity, stable across reconnects of one process: [A-Za-z0-9._-]{1,128}."""
     host: _builtins.str
@@ -276,6 +277,10 @@ class Hello(_message.Message):
     def writable_roots(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Those of its roots that it may write to."""
 
+    @_builtins.property
+    def sandbox_lacks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Protections that its children go without, since its machine has none such."""
+
     def __init__(
         self,
         *,
@@ -291,10 +296,11 @@ class Hello(_message.Message):
         sandbox: _abc.Iterable[_builtins.str] | None = ...,
         devices: _abc.Iterable[Global___Device] | None = ...,
         writable_roots: _abc.Iterable[_builtins.str] | None = ...,
+        sandbox_lacks: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["credit", b"credit", "devices", b"devices", "held", b"held", "host", b"host", "roots", b"roots", "sandbox", b"sandbox", "slots", b"slots", "software_gpu", b"software_gpu", "types", b"types", "version", b"version", "worker_id", b"worker_id", "writable_roots", b"writable_roots"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credit", b"credit", "devices", b"devices", "held", b"held", "host", b"host", "roots", b"roots", "sandbox", b"sandbox", "sandbox_lacks", b"sandbox_lacks", "slots", b"slots", "software_gpu", b"software_gpu", "types", b"types", "version", b"version", "worker_id", b"worker_id", "writable_roots", b"writable_roots"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

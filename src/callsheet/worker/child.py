@@ -32,6 +32,8 @@ class ChildSettings:
     """What stays open to it."""
     functions: tuple[str, ...]
     """What to import before rights are given up."""
+    background: bool = False
+    """Whether it yields to everything else on the machine."""
 
 
 def main() -> None:
@@ -43,6 +45,8 @@ def main() -> None:
     for name in settings.functions:
         _function(name)
     gc.freeze()
+    if settings.background:
+        sandbox.yield_to_others()
     words = sandbox.confine(settings.limits, settings.rights)
     wire.send_reply(channel, Reply(strength=tuple(words)))
     while True:

@@ -3,20 +3,12 @@
 Started as ``python -I -m callsheet.worker.launch PARENT SETTINGS PROGRAM ARGUMENT…``.
 """
 
-import ctypes
 import os
-import platform
 import sys
 from dataclasses import dataclass
-from typing import Final
 
-from callsheet.worker.sandbox import Rights, SandboxLimits, confine, die_with_parent
+from callsheet.worker.sandbox import Rights, SandboxLimits, confine, die_with_parent, yield_to_others
 from callsheet.worker.work import codec
-
-_IOPRIO_SET: Final = {"x86_64": 251, "aarch64": 30}
-_OF_PROCESS: Final = 1
-_IDLE: Final = 3 << 13
-_NICEST: Final = 19
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,14 +32,6 @@ def main() -> None:
     program = os.open(sys.argv[3], os.O_RDONLY | os.O_CLOEXEC)  # its folders may be closed to nobody
     confine(settings.limits, settings.rights)
     os.execve(program, sys.argv[3:], os.environ)  # noqa: S606 -- no shell is meant
-
-
-def yield_to_others() -> None:
-    """Take CPU time that nobody else wants, and the disk while it is idle (ioprio_set(2))."""
-    os.nice(_NICEST)
-    number = _IOPRIO_SET.get(platform.machine())
-    if number is not None:
-        ctypes.CDLL(None).syscall(number, _OF_PROCESS, 0, _IDLE)
 
 
 if __name__ == "__main__":

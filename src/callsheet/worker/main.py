@@ -22,7 +22,7 @@ from callsheet.worker.metrics import SessionCollector
 from callsheet.worker.processes import ChildPool
 from callsheet.worker.registry import AnyProcessor, installed_processors, offers
 from callsheet.worker.runtime import Runtime, Surroundings
-from callsheet.worker.sandbox import strength
+from callsheet.worker.sandbox import SandboxLimits, lacks, strength
 from callsheet.worker.session import Session
 from callsheet.worker.settings import WorkerSettings
 from callsheet.worker.spool import Spool
@@ -65,6 +65,7 @@ async def work(
         InvalidError: The spool cannot be used, or an installed processor is none.
     """
     handled = installed_processors(categories) if processors is None else processors
+    words = strength()
     spool = Spool(settings.spool)
     try:
         hello = Hello(
@@ -76,7 +77,8 @@ async def work(
             roots=sorted(settings.roots),
             writable_roots=sorted(name for name, root in settings.roots.items() if root.writable),
             software_gpu=software_gpu,
-            sandbox=strength(),
+            sandbox=words,
+            sandbox_lacks=lacks(words),
         )
         return await _work(settings, stop, hello, spool, handled, make_session, look)
     finally:
@@ -103,13 +105,22 @@ async def _work(
         return session.connected and clock.monotonic() < session.pulse.lease_until
 
     ops = OpsServer(ready)
-    figures = SessionCollector(session, worker_id=hello.worker_id, slots=settings.slots)
+    figures = SessionCollector(session, hello)
     token = read_token(settings)
+
+    def decoders(size: int, *, background: bool = False) -> ChildPool:
+        return ChildPool(
+            size=size,
+            limits=SandboxLimits(jobs_per_child=settings.child_jobs_max),
+            functions=sorted({work.function for one in processors.values() for work in one.works}),
+            term_grace_s=settings.stop_term_grace_s,
+            background=background,
+        )
+
     async with (
         Guard() as guard,
-        ChildPool(
-            size=settings.children if processors else 0, term_grace_s=settings.stop_term_grace_s
-        ) as children,
+        decoders(settings.children if processors else 0, background=True) as children,
+        decoders(settings.urgent_children if settings.children and processors else 0) as urgent,
         open_channel(settings.scheduler, token=token) as channel,
     ):
         surroundings = Surroundings(
@@ -118,6 +129,7 @@ async def _work(
             attempts=Attempts(processors),
             roots=Roots(settings.roots),
             children=children,
+            urgent=urgent,
             spool=spool,
             clock=clock,
             library_deadline_s=settings.library_deadline_s,
@@ -125,6 +137,7 @@ async def _work(
             encoding=settings.encoding(),
             sweep_interval_s=settings.sweep_interval_s,
             failures_max=settings.failures_in_row_max,
+            attempts_max=settings.jobs_max,
             look=look,
             beat=guard.beat,
         )

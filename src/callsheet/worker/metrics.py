@@ -6,24 +6,26 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
+from callsheet.v1.lease_service_pb2 import Hello
 from callsheet.worker.session import Session
 
 
 class SessionCollector(Collector):
     """Reads a session whenever the figures are asked for."""
 
-    def __init__(self, session: Session, *, worker_id: str, slots: int) -> None:
+    def __init__(self, session: Session, hello: Hello) -> None:
+        """Read *session*, of the worker that says *hello*."""
         self._session = session
-        self._worker_id = worker_id
-        self._slots = slots
+        self._hello = hello
 
     @override
     def collect(self) -> Iterable[Metric]:
         session = self._session
-        yield self._gauge("slots", "Jobs that a worker can run at once.", self._slots)
+        yield self._gauge("slots", "Jobs that a worker can run at once.", self._hello.slots)
         yield self._gauge("attempts_running", "Attempts under way.", session.running)
         yield self._gauge("results_undelivered", "Results not acknowledged.", session.undelivered)
         yield self._gauge("connected", "1 while the scheduler has welcomed the worker.", session.connected)
+        yield self._sandbox()
 
     def describe(self) -> Iterable[Metric]:
         """Declare nothing beforehand, so that one process may hold several workers."""
@@ -31,5 +33,13 @@ class SessionCollector(Collector):
 
     def _gauge(self, name: str, meaning: str, value: float) -> Metric:
         family = GaugeMetricFamily(f"callsheet_worker_{name}", meaning, labels=["worker"])
-        family.add_metric([self._worker_id], float(value))
+        family.add_metric([self._hello.worker_id], float(value))
+        return family
+
+    def _sandbox(self) -> Metric:
+        meaning = "1 for a protection in force for the children of a worker, 0 for one they go without."
+        family = GaugeMetricFamily("callsheet_worker_sandbox", meaning, labels=["worker", "layer"])
+        for words, value in ((self._hello.sandbox, 1.0), (self._hello.sandbox_lacks, 0.0)):
+            for word in words:
+                family.add_metric([self._hello.worker_id, word.rstrip("0123456789 ")], value)
         return family

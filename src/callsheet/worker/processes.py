@@ -46,11 +46,14 @@ class ChildPool:
         limits: SandboxLimits | None = None,
         functions: Sequence[str] = (),
         term_grace_s: float = TERM_GRACE_S,
+        background: bool = False,
     ) -> None:
         """Prepare a pool of *size* children, which import *functions*, as works name them, beforehand.
 
-        A child may take *term_grace_s* to end after SIGTERM, before SIGKILL.
+        A child may take *term_grace_s* to end after SIGTERM, before SIGKILL. Those that run in the
+        *background* yield to everything else on the machine.
         """
+        self._yields = background
         self.size = size
         self.term_grace_s = term_grace_s
         self.limits = limits or SandboxLimits()
@@ -169,6 +172,7 @@ class ChildPool:
             limits=self.limits,
             rights=Rights(readable=python_folders(self._functions)),
             functions=self._functions,
+            background=self._yields,
         )
         child = await spawn(settings, CLEAN_ENVIRONMENT)
         self._children.add(child)

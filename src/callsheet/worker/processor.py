@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import JsonValue
 
@@ -13,6 +13,7 @@ from callsheet.params import JobParams
 from callsheet.v1.job_pb2 import NewJob
 from callsheet.v1.library_service_pb2 import BrokenItem, DerivativeFacts, ItemFacts
 from callsheet.worker.context import JobContext
+from callsheet.worker.work import Work
 
 ParamsT = TypeVar("ParamsT", bound=JobParams)
 
@@ -65,6 +66,8 @@ class Processor(ABC, Generic[ParamsT]):
 
     job_type: ClassVar[JobType]
     """Name, category, needs and parameter model."""
+    works: ClassVar[Sequence[Work[Any, Any]]] = ()
+    """What of its own it has decode children do: they import it before they give up their rights."""
 
     @abstractmethod
     async def process(self, params: ParamsT, context: JobContext) -> Outcome | Yielded:

@@ -69,6 +69,8 @@ class Surroundings:
     attempts: Attempts
     roots: Roots
     children: ChildPool
+    urgent: ChildPool
+    """Decode children for jobs whose results somebody waits for."""
     spool: Spool
     clock: Clock
     library_deadline_s: float = 30.0
@@ -76,6 +78,8 @@ class Surroundings:
     """How long an attempt that is to end may let a child process come to the end of its work."""
     sweep_interval_s: float = 6 * 3600.0
     """How often what killed workers left is looked for."""
+    attempts_max: int = 0
+    """Attempts after which the worker drains itself; 0 for any number."""
     failures_max: int = 0
     """Failures in a row after which the worker drains itself; 0 for any number."""
     ask_another: Callable[[], None] = lambda: None
@@ -109,6 +113,7 @@ class Runtime:
         self._seen: Look | None = None
         self._chance = SystemRandom()
         self._streak = Streak(surroundings.failures_max)
+        self._done = 0
         self._grace_s = 0.0
         self.unfit = False
         """It drains because too many attempts failed in a row."""
@@ -294,12 +299,19 @@ class Runtime:
             failed = {"failures": self._streak.failures, "reason": result.failed.reason}
             log.error("too many attempts in a row have failed: the worker drains itself", extra=failed)
             self._drain(self._grace_s)
+        self._done += 1
+        if self._done == has.attempts_max:
+            log.info("has done as many attempts as it may: it drains itself", extra={"attempts": self._done})
+            self._drain(self._grace_s)
 
     def _context(self, attempt: Attempt, report: SessionReporter) -> JobContext:
         has, grant = self._has, attempt.grant
         lease = Lease(job_id=attempt.key[0], token=attempt.key[1], attempt=grant.attempt)
         attempt.children = AttemptChildren(
-            has.children, attempt.stop, grant.device_uuid, background=not grant.interactive
+            has.urgent if grant.interactive else has.children,
+            attempt.stop,
+            grant.device_uuid,
+            background=not grant.interactive,
         )
         return JobContext(
             lease=lease,

@@ -6,6 +6,7 @@ Needs the standard library alone, so that a launcher can use it before anything 
 import ctypes
 import math
 import os
+import platform
 import resource
 import signal
 import struct
@@ -24,6 +25,10 @@ _PR_SET_NO_NEW_PRIVS: Final = 38
 _CAPABILITY_VERSION: Final = 0x20080522
 _CAPABILITIES_MAX: Final = 64
 _NOBODY: Final = 65534
+_IOPRIO_SET: Final = {"x86_64": 251, "aarch64": 30}
+_OF_PROCESS: Final = 1
+_IDLE: Final = 3 << 13
+_NICEST: Final = 19
 _MIB: Final = 1 << 20
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -122,6 +127,14 @@ def die_with_parent(parent_pid: int) -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
     if os.getppid() != parent_pid:
         os._exit(1)
+
+
+def yield_to_others() -> None:
+    """Take CPU time that nobody else wants, and the disk while it is idle (ioprio_set(2))."""
+    os.nice(_NICEST)
+    number = _IOPRIO_SET.get(platform.machine())
+    if number is not None:
+        _libc.syscall(number, _OF_PROCESS, 0, _IDLE)
 
 
 def confine(limits: SandboxLimits, rights: Rights, layers: Collection[Layer] = frozenset(Layer)) -> list[str]:

@@ -20,6 +20,15 @@ class WorkerSettings(SchedulerClientSettings):
     """Jobs at once; by default the cores, at most 5."""
     children: int = Field(default_factory=lambda: max(1, os.cpu_count() or 1), ge=0, le=1000)
     """Sandboxed decode processes; by default one per core."""
+    urgent_children: int = Field(default=1, ge=1, le=1000)
+    """Decode processes more, for jobs whose results somebody waits for. They alone are not nice: the others
+    have the lowest priority of CPU and get the disk while it is idle, and so has FFmpeg in jobs that are not
+    interactive."""
+    child_jobs_max: int = Field(default=500, ge=1)
+    """Files that one decode process reads; then another takes its place."""
+    jobs_max: int = Field(default=0, ge=0)
+    """Attempts after which the worker drains itself and ends with exit code 0, to be started afresh by what
+    keeps it running. 0 for any number."""
     spool: Path = Path("var/spool")
     """The folder that keeps results which the scheduler has not acknowledged, and the worker's identity."""
     drain_grace_s: float = Field(default=30.0, ge=0.0)

@@ -263,8 +263,10 @@ async def test_limit_that_is_none_is_refused(
     assert script.asked == {}
 
 
-def worker(**changes: object) -> Worker:
+def worker(*lacks: str, **changes: object) -> Worker:
     made = Worker(id="w1", host="atlas", connected=True, slots=4, types=["scan"], roots=["library"])
+    made.sandbox.extend(["rlimits", "landlock 7"])
+    made.sandbox_lacks.extend(lacks)
     for name, value in changes.items():
         setattr(made, name, value)
     return made
@@ -273,7 +275,7 @@ def worker(**changes: object) -> Worker:
 async def test_workers_are_listed(script: Script, callsheet: CommandLine) -> None:
     workers = [
         worker(leases=2),
-        worker(id="w2", draining=True),
+        worker("landlock", "seccomp", id="w2", draining=True),
         worker(id="w3", draining=True, leases=1),
         worker(id="w4", connected=False, leaving=True),
     ]
@@ -283,7 +285,8 @@ async def test_workers_are_listed(script: Script, callsheet: CommandLine) -> Non
     documents = (await callsheet.run("fleet", "list", "--json")).documents()
 
     rows = table.out.splitlines()[1:]
-    assert rows[0].split() == ["w1", "atlas", "connected", "2", "of", "4", "0.00", "library", "scan"]
+    assert rows[0].split() == ["w1", "atlas", "connected", "2", "of", "4", "0.00", "whole", "library", "scan"]
+    assert "  without landlock, seccomp  " in rows[1]
     for row, state in zip(
         rows[1:], ("connected, drained", "connected, draining", "away, leaving"), strict=True
     ):

@@ -26,7 +26,14 @@ from callsheet.worker.processes import ChildFaultError, ChildPool, death
 from callsheet.worker.sandbox import SandboxLimits
 from callsheet.worker.work import Work
 from tests.support.media import ffmpeg, quadrants, sound, video
-from tests.support.processes import children_of_this_process, cpu_ticks, descriptors, ended, until
+from tests.support.processes import (
+    children_of_this_process,
+    cpu_ticks,
+    descriptors,
+    ended,
+    reads_disk_when_idle,
+    until,
+)
 
 PROBE_IT = ProbeArguments(name_promises_media=True)
 
@@ -108,6 +115,18 @@ async def test_one_child_serves_many_calls_and_is_replaced_after_its_share(tmp_p
             served.append(children_of_this_process())
         assert served[0] & served[1]
         assert not served[0] & served[3]
+
+
+@pytest.mark.parametrize(("background", "nice", "idle"), [(True, 19, True), (False, os.nice(0), False)])
+async def test_child_that_nobody_waits_for_yields_to_others(
+    tmp_path: Path, *, background: bool, nice: int, idle: bool
+) -> None:
+    quadrants().save(tmp_path / "a.png")
+    async with ChildPool(size=1, background=background) as pool:
+        assert await probe(pool, tmp_path / "a.png") == "PNG"
+        (pid,) = children_of_this_process()
+        assert os.getpriority(os.PRIO_PROCESS, pid) == nice
+        assert reads_disk_when_idle(pid) == idle
 
 
 async def killed(pool: ChildPool, path: Path, number: signal.Signals) -> None:

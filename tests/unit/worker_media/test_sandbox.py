@@ -4,11 +4,12 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from callsheet.worker import landlock, sandbox
+from callsheet.worker import landlock, sandbox, seccomp
 from callsheet.worker.launch import LaunchSettings
 from callsheet.worker.processes import python_folders
 from callsheet.worker.sandbox import CLEAN_ENVIRONMENT, Rights, SandboxLimits
@@ -89,10 +90,49 @@ def test_endless_computing_is_ended_by_the_kernel() -> None:
     assert done.returncode == -24  # SIGXCPU
 
 
-def test_strength_is_said_in_words() -> None:
+def test_strength_is_said_in_words_and_so_is_what_is_missing() -> None:
     words = sandbox.strength()
     assert words[:2] == ["rlimits", "no_new_privs"]
     assert (f"landlock {landlock.abi()}" in words) == (landlock.abi() > 0)
+    assert sandbox.lacks(words) == ([] if landlock.abi() and seccomp.available() else ["landlock", "seccomp"])
+    assert sandbox.lacks(["rlimits", "no_new_privs"]) == ["landlock", "seccomp"]
+    assert sandbox.lacks(["rlimits", "no_new_privs", "seccomp"]) == ["landlock"]
+
+
+def test_process_with_threads_is_not_confined() -> None:
+    go_on = threading.Event()
+    thread = threading.Thread(target=go_on.wait)
+    thread.start()
+    try:
+        with pytest.raises(RuntimeError, match="more than one thread"):
+            sandbox.confine(SandboxLimits(), Rights())
+    finally:
+        go_on.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_filter_for_every_machine_jumps_only_to_what_is_there(machine: str) -> None:
+    for permits in (seccomp.Permits(), seccomp.Permits(execution=True, local_sockets=True)):
+        program = seccomp.instructions(machine, permits, 1234)
+        for place, (code, true, false, _) in enumerate(program):
+            jumps = code & 7 == 5
+            assert jumps or not (true or false)
+            assert place + 1 + max(true, false) < len(program) or not jumps
+        assert program[-1][0] == 6
+
+
+def test_memory_of_a_worker_is_hidden_from_its_own_user() -> None:
+    code = (
+        "import os, sys; from callsheet.worker.sandbox import hide_memory; hide_memory();"
+        "os.setresuid(65534, 65534, 65534) if os.geteuid() == 0 else None; hide_memory();"
+        "print(os.stat('/proc/self/environ').st_uid, flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as hidden:
+        said = hidden.communicate("")[0]
+    assert said == "0\n"
 
 
 @pytest.mark.parametrize(

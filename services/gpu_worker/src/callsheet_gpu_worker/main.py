@@ -12,6 +12,7 @@ from callsheet.service.run import read_settings, run
 from callsheet.worker.cards import name_of
 from callsheet.worker.devices import Look
 from callsheet.worker.main import work
+from callsheet.worker.sandbox import hide_memory
 from callsheet_gpu_worker.choice import Choice, choice_of, order_is_doubtful
 from callsheet_gpu_worker.lineage import sees_machine_pids
 from callsheet_gpu_worker.nvml import Nvml
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 
 def main() -> None:
     """Run the worker until it is told to stop."""
+    hide_memory()
     settings = read_settings(GpuWorkerSettings)
     logs.configure(settings.log_level)
     sys.exit(run(lambda stop: work_with_cards(settings, stop)))

@@ -34,7 +34,8 @@ WORKER_EXAMPLE: Final[dict[str, JsonValue]] = {
     "load": 0.42,
     "version": "0.1.0",
     "softwareGpu": False,
-    "sandbox": ["landlock"],
+    "sandbox": ["rlimits", "no_new_privs", "landlock 7", "seccomp"],
+    "sandboxLacks": [],
     "draining": False,
     "leaving": False,
 }
@@ -105,6 +106,9 @@ class WorkerView(Camel):
     version: str
     software_gpu: bool = Field(description="Takes GPU jobs without a device.")
     sandbox: list[str] = Field(description="Protections in force for its children.")
+    sandbox_lacks: list[str] = Field(
+        description="Protections that its children go without, such as landlock where the kernel has none."
+    )
     draining: bool = Field(description="An administrator drains it: it gets no more leases.")
     leaving: bool = Field(description="It leaves and takes no more leases.")
 
@@ -171,6 +175,7 @@ def worker_view(worker: Worker) -> WorkerView:
         version=worker.version,
         software_gpu=worker.software_gpu,
         sandbox=list(worker.sandbox),
+        sandbox_lacks=list(worker.sandbox_lacks),
         draining=worker.draining,
         leaving=worker.leaving,
     )

@@ -24,6 +24,7 @@ class Capability:
     version: str = ""
     software_gpu: bool = False
     sandbox: tuple[str, ...] = ()
+    sandbox_lacks: tuple[str, ...] = ()
     cards: tuple[Card, ...] = ()
     """The GPUs that it can give to its jobs."""
 

@@ -28,6 +28,7 @@ def worker_to_wire(worker: Worker) -> WireWorker:
         version=capability.version,
         software_gpu=capability.software_gpu,
         sandbox=capability.sandbox,
+        sandbox_lacks=capability.sandbox_lacks,
         draining=worker.draining,
         leaving=worker.leaving,
     )

@@ -49,6 +49,9 @@ MEMORY_MIB_MAX: Final = 1 << 24
 #: Characters of a GPU's name, driver or problem that are kept.
 TEXT_MAX: Final = 200
 
+#: Protections of a sandbox that are kept.
+WORDS_MAX: Final = 32
+
 ENDINGS: Final[Mapping[int, Ending]] = {
     job_pb2.FAILURE_KIND_BAD_INPUT: Ending.BAD_INPUT,
     job_pb2.FAILURE_KIND_CAPACITY: Ending.CAPACITY,
@@ -78,9 +81,15 @@ def capability_from_wire(hello: Hello) -> Capability:
         writable_roots=frozenset(hello.writable_roots),
         version=hello.version,
         software_gpu=hello.software_gpu,
-        sandbox=tuple(hello.sandbox),
+        sandbox=words_from_wire(hello.sandbox),
+        sandbox_lacks=words_from_wire(hello.sandbox_lacks),
         cards=_cards_from_wire(hello.devices),
     )
+
+
+def words_from_wire(words: Sequence[str]) -> tuple[str, ...]:
+    """Return what a worker says of its sandbox, no more and no longer than anybody wants to read."""
+    return tuple(plain(word) for word in words[:WORDS_MAX])
 
 
 def _cards_from_wire(devices: Sequence[Device]) -> tuple[Card, ...]:
