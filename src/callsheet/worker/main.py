@@ -108,19 +108,10 @@ async def _work(
     figures = SessionCollector(session, hello)
     token = read_token(settings)
 
-    def decoders(size: int, *, background: bool = False) -> ChildPool:
-        return ChildPool(
-            size=size,
-            limits=SandboxLimits(jobs_per_child=settings.child_jobs_max),
-            functions=sorted({work.function for one in processors.values() for work in one.works}),
-            term_grace_s=settings.stop_term_grace_s,
-            background=background,
-        )
-
     async with (
         Guard() as guard,
-        decoders(settings.children if processors else 0, background=True) as children,
-        decoders(settings.urgent_children if settings.children and processors else 0) as urgent,
+        _decoders(settings, processors, urgent=False) as children,
+        _decoders(settings, processors, urgent=True) as urgent,
         open_channel(settings.scheduler, token=token) as channel,
     ):
         surroundings = Surroundings(
@@ -152,3 +143,14 @@ async def _work(
         finally:
             REGISTRY.unregister(figures)
             await ops.stop()
+
+
+def _decoders(settings: WorkerSettings, processors: Mapping[str, AnyProcessor], *, urgent: bool) -> ChildPool:
+    size = settings.urgent_children if urgent and settings.children else settings.children
+    return ChildPool(
+        size=size if processors else 0,
+        limits=SandboxLimits(jobs_per_child=settings.child_jobs_max),
+        functions=sorted({work.function for one in processors.values() for work in one.works}),
+        term_grace_s=settings.stop_term_grace_s,
+        background=not urgent,
+    )
