@@ -11,6 +11,7 @@ from callsheet.params import (
     CompileRandomParams,
     DerivativesGenerateParams,
     JobParams,
+    MoveToLibraryParams,
     ReencodeStreamingParams,
     ScanParams,
     ThumbnailGenerateParams,
@@ -115,6 +116,12 @@ COMPILE_GIF: Final = JobType(
     description="Makes an animated GIF or WebP of a part of a video.",
     params=CompileGifParams,
 )
+MOVE_TO_LIBRARY: Final = JobType(
+    name="move_to_library",
+    description="Moves an item's file to another folder or root; it stays the same item.",
+    params=MoveToLibraryParams,
+    run_limit_s=6 * 3600,
+)
 
 CATALOG: Final[dict[str, JobType]] = {
     job_type.name: job_type
@@ -129,6 +136,7 @@ CATALOG: Final[dict[str, JobType]] = {
         REENCODE_STREAMING,
         COMPILE_RANDOM,
         COMPILE_GIF,
+        MOVE_TO_LIBRARY,
     )
 }
 """Every job type that Callsheet ships, by name."""

@@ -181,6 +181,26 @@ class CompileGifParams(JobParams):
     """Where it is to lie in *output_root*; without it, in ``compilations/`` under a name of its own."""
 
 
+class MoveToLibraryParams(JobParams):
+    """Which file to move, and where to."""
+
+    video_id: UUID | None = None
+    """The item, a video or any other; or it is named by *input_path*."""
+    input_path: RelativePath | None = None
+    """The item's path in *root*, where no id is given."""
+    root: RootName = "library"
+    """The root that *input_path* lies in."""
+    directory_type: RelativePath | None = None
+    """A folder below ``library/`` of the root, or of the root itself where it has no ``library/``; made where
+    it is missing. The file keeps its name."""
+    output_path: RelativePath | None = None
+    """Where it is to lie instead, with its new name."""
+    output_root: RootName | None = None
+    """The root to move it to; without it the one that it lies in."""
+    skip_existing: bool = False
+    """Leave the file where it is if the place is taken, instead of failing."""
+
+
 Box = Annotated[int, Field(ge=16, le=2048)]
 """The side of a square in pixels that a picture fits."""
 

@@ -64,6 +64,15 @@ class Shelf:
         self.writes.append(len(items))
         return [self._put(facts) for facts in items]
 
+    async def fence(self) -> None:
+        self.writes.append(0)
+
+    async def move(self, item_id: str, facts: ItemFacts) -> None:
+        for other in [one for one in self.rows.values() if one.id != item_id]:
+            if (other.facts.root, other.facts.path) == (facts.root, facts.path):
+                del self.rows[other.id]
+        self.rows[item_id].facts.CopyFrom(facts)
+
     async def forget_derivatives(self, ids: Sequence[str]) -> None:
         for item in (self.rows[one] for one in ids if one in self.rows):
             missing = item.facts.state == ItemState.ITEM_STATE_MISSING

@@ -61,19 +61,25 @@ def lending(connection: asyncpg.Connection) -> Writer:
     return Shared(connection).use
 
 
-async def lease(connection: asyncpg.Connection, *, token: int, state: int = 2) -> str:
+async def lease(
+    connection: asyncpg.Connection, *, token: int, state: int = 2, granted_at: float = NOW
+) -> str:
     """Insert a job that is leased under *token* and return its id."""
     job_id = new_job_id()
     await connection.execute(
         """
         INSERT INTO job_live (
             id, sequence, type, category, priority, interactive, vram_mib, max_retries, request_hash,
-            created_at, params, state, token, attempt, retry_count, lost_count, capacity_count
-        ) VALUES ($1, 1, 'scan', 1, 5, false, 0, 3, 0, now(), '{}', $2, $3, 1, 0, 0, 0)
+            created_at, params, state, token, attempt, retry_count, lost_count, capacity_count,
+            granted_at
+        ) VALUES (
+            $1, 1, 'scan', 1, 5, false, 0, 3, 0, now(), '{}', $2, $3, 1, 0, 0, 0, to_timestamp($4::float8)
+        )
         """,
         job_id,
         state,
         token,
+        granted_at,
     )
     return job_id
 

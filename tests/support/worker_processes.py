@@ -19,9 +19,16 @@ class WorkerProcess:
     """``callsheet_cpu_worker.main``, or of another kind, as a process; spool and root lie in *folder*."""
 
     def __init__(
-        self, scheduler: str, folder: Path, name: str, settings: dict[str, str], *, kind: str = "cpu"
+        self,
+        scheduler: str,
+        folder: Path,
+        name: str,
+        settings: dict[str, str],
+        *,
+        kind: str = "cpu",
+        module: str = "",
     ) -> None:
-        self._module = f"callsheet_{kind}_worker.main"
+        self._module = module or f"callsheet_{kind}_worker.main"
         self.made = folder / ROOT
         self.made.mkdir(exist_ok=True)
         self.spool = folder / f"spool-{name}"

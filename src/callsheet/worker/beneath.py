@@ -4,6 +4,7 @@ import ctypes
 import errno
 import os
 import struct
+from collections.abc import Sequence
 from functools import cache
 from typing import Final
 
@@ -69,6 +70,23 @@ def open_beneath(folder_fd: int, path: str, flags: int, mode: int = 0o600) -> in
                 "put the file itself in the root"
             ) from error
         raise
+
+
+def make_folders(fd: int, folders: Sequence[str]) -> int:
+    """Return a descriptor of the folder below the one behind *fd*, made where it is missing; closes *fd*."""
+    for name in folders:
+        try:
+            try:
+                os.mkdir(name, 0o755, dir_fd=fd)
+            except FileExistsError:
+                pass
+            else:
+                os.fsync(fd)
+            below = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
+        finally:
+            os.close(fd)
+        fd = below
+    return fd
 
 
 def open_by_walking(folder_fd: int, relative: str, flags: int, mode: int) -> int:

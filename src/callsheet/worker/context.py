@@ -69,6 +69,29 @@ class LibraryAccess(Protocol):
         """
         ...
 
+    async def fence(self) -> None:
+        """Make sure that nobody else does the job by now: ask before what cannot be taken back.
+
+        Raises:
+            LeaseLostError: Another lease holds it.
+        """
+        ...
+
+    async def move(self, item_id: str, facts: ItemFacts) -> None:
+        """Let an item go on at another place, with what was made of it: its file lies there.
+
+        What was known there is forgotten. What attempts that began before still say of the old place is not
+        written.
+
+        Args:
+            item_id: The item.
+            facts: As it is, with the new root and path.
+
+        Raises:
+            LeaseLostError: Another lease holds the job now; nothing was written.
+        """
+        ...
+
     async def forget_derivatives(self, ids: Sequence[str]) -> None:
         """Drop the rows of derivatives of missing items among these, and those of content that has passed.
 

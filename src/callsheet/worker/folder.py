@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from callsheet.errors import BadInputError, TransientError
-from callsheet.worker.beneath import checked_parts, open_beneath
+from callsheet.worker.beneath import checked_parts, make_folders, open_beneath
 from callsheet.worker.lease import PARTIAL_SUFFIX, Lease
 from callsheet.worker.renaming import give_name
 from callsheet.worker.store import (
@@ -196,7 +196,7 @@ class FolderStore:
     def _begin(self, path: str, lease: Lease, wanted: str) -> FolderDraft:
         *folders, name = checked_parts(path)
         partial_name = lease.name_for((wanted or name).rpartition("/")[2], PARTIAL_SUFFIX)
-        folder_fd = _make_folders(self.open_root(), folders)
+        folder_fd = make_folders(self.open_root(), folders)
         try:
             if wanted:
                 _require_free(folder_fd, wanted, f"{self._name}/{wanted}")
@@ -326,27 +326,10 @@ def _require_free(folder_fd: int, path: str, told: str) -> None:
     raise BadInputError(f"{told}: there is something at this path already; name another")
 
 
-def _make_folders(fd: int, folders: list[str]) -> int:
-    """Return a descriptor of the folder below *fd*, made where it is missing; closes *fd*."""
-    for name in folders:
-        try:
-            try:
-                os.mkdir(name, 0o755, dir_fd=fd)
-            except FileExistsError:
-                pass
-            else:
-                os.fsync(fd)
-            below = os.open(name, _FOLDER | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
-        finally:
-            os.close(fd)
-        fd = below
-    return fd
-
-
 def _renamed(folder_fd: int, whole: str, wanted: str, told: str) -> str:
     """Give *whole* the name *wanted*, unless that is taken."""
     try:
-        give_name(folder_fd, whole, wanted)
+        give_name(folder_fd, whole, folder_fd, wanted)
     except FileNotFoundError:
         if _identity(folder_fd, wanted) is None:
             return f"{told}: the file that was made for it is gone"

@@ -9,30 +9,36 @@ from typing import Final
 _NOREPLACE: Final = 1
 
 
-def give_name(folder_fd: int, old: str, new: str) -> None:
+def give_name(old_fd: int, old: str, new_fd: int, new: str) -> None:
     """Rename a file and never replace one, by what the file system offers.
+
+    Args:
+        old_fd: The folder that it lies in.
+        old: Its name there.
+        new_fd: The folder that it goes to, perhaps the same.
+        new: Its name there.
 
     Raises:
         OSError: As for ``os.link``; FileExistsError where *new* is taken.
     """
-    answer = _renameat2(folder_fd, os.fsencode(old), folder_fd, os.fsencode(new), _NOREPLACE)
+    answer = _renameat2(old_fd, os.fsencode(old), new_fd, os.fsencode(new), _NOREPLACE)
     number = ctypes.get_errno()
     if answer == 0:
         return
     if number not in {errno.EINVAL, errno.ENOSYS}:
         raise OSError(number, os.strerror(number), new)
-    link_name(folder_fd, old, new)
+    link_name(old_fd, old, new_fd, new)
 
 
-def link_name(folder_fd: int, old: str, new: str) -> None:
+def link_name(old_fd: int, old: str, new_fd: int, new: str) -> None:
     """Rename a file and never replace one where the file system knows no such rename, in two steps.
 
     Raises:
         OSError: As for ``os.link``.
     """
-    os.link(old, new, src_dir_fd=folder_fd, dst_dir_fd=folder_fd, follow_symlinks=False)
-    os.fsync(folder_fd)
-    os.unlink(old, dir_fd=folder_fd)
+    os.link(old, new, src_dir_fd=old_fd, dst_dir_fd=new_fd, follow_symlinks=False)
+    os.fsync(new_fd)
+    os.unlink(old, dir_fd=old_fd)
 
 
 def without_renameat2(*_: object) -> int:

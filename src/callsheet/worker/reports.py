@@ -124,6 +124,22 @@ class RemoteLibrary:
             await self._upsert((), missing_ids[start : start + BATCH_MAX])
         return ids
 
+    async def fence(self) -> None:
+        """Ask for nothing but whether the lease is the job's newest.
+
+        Raises:
+            LeaseLostError: It is not.
+        """
+        await self._upsert((), ())
+
+    async def move(self, item_id: str, facts: ItemFacts) -> None:
+        """Let an item go on at another place: one request says that it is gone, and where its content is.
+
+        Raises:
+            LeaseLostError: Another lease holds the job now; nothing was written.
+        """
+        await self._upsert([facts], [item_id])
+
     async def forget_derivatives(self, ids: Sequence[str]) -> None:
         """Drop the rows of derivatives of missing items among these, and those of content that has passed.
 

@@ -2,12 +2,14 @@
 
 from uuid import UUID
 
-from callsheet.errors import BadInputError
+from callsheet.catalog import MOVE_TO_LIBRARY
+from callsheet.errors import BadInputError, TransientError
 from callsheet.media.faults import Fault
+from callsheet.params import MoveToLibraryParams
 from callsheet.v1.library_service_pb2 import Item, ItemState, MediaKind
 from callsheet.worker.context import JobContext
 from callsheet.worker.item_facts import broken_mark
-from callsheet.worker.library import OpenedFile
+from callsheet.worker.library import OpenedFile, VanishedError
 from callsheet.worker.processor import BrokenMediaError
 from callsheet.worker.threads import in_thread
 
@@ -50,9 +52,24 @@ async def one_video(context: JobContext, video_id: UUID | None, root: str, path:
 async def opened(context: JobContext, item: Item) -> OpenedFile:
     """Open the file of an item; close it by ``with``.
 
+    One that was moved since the item was read is found where it lies by now.
+
     Raises:
         BadInputError: It is gone, or cannot be opened.
+        TransientError: It is being moved.
     """
+    try:
+        return await _opened(context, item)
+    except VanishedError:
+        newest = next(iter(await context.library.items([item.id])), item)
+        if (newest.facts.root, newest.facts.path) != (item.facts.root, item.facts.path):
+            return await _opened(context, newest)
+        if await _is_being_moved(context, item):
+            raise TransientError(f"{item.facts.path}: the file is being moved") from None
+        raise
+
+
+async def _opened(context: JobContext, item: Item) -> OpenedFile:
     facts = item.facts
     return await in_thread(lambda: context.roots.open_file(facts.root, facts.path), OpenedFile.close)
 
@@ -69,6 +86,16 @@ def check_content(item: Item, identity: str, fault: Fault | None) -> None:
         raise BadInputError(f"{path}: the file changed since it was scanned; scan its folder again")
     if fault is not None:
         raise BrokenMediaError(f"{path}: {fault.reason}", broken=[broken_mark(item, fault.reason)])
+
+
+async def _is_being_moved(context: JobContext, item: Item) -> bool:
+    """Say whether a job that is not final moves the item's file."""
+    for job in await context.queue.unfinished(MOVE_TO_LIBRARY.name):
+        params = MoveToLibraryParams.model_validate_json(job.params_json)
+        named = (params.root, params.input_path) == (item.facts.root, item.facts.path)
+        if named or str(params.video_id) == item.id:
+            return True
+    return False
 
 
 async def _at(context: JobContext, root: str, path: str) -> Item:

@@ -127,17 +127,17 @@ async def test_output_that_cannot_lie_there_says_why(
 
 @pytest.mark.parametrize("give", [give_name, link_name])
 def test_name_is_given_once_by_whatever_the_file_system_offers(
-    root: Path, give: Callable[[int, str, str], None]
+    root: Path, give: Callable[[int, str, int, str], None]
 ) -> None:
     (root / "a").write_bytes(b"a")
     (root / "b").write_bytes(b"b")
     folder_fd = os.open(root, os.O_RDONLY)
     try:
-        give(folder_fd, "a", "c")
+        give(folder_fd, "a", folder_fd, "c")
         with pytest.raises(FileExistsError):
-            give(folder_fd, "b", "c")
+            give(folder_fd, "b", folder_fd, "c")
         with pytest.raises(FileNotFoundError):
-            give(folder_fd, "a", "d")
+            give(folder_fd, "a", folder_fd, "d")
     finally:
         os.close(folder_fd)
     assert files(root) == ["b", "c"]

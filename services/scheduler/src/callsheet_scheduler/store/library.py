@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
@@ -18,6 +19,7 @@ from callsheet_scheduler.domain.library import (
     check_changes,
     folded_items,
 )
+from callsheet_scheduler.store.moves import follow, mark_missing, without_late
 from callsheet_scheduler.store.repeatable import repeatable
 from callsheet_scheduler.store.statements import statement
 
@@ -90,6 +92,8 @@ async def upsert_items_fenced(
 ) -> list[ItemId]:
     """Write items in the middle of a job and return their ids in the order given.
 
+    A missing item whose content is that of one of *items* has moved: it goes there and stays the same item.
+
     Raises:
         LeaseLostError: The lease is no longer the job's newest; nothing was written.
         OverloadedError: Others write the same rows all the time; nothing was written.
@@ -99,11 +103,14 @@ async def upsert_items_fenced(
     async def write(connection: asyncpg.Connection) -> dict[ItemKey, ItemId]:
         async with connection.transaction():
             await connection.execute(f"SET LOCAL lock_timeout = {ROW_WAIT_MS}")
-            collection = await lock_lease(connection, job_id, token)
+            collection, granted_at = await lock_lease(connection, job_id, token)
             collections = {(item.root, item.path): collection for item in items} if collection else {}
+            moved = await follow(connection, items, missing_ids, now=now)
             ids = await upsert_items(connection, items, collections, now=now)
-            if missing_ids:
-                await mark_missing(connection, missing_ids, now=now)
+            ids = await without_late(connection, ids, granted_at)
+            gone = [item_id for item_id in missing_ids if item_id not in moved]
+            if gone:
+                await mark_missing(connection, gone, granted_at, now=now)
             if forget_ids:
                 await forget_derivatives(connection, forget_ids)
         return ids
@@ -118,8 +125,10 @@ async def upsert_items_fenced(
     raise OverloadedError("the same items are being written by other jobs; repeat the call")
 
 
-async def lock_lease(connection: asyncpg.Connection, job_id: str, token: int) -> str | None:
-    """Keep the lease the job's newest until the transaction ends, and return the job's collection.
+async def lock_lease(
+    connection: asyncpg.Connection, job_id: str, token: int
+) -> tuple[str | None, datetime | None]:
+    """Keep the lease the newest until the transaction ends; return the job's collection, and since when.
 
     Raises:
         LeaseLostError: It is not.
@@ -127,8 +136,7 @@ async def lock_lease(connection: asyncpg.Connection, job_id: str, token: int) ->
     row = await connection.fetchrow(statement("lock_lease"), job_id, token)
     if row is None:
         raise LeaseLostError(f"the lease {token:016x} is no longer the newest of job {job_id}")
-    collection: str | None = row["collection"]
-    return collection
+    return row["collection"], row["granted_at"]
 
 
 async def upsert_items(
@@ -170,11 +178,6 @@ async def upsert_items(
         [collections.get((row.root, row.path)) for row in rows],
     )
     return {(row["root"], row["path"]): ItemId(row["id"]) for row in written}
-
-
-async def mark_missing(connection: asyncpg.Connection, ids: Sequence[ItemId], *, now: float) -> None:
-    """Mark items whose files are gone."""
-    await connection.execute(statement("mark_missing"), now, ids)
 
 
 async def forget_derivatives(connection: asyncpg.Connection, ids: Sequence[ItemId]) -> None:
