@@ -7,7 +7,20 @@ from typing import Final
 
 import typer
 
-from callsheet.cli import cache, collections, fleet, gpus, jobs, library, queues, scan, schedules, top, verify
+from callsheet.cli import (
+    cache,
+    collections,
+    fleet,
+    gpus,
+    jobs,
+    library,
+    models,
+    queues,
+    scan,
+    schedules,
+    top,
+    verify,
+)
 from callsheet.cli.commands import report
 from callsheet.cli.exits import MEANINGS
 from callsheet.cli.plug_ins import add_commands
@@ -22,6 +35,7 @@ BUILT_IN: Final = frozenset(
         "queues",
         "schedules",
         "library",
+        "models",
         "fleet",
         "gpus",
         "top",
@@ -53,6 +67,7 @@ def build_app(arguments: Sequence[str]) -> typer.Typer:
     app.add_typer(schedules.app, name="schedules")
     app.add_typer(library.app, name="library")
     app.add_typer(cache.app, name="cache")
+    app.add_typer(models.app, name="models")
     app.add_typer(fleet.app, name="fleet")
     app.registered_commands += gpus.app.registered_commands
     app.registered_commands += top.app.registered_commands

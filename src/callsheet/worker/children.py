@@ -4,6 +4,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from callsheet.models.manifest import Manifest
+from callsheet.worker.devices import DeviceShare
 from callsheet.worker.ffmpeg import (
     LIMITS,
     FfmpegRun,
@@ -13,6 +15,8 @@ from callsheet.worker.ffmpeg import (
     gpu_shortage,
     run_ffmpeg,
 )
+from callsheet.worker.inference.hosts import Bounds, InferenceHost
+from callsheet.worker.inference.limits import InferenceLimits
 from callsheet.worker.processes import ChildPool
 from callsheet.worker.sandbox import SandboxLimits
 from callsheet.worker.stopping import Ladder, Stop
@@ -42,6 +46,27 @@ class AttemptChildren:
         self._background = background
         self.pids: set[int] = set()
         """The processes of all programs that were run."""
+
+    def inference(
+        self, manifest: Manifest, folder: Path, limits: InferenceLimits, share: DeviceShare | None
+    ) -> InferenceHost:
+        """Return what runs a model in a process of its own, on the attempt's card where it has one.
+
+        Use it by ``async with``: at its end the process is gone, and its memory with it.
+        """
+        ladder = Ladder(term_grace_s=self._pool.term_grace_s, climbed=self._stop.climbed)
+        return InferenceHost(
+            manifest,
+            folder,
+            Bounds(
+                limits=limits,
+                share=share,
+                ladder=ladder,
+                started=self.pids.add,
+                stop=self._stop,
+                background=self._background,
+            ),
+        )
 
     @property
     def size(self) -> int:

@@ -14,6 +14,7 @@ from callsheet.v1.library_service_pb2 import Item, ItemFacts
 from callsheet.worker.children import AttemptChildren
 from callsheet.worker.devices import DeviceShare
 from callsheet.worker.encode.limits import EncodingLimits
+from callsheet.worker.inference.limits import InferenceLimits
 from callsheet.worker.lease import Lease
 from callsheet.worker.library import Roots
 from callsheet.worker.staging import StagedOutput, stage_wanted
@@ -145,6 +146,8 @@ class JobContext:
     """What an earlier attempt kept when it was paused, or yielded; None to begin at the beginning."""
     limits: EncodingLimits = field(default_factory=EncodingLimits)
     """What it may make."""
+    inference: InferenceLimits = field(default_factory=InferenceLimits)
+    """Where models lie, and what running one may take."""
     outputs: list[Output] = field(default_factory=list[Output])
     """What was published to be put where it was asked for."""
 

@@ -20,7 +20,7 @@ from callsheet.errors import (
 )
 from callsheet.service.plain import plain_line
 from callsheet.v1.job_pb2 import FailureKind, StopRung
-from callsheet.v1.lease_service_pb2 import Completed, Failed, Grant, Output
+from callsheet.v1.lease_service_pb2 import Completed, Failed, Grant, Output, Result
 from callsheet.v1.lease_service_pb2 import Yielded as YieldedMessage
 from callsheet.v1.library_service_pb2 import LibraryChanges
 from callsheet.worker.context import checkpoint_text
@@ -104,6 +104,14 @@ def cancelled(rung: StopRung.ValueType) -> Failed:
     message = failed(AttemptCancelledError("Cancelled on request"))
     message.stop_rung = rung
     return message
+
+
+def keeps_something(result: Result) -> bool:
+    """Return whether more than the job's state depends on a result."""
+    done = result.completed
+    made = done.HasField("library") or bool(done.follow_ups) or bool(done.outputs)
+    kept = result.HasField("paused") or result.HasField("yielded")
+    return made or kept or bool(result.returned.checkpoint_json)
 
 
 def as_attempt_error(error: BaseException) -> AttemptError:

@@ -25,7 +25,8 @@ LIMITS: Final = SandboxLimits(address_space_mib=16_384, file_size_mib=65_536, cp
 _STDERR_BYTES: Final = 16 * 1024
 _NO_SESSION: Final = "OpenEncodeSessionEx failed"
 _NO_VRAM: Final = ("CUDA_ERROR_OUT_OF_MEMORY", "failed: out of memory (10)")
-_SYSTEM_FOLDERS: Final = ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/share/fonts", "/etc/fonts")
+SYSTEM_FOLDERS: Final = ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/share/fonts", "/etc/fonts")
+"""Where the machine's own libraries lie, and what they read."""
 
 CARD_DEVICES: Final = "nvidia*"
 """The device files of NVIDIA's driver in /dev; each is opened to a program that uses a card."""
@@ -180,7 +181,7 @@ def _settings(program: Path, writable: Sequence[Path], limits: SandboxLimits, ru
         limits=replace(limits, address_space_mib=0) if card else limits,
         rights=Rights(
             readable=CARD_READABLE if card else (),
-            runnable=(str(program), *_SYSTEM_FOLDERS, *(CARD_LIBRARIES if card else ())),
+            runnable=(str(program), *SYSTEM_FOLDERS, *(CARD_LIBRARIES if card else ())),
             writable=tuple(str(folder) for folder in writable),
             devices=tuple(sorted(str(one) for one in Path("/dev").glob(CARD_DEVICES))) if card else (),
             keep_user=bool(writable),

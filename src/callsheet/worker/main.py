@@ -126,6 +126,7 @@ async def _work(
             library_deadline_s=settings.library_deadline_s,
             ask_grace_s=settings.stop_ask_grace_s,
             encoding=settings.encoding(),
+            inference=settings.inference(),
             sweep_interval_s=settings.sweep_interval_s,
             failures_max=settings.failures_in_row_max,
             attempts_max=settings.jobs_max,

@@ -35,7 +35,8 @@ from callsheet.worker.commands import (
 from callsheet.worker.context import JobContext
 from callsheet.worker.devices import DeviceShare, Look
 from callsheet.worker.encode.limits import EncodingLimits
-from callsheet.worker.endings import cancelled
+from callsheet.worker.endings import cancelled, keeps_something
+from callsheet.worker.inference.limits import InferenceLimits
 from callsheet.worker.lease import Lease, file_tag
 from callsheet.worker.leftovers import LeaseQuestions, keep_clean
 from callsheet.worker.library import Roots
@@ -86,6 +87,8 @@ class Surroundings:
     """Told when the scheduler on the channel says nothing."""
     encoding: EncodingLimits = field(default_factory=EncodingLimits)
     """What attempts may make."""
+    inference: InferenceLimits = field(default_factory=InferenceLimits)
+    """Where models lie, and what running one may take."""
     look: Callable[[], Look | None] = lambda: None
     """Gives the newest look at the cards."""
     beat: Callable[[float], None] = lambda _: None
@@ -287,7 +290,7 @@ class Runtime:
             self._remove_files(result, context.outputs)
         if result.WhichOneof("outcome") in {"completed", "yielded"} and attempt.stop.reason in DISCARDED:
             result.failed.CopyFrom(cancelled(attempt.stop.rung))
-        if has.clock.monotonic() - attempt.began_at > SPOOLED_AFTER_S or _keeps_something(result):
+        if has.clock.monotonic() - attempt.began_at > SPOOLED_AFTER_S or keeps_something(result):
             await self._spool(result)
         if attempt.stop.reason is StopReason.STALE:  # perhaps since it is spooled
             self._forget(ForgetResults(results=[result], remove_outputs=True))
@@ -323,6 +326,7 @@ class Runtime:
             stop=attempt.stop,
             device=_share_of(grant),
             limits=has.encoding,
+            inference=has.inference,
         )
 
     def _placed(self, placed: Placed) -> None:
@@ -368,14 +372,6 @@ def _share_of(grant: Grant) -> DeviceShare | None:
     return DeviceShare(
         uuid=grant.device_uuid, vram_mib=grant.vram_mib, encoder_sessions=grant.encoder_sessions
     )
-
-
-def _keeps_something(result: Result) -> bool:
-    """Whether more than the job's state depends on the result."""
-    done = result.completed
-    made = done.HasField("library") or bool(done.follow_ups) or bool(done.outputs)
-    kept = result.HasField("paused") or result.HasField("yielded")
-    return made or kept or bool(result.returned.checkpoint_json)
 
 
 def _instant(clock: Clock) -> Timestamp:

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from callsheet.service.settings import SchedulerClientSettings
 from callsheet.worker.encode.limits import EncodingLimits
+from callsheet.worker.inference.limits import InferenceLimits
 
 
 class WorkerSettings(SchedulerClientSettings):
@@ -56,6 +57,18 @@ class WorkerSettings(SchedulerClientSettings):
     """How long one attempt may run, by job type, where it is not what the type says: a JSON object,
     {"reencode_streaming": 86400}."""
 
+    model_dir: Path = Path("var/models")
+    """The folder with the models, one in a folder of its own; nothing is fetched into it but by
+    `callsheet models pull`."""
+    inference_memory_mib: int = Field(default=4096, ge=256)
+    """Memory in MiB that a process which runs a model without a card may map; on a card it fills no more than
+    the job was given."""
+    inference_threads: int = Field(default_factory=lambda: min(8, os.cpu_count() or 1), ge=1, le=256)
+    """Threads that compute in such a process; by default the cores, at most 8."""
+    inference_idle_s: float = Field(default=60.0, ge=0.1, le=3600.0)
+    """Seconds that such a process may have nothing to do within a job; then it ends, and begins again when it
+    is needed."""
+
     def encoding(self) -> EncodingLimits:
         """Return the limits of what jobs make."""
         return EncodingLimits(
@@ -63,4 +76,13 @@ class WorkerSettings(SchedulerClientSettings):
             chunk_s=self.chunk_s,
             output_mib=self.output_limit_mib,
             free_floor_mib=self.free_disk_floor_mib,
+        )
+
+    def inference(self) -> InferenceLimits:
+        """Return where models lie, and what running one may take."""
+        return InferenceLimits(
+            folder=self.model_dir,
+            memory_mib=self.inference_memory_mib,
+            threads=self.inference_threads,
+            idle_s=self.inference_idle_s,
         )

@@ -1,13 +1,14 @@
 """What decode children can be asked to do: arguments, answers and the functions' names."""
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 from callsheet.media.facts import MediaFacts, MediaLimits
 from callsheet.media.faults import Fault
 from callsheet.media.outputs import PictureFormat
 from callsheet.media.sprites import Sheet
 from callsheet.media.survey import Survey
+from callsheet.models.manifest import Resize
 from callsheet.worker.work import Work
 
 
@@ -157,6 +158,28 @@ class SheetMade:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SampleArguments:
+    """Takes one descriptor: the file of a picture or a video. Answers with pictures of one size."""
+
+    count: int
+    """Pictures of a video at most; spread evenly over it."""
+    size: tuple[int, int]
+    """Width and height of each."""
+    resize: Resize = Resize.COVER
+    interpolation: Literal["bilinear", "bicubic"] = "bicubic"
+    limits: MediaLimits = field(default_factory=MediaLimits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampled:
+    """What was taken, or why nothing was. The blob is R'G'B', a byte each, one picture after another."""
+
+    identity: str
+    pictures: int = 0
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WaveformArguments:
     """Takes one descriptor: the file of a recording. Answers with the peaks as JSON, and a PNG."""
 
@@ -187,8 +210,10 @@ MEASURE: Final = Work("callsheet.worker.decode.measure:measure", MeasureArgument
 """Say what a video is like, second by second."""
 SHEET: Final = Work("callsheet.worker.decode.tiles:draw_sheet", SheetArguments, SheetMade)
 """Make the small pictures of a video for scrubbing."""
+SAMPLE: Final = Work("callsheet.worker.decode.samples:sample", SampleArguments, Sampled)
+"""Take pictures for a model out of a file."""
 WAVEFORM: Final = Work("callsheet.worker.decode.sound:waveform", WaveformArguments, WaveformMade)
 """Measure how loud a recording is over time, and draw it."""
 
-WARM: Final = (PROBE, RENDER, CHECK, SURVEY, MEASURE, SHEET, WAVEFORM)
+WARM: Final = (PROBE, RENDER, CHECK, SURVEY, MEASURE, SHEET, SAMPLE, WAVEFORM)
 """What a child imports before it gives up its rights."""

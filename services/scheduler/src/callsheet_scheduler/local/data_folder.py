@@ -59,6 +59,11 @@ class DataFolder:
         return self.path / "outputs"
 
     @property
+    def models(self) -> Path:
+        """Models that were pulled; made by the first."""
+        return self.path / "models"
+
+    @property
     def samples(self) -> Path:
         """The sample library."""
         return self.path / "samples"

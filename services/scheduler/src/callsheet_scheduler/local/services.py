@@ -83,6 +83,7 @@ def _worker(site: Site, kind: str) -> Service:
         "CALLSHEET_SCHEDULER": site.scheduler,
         "CALLSHEET_ROOTS": json.dumps(roots),
         "CALLSHEET_SPOOL": str(site.data.spool / kind),
+        "CALLSHEET_MODEL_DIR": site.surroundings.get("CALLSHEET_MODEL_DIR", str(site.data.models)),
         "CALLSHEET_DRAIN_GRACE_S": str(DRAIN_GRACE_S),
     }
     if kind == "gpu":
