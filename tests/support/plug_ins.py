@@ -3,8 +3,10 @@
 import asyncio
 import hashlib
 import os
+import signal
 from pathlib import Path
 from typing import Final
+from uuid import UUID
 
 from pydantic import JsonValue
 from typing_extensions import override
@@ -26,6 +28,7 @@ ENTRIES: Final = (
     "test_digest = tests.support.plug_ins:Digest\n"
     "test_encode = tests.support.plug_ins:Encode\n"
     "test_gpu = tests.support.plug_ins:OnGpu\n"
+    "test_deadly = tests.support.plug_ins:Deadly\n"
 )
 
 
@@ -110,6 +113,23 @@ class OnGpu(Processor[OnGpuParams]):
         )
         if run.exit_code:
             raise TransientError(f"ffmpeg ended with {run.exit_code}: {run.stderr[-300:]}")
+        return Outcome()
+
+
+class DeadlyParams(JobParams):
+    video_id: UUID
+
+
+class Deadly(Processor[DeadlyParams]):
+    """Stands for media that brings down whoever reads it: kills its worker where the name says so."""
+
+    job_type = JobType(name="test_deadly", description="Kills.", params=DeadlyParams)
+
+    @override
+    async def process(self, params: DeadlyParams, context: JobContext) -> Outcome:
+        (item,) = await context.library.items([str(params.video_id)])
+        if item.facts.path.startswith("deadly"):
+            os.kill(os.getpid(), signal.SIGKILL)
         return Outcome()
 
 

@@ -24,6 +24,8 @@ LIMITS: Final = SandboxLimits(address_space_mib=16_384, file_size_mib=65_536, cp
 """Limits of an FFmpeg child unless told otherwise."""
 _STDERR_BYTES: Final = 16 * 1024
 _NO_SESSION: Final = "OpenEncodeSessionEx failed"
+_NO_ENCODER: Final = "unsupported device"
+"""What NVENC says of a card that has no encoder at all, such as an A100 or H100."""
 _NO_VRAM: Final = ("CUDA_ERROR_OUT_OF_MEMORY", "failed: out of memory (10)")
 SYSTEM_FOLDERS: Final = ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/share/fonts", "/etc/fonts")
 """Where the machine's own libraries lie, and what they read."""
@@ -167,7 +169,7 @@ def gpu_shortage(stderr: str) -> AttemptError | None:
     for line in stderr.splitlines():
         if not line.startswith("["):
             continue
-        if _NO_SESSION in line:
+        if _NO_SESSION in line and _NO_ENCODER not in line:
             return CapacityError(f"the GPU gives no further encoder session: {line[:300]}")
         if any(words in line for words in _NO_VRAM):
             return OutOfVramError(f"the GPU has no memory left for this: {line[:300]}")

@@ -105,3 +105,17 @@ def deep_png(path: Path, value: tuple[int, int, int], width: int = 40, height: i
         for name, part in parts
     )
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + content)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.25, 1.0), (64.0, 255.0), (-3.0, 3.0)])
+def test_real_numbers_become_grey_in_their_proportion(tmp_path: Path, low: float, high: float) -> None:
+    values = np.full((40, 80), low, dtype=np.float32)
+    values[:, 40:] = high
+    values[0, 0] = np.nan
+    Image.fromarray(values).save(tmp_path / "a.tiff")
+
+    _, (made, *_) = rendered(tmp_path / "a.tiff")
+    left, right = (made.convert("L").getpixel((x, made.height // 2)) for x in (10, made.width - 10))
+
+    assert right == pytest.approx(255, abs=3)
+    assert left == pytest.approx(255 * (low - min(low, 0.0)) / (max(high, 1.0) - min(low, 0.0)), abs=3)

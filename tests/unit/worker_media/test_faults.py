@@ -60,6 +60,30 @@ def test_half_a_picture_is_told_as_truncated(tmp_path: Path, name: str) -> None:
     assert rendered(tmp_path / name)[0].fault is not None
 
 
+@pytest.mark.parametrize(("progressive", "kind"), [(False, FaultKind.TRUNCATED), (True, None)])
+def test_jpeg_that_was_cut_and_given_an_end_is_found_out(
+    tmp_path: Path, *, progressive: bool, kind: FaultKind | None
+) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (200, 300, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "whole.jpg", progressive=progressive)
+    content = (tmp_path / "whole.jpg").read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(content[: len(content) * 3 // 5] + b"\xff\xd9")
+
+    said = checked(tmp_path / "cut.jpg", "decode")
+
+    assert (said.fault.kind if said.fault else None) is kind
+    assert (rendered(tmp_path / "cut.jpg")[0].fault is not None) == (kind is not None)
+    assert kind or "ends within a scan" in said.warnings[0]
+    assert checked(tmp_path / "whole.jpg", "decode").warnings == ()
+
+
+def test_grey_picture_is_no_cut_one(tmp_path: Path) -> None:
+    Image.new("RGB", (64, 48), (128, 128, 128)).save(tmp_path / "grey.jpg")
+
+    assert rendered(tmp_path / "grey.jpg")[0].fault is None
+    assert checked(tmp_path / "grey.jpg", "decode").fault is None
+
+
 @pytest.mark.parametrize("name", ["a.flac", "a.mp3", "a.wav"])
 def test_half_a_recording_is_told_as_truncated(tmp_path: Path, name: str) -> None:
     sound(tmp_path / f"whole_{name}", seconds=20)

@@ -18,6 +18,7 @@ CONTEXT = (
 )
 BUFFER = "[h264_nvenc @ 0x5581] CreateInputBuffer failed: out of memory (10): (no details)\n"
 SESSION = "[h264_nvenc @ 0x5581] OpenEncodeSessionEx failed: out of memory (10): (no details)\n"
+NO_ENCODER = "[h264_nvenc @ 0x5581] OpenEncodeSessionEx failed: unsupported device (2): (no details)\n"
 FOREIGN = (
     "Input #0, matroska,webm, from 'fd:':\n  Metadata:\n"
     "    title           : [h264_nvenc @ 0x1] failed: out of memory (10)\n"
@@ -38,8 +39,8 @@ def test_card_without_an_encoder_session_is_want_of_capacity() -> None:
     assert isinstance(gpu_shortage(SESSION), CapacityError)
 
 
-@pytest.mark.parametrize("stderr", ["", FOREIGN, "[h264 @ 0x1] Invalid NAL unit size (10)\n"])
-def test_what_a_file_says_of_itself_is_no_shortage(stderr: str) -> None:
+@pytest.mark.parametrize("stderr", ["", FOREIGN, NO_ENCODER, "[h264 @ 0x1] Invalid NAL unit size (10)\n"])
+def test_what_a_file_says_and_a_card_without_an_encoder_is_no_shortage(stderr: str) -> None:
     assert gpu_shortage(stderr) is None
 
 

@@ -70,8 +70,10 @@ def _read(
         with still.opened_picture(source, family, arguments.limits) as image:
             image.verify()  # checksums, where the format has them
         with still.opened_picture(source, family, arguments.limits) as image:
-            still.pixels(image, family, image.size)
+            still.pixels(image, family, image.size, source)
             seen.frames += 1
+        if family is Family.JPEG and still.ends_early(source):
+            seen.warnings.append("its data ends within a scan: the picture may be coarse in parts")
     elif family is Family.PDF:
         _read_pages(source, seen, arguments)
     else:

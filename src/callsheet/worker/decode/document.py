@@ -46,11 +46,12 @@ def document_errors() -> Generator[None]:
 
 
 def document_facts(document: pypdfium2.PdfDocument) -> MediaFacts:
-    """Return the facts of an open document; a page's size is in points of 1/72 inch."""
+    """Return the facts of an open document; a page's size is in points of 1/72 inch.
+
+    No page is opened for it: what is drawn on it may inflate without end.
+    """
     with document_errors():
-        page = document[0]
-        width, height = page.get_size()
-        page.close()
+        width, height = document.get_page_size(0)
     return MediaFacts(
         kind=Kind.DOCUMENT,
         format="PDF",
@@ -66,7 +67,7 @@ def page_size(document: pypdfium2.PdfDocument, number: int = 0) -> tuple[int, in
         MediaFaultError: The page is larger than PDF allows, or has no area.
     """
     with document_errors():
-        width, height = document[number].get_size()
+        width, height = document.get_page_size(number)
     if not (0 < width <= _SIDE_LIMIT_PT and 0 < height <= _SIDE_LIMIT_PT):
         raise unsupported(f"page {number + 1} measures {width:.0f}x{height:.0f} points")
     return max(1, round(width)), max(1, round(height))

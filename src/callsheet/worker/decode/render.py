@@ -61,7 +61,7 @@ def _opened(source: Source, family: Family | None, arguments: RenderArguments) -
     if family is not None and family in kinds.PICTURES:
         with still.opened_picture(source, family, limits) as image:
             size = still.upright_size(image)
-            yield _Original(size, lambda needed: still.pixels(image, family, needed))
+            yield _Original(size, lambda needed: still.pixels(image, family, needed, source))
     elif family is Family.PDF:
         with document.opened_document(source, limits) as opened:
             yield _Original(

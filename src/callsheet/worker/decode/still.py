@@ -7,7 +7,10 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from typing import Final, cast
 
+import numpy as np
 import pillow_heif
+from av import CodecContext, Packet
+from av.error import FFmpegError, InvalidDataError
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 from PIL._imagingcms import createProfile
 
@@ -45,6 +48,7 @@ _FAULTS: Final = (
     zlib.error,
 )
 _TEXT_LIMIT: Final = 100
+_NO_DATA: Final = 128
 _SRGB: Final = ImageCms.ImageCmsProfile(createProfile("sRGB", 0))
 _SIXTEEN_BIT: Final = frozenset({"I;16", "I;16B", "I;16L", "I;16N", "I"})
 
@@ -107,16 +111,17 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
     return upright(image.width, image.height, _ROTATIONS.get(orientation(image), 0))
 
 
-def pixels(image: Image.Image, family: Family, needed: tuple[int, int]) -> Image.Image:
+def pixels(image: Image.Image, family: Family, needed: tuple[int, int], source: Source) -> Image.Image:
     """Decode an open picture: upright, sRGB, on white where it is clear, without metadata.
 
     Args:
         image: As `opened_picture` gave it; its pixels are used up.
         family: Its format, for messages.
         needed: Width and height, upright, below which it need not be reduced.
+        source: What it was opened from.
 
     Raises:
-        MediaFaultError: The pixels cannot be decoded.
+        MediaFaultError: The pixels cannot be decoded, or end early.
     """
     with picture_errors(family):
         turn = orientation(image)
@@ -124,10 +129,34 @@ def pixels(image: Image.Image, family: Family, needed: tuple[int, int]) -> Image
         wanted = (needed[1], needed[0]) if _ROTATIONS.get(turn, 0) % 180 else needed
         image.draft("RGB", wanted)
         image.load()
+        if family is Family.JPEG and _ends_in_grey(image) and ends_early(source):
+            raise truncated("its data ends before the picture does")
         plain = _eight_bit(image)
         if plain.width > wanted[0] * 2 or plain.height > wanted[1] * 2:
             plain.thumbnail((wanted[0] * 2, wanted[1] * 2), Image.Resampling.BOX, reducing_gap=1.0)
         return _on_white(_turned(plain, turn), profile if isinstance(profile, bytes) else None)
+
+
+def ends_early(source: Source) -> bool:
+    """Say whether the data of a JPEG ends within one of its scans, which libjpeg passes over in silence."""
+    decoder = CodecContext.create("mjpeg", "r")
+    decoder.options = {"err_detect": "explode"}
+    decoder.thread_count = 1
+    try:
+        decoder.decode(Packet(source.read_at(0, source.size_bytes)))
+    except InvalidDataError:
+        return True
+    except FFmpegError:
+        return False  # a kind of JPEG that it does not know
+    return False
+
+
+def _ends_in_grey(image: Image.Image) -> bool:
+    """Say whether the last row is what libjpeg puts where there was no data."""
+    if image.mode not in {"L", "RGB"}:
+        return False
+    row = image.crop((0, image.height - 1, image.width, image.height))
+    return row.getcolors(1) in ([(image.width, _NO_DATA)], [(image.width, (_NO_DATA,) * 3)])
 
 
 def _turned(image: Image.Image, turn: int) -> Image.Image:
@@ -137,6 +166,8 @@ def _turned(image: Image.Image, turn: int) -> Image.Image:
 
 def _eight_bit(image: Image.Image) -> Image.Image:
     """Return the picture in a mode of eight bits a channel that can be resampled."""
+    if image.mode == "F":
+        return _of_floats(image)
     if image.mode in _SIXTEEN_BIT:
         return image.convert("I").point(lambda value: value * (1 / 257) + 0).convert("L")
     if image.mode in {"P", "PA"} or "transparency" in image.info:
@@ -144,6 +175,13 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     if image.mode in {"L", "LA", "RGB", "RGBA", "CMYK"}:
         return image.copy() if image.readonly else image
     return image.convert("RGBA" if image.has_transparency_data else "RGB")
+
+
+def _of_floats(image: Image.Image) -> Image.Image:
+    """Return a picture of real numbers as grey: those from 0 to 1 as they are, others from least to most."""
+    values = np.nan_to_num(np.asarray(image, dtype=np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    least, most = float(values.min(initial=0.0)), float(values.max(initial=1.0))
+    return Image.fromarray(((values - least) * (255.0 / (most - least)) + 0.5).astype(np.uint8))
 
 
 def _on_white(image: Image.Image, profile: bytes | None) -> Image.Image:

@@ -17,8 +17,6 @@ from callsheet.worker.ffmpeg import ffmpeg_path, ffmpeg_version
 PROBE_S: Final = 60.0
 """How long the try of one rung may take."""
 _CARD: Final = "testsrc2=size=256x144:rate=25"
-_CANNOT: Final = "unsupported device"
-"""What NVENC says of a card that has no encoder, such as an A100 or H100."""
 
 
 class Ladder:
@@ -68,8 +66,7 @@ async def _first_that_works(context: JobContext, tried: Sequence[Encoder]) -> tu
         except OutOfVramError:
             raise
         except AttemptError as error:
-            fault = error.message
-            lasting = lasting and _CANNOT in fault
+            fault, lasting = error.message, False
         if not fault:
             return rung, lasting
         context.report.log(f"Encoder {rung.name} does not work here: {fault}")

@@ -80,6 +80,11 @@ async def apply_all(connection: asyncpg.Connection, batch: Sequence[LeasedChange
         await mark_broken(connection, broken, now=now)
 
 
+async def mark_poison(connection: asyncpg.Connection, job_ids: Sequence[str], *, now: float) -> None:
+    """Mark broken what these jobs, now in history, were about, where each names one item."""
+    await connection.execute(statement("mark_poison"), now, list(job_ids))
+
+
 async def upsert_items_fenced(
     writer: Writer,
     job_id: str,

@@ -254,6 +254,17 @@ async def settle_outputs(connection: Connection, outputs: Sequence[Output]) -> N
     )
 
 
+async def point_beside(connection: Connection, outputs: Sequence[Output]) -> None:
+    """Let the library's rows about outputs that could not be placed point at the files that lie beside."""
+    await connection.execute(
+        statement("point_beside"),
+        [output.job_id for output in outputs],
+        [output.root for output in outputs],
+        [output.path for output in outputs],
+        [output.staged_path for output in outputs],
+    )
+
+
 async def load_outputs(connection: Connection) -> list[Output]:
     """Return every output that is not settled."""
     return [

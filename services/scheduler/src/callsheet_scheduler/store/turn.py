@@ -22,9 +22,10 @@ from callsheet_scheduler.domain.effects import (
 )
 from callsheet_scheduler.domain.job import JobState
 from callsheet_scheduler.domain.queue import HOUR_S
+from callsheet_scheduler.domain.retry import LOST_MAX
 from callsheet_scheduler.store.connection import Own
 from callsheet_scheduler.store.ledger import note_peaks, write_ledger
-from callsheet_scheduler.store.library import LeasedChanges, apply_all
+from callsheet_scheduler.store.library import LeasedChanges, apply_all, mark_poison
 from callsheet_scheduler.store.queue import (
     MARK_SEQUENCE,
     Collected,
@@ -34,6 +35,7 @@ from callsheet_scheduler.store.queue import (
     change_jobs,
     end_and_begin,
     insert_jobs,
+    point_beside,
     release_jobs,
     revive_jobs,
     settle_outputs,
@@ -64,8 +66,9 @@ async def write_turn(connection: Own, batch: Sequence[TurnEffect], *, now: float
     changes = _changes([*finishes, *releases])
     brought = any(finish.follow_ups or finish.outputs or finish.vram is not Vram.NONE for finish in finishes)
     placed = [grant for grant in turn.of(GrantLease) if grant.job.device]
+    poison = [one.job.id for one in finishes if one.lost_count >= LOST_MAX]
     plain = len(finishes) + len(turn.of(GrantLease)) == len(batch)
-    if plain and not (marks or changes or brought or placed):
+    if plain and not (marks or changes or brought or placed or poison):
         await _end_and_begin(connection, turn, now=now)
         return
     async with connection.transaction():
@@ -78,6 +81,8 @@ async def write_turn(connection: Own, batch: Sequence[TurnEffect], *, now: float
         await _write_moves(connection, turn)
         if changes:
             await apply_all(connection, changes, now=now)
+        if poison:
+            await mark_poison(connection, poison, now=now)
         if marks:
             await write_logs(connection, marks)
 
@@ -108,6 +113,8 @@ async def _write_moves(connection: Own, turn: _Turn) -> None:
         await add_outputs(connection, outputs)
     if settled := turn.of(SettleOutput):
         await settle_outputs(connection, [effect.output for effect in settled])
+        if unplaced := [effect.output for effect in settled if effect.problem]:
+            await point_beside(connection, unplaced)
 
 
 async def _add_follow_ups(connection: Own, endings: Sequence[Followed]) -> None:
