@@ -142,26 +142,3 @@ async def test_chunks_of_a_cancelled_re_encode_are_swept(
     async with asyncio.timeout(PATIENCE_S):
         while files(tmp_path / "outputs"):  # noqa: ASYNC110 -- another process
             await asyncio.sleep(0.05)
-
-
-async def test_rows_of_a_re_encode_whose_name_was_taken_point_at_its_own_file(
-    scheduler: RealScheduler, channel: grpc.aio.Channel, worker: WorkerProcess, tmp_path: Path
-) -> None:
-    item, jobs = await scanned(scheduler, channel, tmp_path), Jobs(channel)
-
-    job_id = await begun(jobs, item)
-    (tmp_path / "outputs/playback/film.mp4").write_bytes(b"somebody else's")
-    await jobs.reached([job_id], JobState.JOB_STATE_COMPLETED)
-    await jobs.logged(job_id, "something else lies there")
-    (playback,) = [
-        one.facts
-        for one in (await item_at(channel, "library", "film.mkv")).derivatives
-        if one.facts.kind == "playback"
-    ]
-    made = await item_at(channel, playback.root, playback.path)
-    with pytest.raises(grpc.aio.AioRpcError, match="NOT_FOUND"):
-        await item_at(channel, "outputs", "playback/film.mp4")
-
-    assert playback.path.endswith(".staged")
-    assert made.facts.size_bytes == (tmp_path / "outputs" / playback.path).stat().st_size
-    assert (tmp_path / "outputs/playback/film.mp4").read_bytes() == b"somebody else's"
