@@ -91,7 +91,8 @@ def _write_pdf(path: Path, content: bytes, filters: str, box: str) -> None:
         f"<< /Type /Page /Parent 2 0 R /MediaBox [{box}] /Contents 4 0 R >>".encode(),
         f"<< /Length {len(content)} {filters} >>\nstream\n".encode() + content + b"\nendstream",
     ]
-    made, places = b"%PDF-1.4\n", []
+    made = b"%PDF-1.4\n"
+    places: list[int] = []
     for number, one in enumerate(objects, 1):
         places.append(len(made))
         made += b"%d 0 obj\n" % number + one + b"\nendobj\n"

@@ -53,7 +53,7 @@ def _pictures(source: Source, arguments: SampleArguments) -> Generator[Image.Ima
     if family is not None and family in kinds.PICTURES:
         check_readable(source, family)
         with still.opened_picture(source, family, arguments.limits) as image:
-            yield still.pixels(image, family, arguments.size).convert("RGB")
+            yield still.pixels(image, family, arguments.size, source).convert("RGB")
         return
     with opened_to_play(source, arguments.limits, otherwise="it holds no pictures") as media:
         if media.video is None:

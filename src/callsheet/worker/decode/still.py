@@ -5,6 +5,7 @@ import struct
 import zlib
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from operator import methodcaller
 from typing import Final, cast
 
 import numpy as np
@@ -139,11 +140,12 @@ def pixels(image: Image.Image, family: Family, needed: tuple[int, int], source: 
 
 def ends_early(source: Source) -> bool:
     """Say whether the data of a JPEG ends within one of its scans, which libjpeg passes over in silence."""
+    content = source.read_at(0, source.size_bytes)
     decoder = CodecContext.create("mjpeg", "r")
     decoder.options = {"err_detect": "explode"}
     decoder.thread_count = 1
     try:
-        decoder.decode(Packet(source.read_at(0, source.size_bytes)))
+        methodcaller("decode", Packet(content))(decoder)  # whose stub leaves the packet's type open
     except InvalidDataError:
         return True
     except FFmpegError:
