@@ -8,6 +8,7 @@ from callsheet.media.iso import ReadAt, cut_box, has_index
 from callsheet.media.kinds import HEAD_BYTES, Family, transport_packet
 
 _TAIL_BYTES: Final = 64 * 1024
+_FIRST_SEARCH_BYTES: Final = 4096
 _SEARCH_BYTES: Final = 1 << 20
 _SEGMENT: Final = b"\x18\x53\x80\x67"
 _RIFF_UNKNOWN: Final = frozenset({0, 0xFFFFFFFF})
@@ -89,12 +90,12 @@ def _check_jpeg(read: ReadAt, size_bytes: int) -> None:
     scan = _first_scan(read, size_bytes)
     if scan is None:
         raise truncated("the picture ends inside its header")
-    end = size_bytes
+    end, length = size_bytes, _FIRST_SEARCH_BYTES
     while end > scan:
-        start = max(scan, end - _SEARCH_BYTES)
+        start = max(scan, end - length)
         if b"\xff\xd9" in read(start, end - start + 1):
             return
-        end = start
+        end, length = start, _SEARCH_BYTES
     raise truncated("the picture's end mark (EOI) is missing")
 
 

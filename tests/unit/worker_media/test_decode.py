@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 from PIL._imagingcms import createProfile
+from PIL.PngImagePlugin import PngImageFile
 
 from callsheet.media.facts import MediaLimits
 from callsheet.media.kinds import Kind
@@ -36,6 +37,33 @@ def test_photograph_is_upright_whatever_its_orientation(tmp_path: Path, orientat
     assert result.fault is None
     assert [corners(picture) for picture in pictures] == ["RGBW", "RGBW"]
     assert not pictures[0].getexif()
+
+
+@pytest.mark.parametrize("behind_the_pixels", [False, True])
+def test_png_is_turned_wherever_its_exif_lies(tmp_path: Path, *, behind_the_pixels: bool) -> None:
+    path = tmp_path / "a.png"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    quadrants().transpose(Image.Transpose.ROTATE_90).save(path, compress_level=0, exif=exif)
+    if behind_the_pixels:
+        content = path.read_bytes()
+        start = content.index(b"eXIf") - 4
+        chunk = content[start : start + 12 + int.from_bytes(content[start : start + 4], "big")]
+        path.write_bytes(content.replace(chunk, b"").replace(b"\0\0\0\0IEND", chunk + b"\0\0\0\0IEND"))
+    assert (facts(path).width, facts(path).height) == (240, 160)
+    assert corners(rendered(path)[1][0]) == "RGBW"
+
+
+def test_facts_of_a_png_cost_no_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    quadrants().save(tmp_path / "a.png", compress_level=0)
+    decoded: list[PngImageFile] = []
+
+    def load(image: PngImageFile) -> None:
+        decoded.append(image)
+
+    monkeypatch.setattr(PngImageFile, "load", load)
+    assert (facts(tmp_path / "a.png").width, facts(tmp_path / "a.png").height) == (240, 160)
+    assert not decoded
 
 
 @pytest.mark.parametrize("suffix", ["heic", "avif"])

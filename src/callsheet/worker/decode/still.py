@@ -50,6 +50,11 @@ _FAULTS: Final = (
 )
 _TEXT_LIMIT: Final = 100
 _NO_DATA: Final = 128
+_PNG_METADATA: Final = (b"eXIf", b"iTXt", b"tEXt", b"zTXt")
+"""Chunks that can tell which way is up: EXIF, XMP, and EXIF as text."""
+_EXIF_IN_PNG: Final = frozenset({"exif", "Raw profile type exif"})
+"""As Pillow names it, once it has read a chunk that holds it."""
+_PNG_TAIL_BYTES: Final = 64 * 1024
 _SRGB: Final = ImageCms.ImageCmsProfile(createProfile("sRGB", 0))
 _SIXTEEN_BIT: Final = frozenset({"I;16", "I;16B", "I;16L", "I;16N", "I"})
 
@@ -65,6 +70,8 @@ def opened_picture(source: Source, family: Family, limits: MediaLimits) -> Gener
         image = Image.open(cast("io.BytesIO", source.stream()), formats=(family.value,))
         with image:
             check_size(image.width, image.height, limits)
+            if family is Family.PNG and not _EXIF_IN_PNG & image.info.keys() and not _more_at_the_end(source):
+                image.info["exif"] = b""  # Pillow would decode the pixels to look behind them
             yield image
 
 
@@ -159,6 +166,13 @@ def _ends_in_grey(image: Image.Image) -> bool:
         return False
     row = image.crop((0, image.height - 1, image.width, image.height))
     return row.getcolors(1) in ([(image.width, _NO_DATA)], [(image.width, (_NO_DATA,) * 3)])
+
+
+def _more_at_the_end(source: Source) -> bool:
+    """Say whether a PNG may have metadata behind its pixels."""
+    start = max(0, source.size_bytes - _PNG_TAIL_BYTES)
+    tail = source.read_at(start, source.size_bytes - start)
+    return any(name in tail for name in _PNG_METADATA)
 
 
 def _turned(image: Image.Image, turn: int) -> Image.Image:
