@@ -70,6 +70,10 @@ bench: $(VENV)/dev.stamp ## Measure the queue.
 bench/peers: $(VENV)/dev.stamp ## Measure the queue beside graphile-worker (needs Node) and pgqueuer.
 	@$(BIN)/python -m bench.peers
 
+.PHONY: bench/media
+bench/media: $(VENV)/dev.stamp ## Measure a check, a thumbnail and a re-encode beside ffprobe and ffmpeg.
+	@$(BIN)/python -m bench.media
+
 .PHONY: bench/cache
 bench/cache: $(VENV)/dev.stamp ## Measure cache building beside a plain script, vipsthumbnail and ffmpegthumbnailer.
 	@$(BIN)/python -m bench.cache
