@@ -89,6 +89,8 @@ def _worker(site: Site, kind: str) -> Service:
     if kind == "gpu":
         own["CALLSHEET_SOFTWARE_GPU"] = site.surroundings.get("CALLSHEET_SOFTWARE_GPU", "true")
         own["CALLSHEET_CHILDREN"] = "2"
+    else:
+        own["CALLSHEET_WATCH"] = site.surroundings.get("CALLSHEET_WATCH", '["library"]')
     return _service(
         site, f"{kind}-worker", f"callsheet_{kind}_worker.main", own, stop_limit_s=DRAIN_GRACE_S * 2
     )
