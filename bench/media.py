@@ -12,7 +12,7 @@ import shutil
 import statistics
 import subprocess
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -188,7 +188,7 @@ async def _measured(
 
 
 @contextmanager
-def _watch(took: list[float], cpu: list[float]) -> Iterator[None]:
+def _watch(took: list[float], cpu: list[float]) -> Generator[None]:
     clock = SystemClock()
     start, used = clock.monotonic(), _cpu_s()
     yield
