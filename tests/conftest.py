@@ -5,6 +5,10 @@ import os
 import pytest
 from hypothesis import settings
 
+from tests.support.objects import bucket, objects
+
+__all__ = ["bucket", "objects"]
+
 # No law depends on how fast the machine is.
 settings.register_profile("callsheet", deadline=None)
 settings.load_profile("callsheet")

@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 from callsheet_scheduler.local.postgres import EmbeddedPostgres
 
+from tests.support.folders import folder_of
 from tests.support.fresh_database import new_database
 from tests.support.library_sites import (
     OBJECT,
@@ -76,7 +77,7 @@ async def test_sweep_removes_what_was_made_of_deleted_files_alone(
     (library / "goes.jpg").unlink()
     asked = await rest.post("/api/media/jobs", json={"type": "scan", "params": {"root": "library"}})
     await completed(rest, asked.json()["id"])
-    folder = stack.settings.roots["derivatives"].path
+    folder = folder_of(stack.settings.roots["derivatives"])
     gone = (await item_of(rest, "goes.jpg"))["id"]
     kept = (await item_of(rest, "stays.jpg"))["id"]
     assert list(folder.rglob(f"{gone}-*"))

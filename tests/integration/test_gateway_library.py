@@ -13,6 +13,7 @@ from callsheet_gateway.settings import GatewaySettings
 from callsheet_scheduler.local.postgres import EmbeddedPostgres
 from PIL import Image
 
+from tests.support.folders import folder_of
 from tests.support.fresh_database import new_database
 from tests.support.gateways import rest_over
 from tests.support.library_sites import (
@@ -175,7 +176,7 @@ async def test_picture_whose_bytes_are_gone_or_not_whole_is_not_served(
     picture(stack.library / "lost.jpg")
     await rest.get("/api/media/thumbnail", params={"file_path": "lost.jpg", "size": 64})
     item = await item_of(rest, "lost.jpg")
-    folder = stack.settings.roots["derivatives"].path
+    folder = folder_of(stack.settings.roots["derivatives"])
     [file] = folder.rglob(f"*{item['id']}*w64*")
     file.chmod(0o600)
     file.write_bytes(file.read_bytes()[:-1])

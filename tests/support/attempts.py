@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from callsheet.service.settings import RootSettings
+from callsheet.service.settings import AnyRootSettings, RootSettings
 from callsheet.v1.job_pb2 import Job, NewJob
 from callsheet.v1.library_service_pb2 import Derivative, Item, ItemFacts, ItemState
 from callsheet.worker.children import AttemptChildren
@@ -20,6 +20,7 @@ from callsheet.worker.library import Roots
 from callsheet.worker.probing import item_row, probe_file
 from callsheet.worker.processes import ChildPool
 from callsheet.worker.processor import Outcome
+from callsheet.worker.scratch import Scratch
 from callsheet.worker.stopping import Stop
 
 
@@ -187,8 +188,17 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk(tmp_path: Path, media: Path | None = None, *, size: int = 1) -> AsyncGenerator[Desk]:
-    """Give a desk over a read-only library folder and a writable one for derivatives."""
+async def desk(
+    tmp_path: Path,
+    media: Path | None = None,
+    *,
+    size: int = 1,
+    elsewhere: Mapping[str, AnyRootSettings] | None = None,
+) -> AsyncGenerator[Desk]:
+    """Give a desk over a read-only library folder and a writable one for derivatives.
+
+    *elsewhere* are roots in the place of these, or beside them.
+    """
     library, derivatives, outputs = (
         media or tmp_path / "library",
         tmp_path / "derivatives",
@@ -196,14 +206,14 @@ async def desk(tmp_path: Path, media: Path | None = None, *, size: int = 1) -> A
     )
     for folder in (library, derivatives, outputs):
         folder.mkdir(exist_ok=True)
-    settings: Mapping[str, RootSettings] = {
+    settings: dict[str, AnyRootSettings] = {
         "library": RootSettings(path=library),
         "derivatives": RootSettings(path=derivatives, writable=True),
         "outputs": RootSettings(path=outputs, writable=True),
     }
     async with ChildPool(size=size) as children:
         yield Desk(
-            roots=Roots(settings),
+            roots=Roots(settings | dict(elsewhere or {}), Scratch(tmp_path / "scratch", floor_mib=1)),
             children=children,
             library=Shelf(),
             derivatives=derivatives,

@@ -6,6 +6,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from callsheet.service.settings import AnyRootSettings, RootSettings
+
 
 @contextmanager
 def open_folder() -> Generator[Path]:
@@ -16,3 +18,9 @@ def open_folder() -> Generator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder)
+
+
+def folder_of(root: AnyRootSettings) -> Path:
+    """Return the folder of a root that is one."""
+    assert isinstance(root, RootSettings)
+    return root.path

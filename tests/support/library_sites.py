@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from callsheet_gateway.settings import GatewaySettings
 from pydantic import TypeAdapter
 
 from callsheet.client import Patience
-from callsheet.service.settings import RootSettings
+from callsheet.service.settings import AnyRootSettings, RootSettings
 from tests.support.gateways import rest_over
 from tests.support.media import quadrants
 from tests.support.real_scheduler import RealScheduler, real_scheduler
@@ -35,16 +35,18 @@ class Stack(NamedTuple):
 
 
 @asynccontextmanager
-async def library_site(dsn: str, folder: Path) -> AsyncGenerator[Stack]:
-    """Run all of it over a database, with its files in *folder*."""
+async def library_site(
+    dsn: str, folder: Path, elsewhere: Mapping[str, AnyRootSettings] | None = None
+) -> AsyncGenerator[Stack]:
+    """Run all of it over a database, with its files in *folder*; *elsewhere* are roots in their place."""
     library, derivatives = folder / "library", folder / "derivatives"
     library.mkdir()
     derivatives.mkdir()
-    roots = {
+    roots: dict[str, AnyRootSettings] = {
         "library": RootSettings(path=library),
         "derivatives": RootSettings(path=derivatives, writable=True),
     }
-    settings = GatewaySettings(roots=roots)
+    settings = GatewaySettings(roots=roots | dict(elsewhere or {}))
     async with real_scheduler(dsn, folder) as scheduler:
         worker = await started_worker(scheduler, settings, folder)
         try:
@@ -63,6 +65,8 @@ async def started_worker(
         "CALLSHEET_SCHEDULER": scheduler.address,
         "CALLSHEET_ROOTS": json.dumps(roots),
         "CALLSHEET_SPOOL": str(folder / "spool"),
+        "CALLSHEET_SCRATCH": str(folder / "scratch"),
+        "CALLSHEET_FREE_DISK_FLOOR_MIB": "1",
         "CALLSHEET_CHILDREN": "1",
         "CALLSHEET_DRAIN_GRACE_S": "1",
         "CALLSHEET_LOG_LEVEL": "warning",

@@ -17,6 +17,7 @@ from callsheet.worker.main import work
 from callsheet.worker.processor import Outcome, Processor
 from callsheet.worker.registry import AnyProcessor
 from callsheet.worker.settings import WorkerSettings
+from tests.support.folders import folder_of
 
 
 class CountParams(JobParams):
@@ -88,7 +89,7 @@ class Publish(Processor[NoParams]):
     async def process(self, params: NoParams, context: JobContext) -> Outcome:
         names = [f"picture.{context.lease.file_tag}.jpg", "picture.jpg"]
         for name in names:
-            (context.roots["made"].path / name).write_bytes(b"picture")
+            (folder_of(context.roots["made"]) / name).write_bytes(b"picture")
         made = [DerivativeFacts(item_id="1", kind="thumbnail", root="made", path=name) for name in names]
         return Outcome(derivatives=made)
 

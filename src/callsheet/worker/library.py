@@ -5,9 +5,11 @@ from collections.abc import Iterator, Mapping
 from typing_extensions import override
 
 from callsheet.errors import BadInputError
-from callsheet.service.settings import RootSettings
+from callsheet.service.settings import AnyRootSettings, BucketSettings
+from callsheet.worker.bucket import BucketStore
 from callsheet.worker.folder import FolderStore
 from callsheet.worker.lease import PARTIAL_SUFFIX
+from callsheet.worker.scratch import Scratch
 from callsheet.worker.store import (
     FILE_LIMIT,
     FileFacts,
@@ -35,15 +37,29 @@ __all__ = [
 ]
 
 
-class Roots(Mapping[str, RootSettings]):
+class Roots(Mapping[str, AnyRootSettings]):
     """The named roots that this process reaches."""
 
-    def __init__(self, settings: Mapping[str, RootSettings]) -> None:
+    def __init__(self, settings: Mapping[str, AnyRootSettings], scratch: Scratch | None = None) -> None:
+        """Take the settings of each.
+
+        Args:
+            settings: By name.
+            scratch: Where what lies in buckets is copied to be opened; None where it is only read in parts.
+
+        Raises:
+            InvalidError: A bucket has no credentials.
+        """
         self._settings = dict(settings)
-        self._stores: dict[str, Store] = {name: FolderStore(name, one.path) for name, one in settings.items()}
+        self._stores: dict[str, Store] = {
+            name: BucketStore(name, one, scratch)
+            if isinstance(one, BucketSettings)
+            else FolderStore(name, one.path)
+            for name, one in settings.items()
+        }
 
     @override
-    def __getitem__(self, name: str) -> RootSettings:
+    def __getitem__(self, name: str) -> AnyRootSettings:
         try:
             return self._settings[name]
         except KeyError:

@@ -118,7 +118,7 @@ async def _work(
             channel=channel,
             ask_another=channel.ask_another,
             attempts=Attempts(processors),
-            roots=Roots(settings.roots),
+            roots=Roots(settings.roots, settings.scratch_room()),
             children=children,
             urgent=urgent,
             spool=spool,

@@ -10,6 +10,7 @@ from pydantic import Field
 from callsheet.service.settings import SchedulerClientSettings
 from callsheet.worker.encode.limits import EncodingLimits
 from callsheet.worker.inference.limits import InferenceLimits
+from callsheet.worker.scratch import Scratch
 
 
 class WorkerSettings(SchedulerClientSettings):
@@ -19,6 +20,11 @@ class WorkerSettings(SchedulerClientSettings):
     """The host that limits are counted for; by default the machine's name. Letters, digits, . _ and -."""
     slots: int = Field(default_factory=lambda: min(5, os.cpu_count() or 1), ge=1, le=10_000)
     """Jobs at once; by default the cores, at most 5."""
+    scratch: Path = Path("var/scratch")
+    """A folder for copies of originals that lie in buckets, and for what is made before it is uploaded to
+    one; on a disk that has room for the largest of them."""
+    transfers: int = Field(default=4, ge=1, le=64)
+    """Copies from and to buckets at once."""
     children: int = Field(default_factory=lambda: max(1, os.cpu_count() or 1), ge=0, le=1000)
     """Sandboxed decode processes; by default one per core."""
     urgent_children: int = Field(default=1, ge=1, le=1000)
@@ -86,3 +92,7 @@ class WorkerSettings(SchedulerClientSettings):
             threads=self.inference_threads,
             idle_s=self.inference_idle_s,
         )
+
+    def scratch_room(self) -> Scratch:
+        """Return where copies of what lies in buckets are kept while they are used."""
+        return Scratch(self.scratch, floor_mib=self.free_disk_floor_mib, transfers=self.transfers)

@@ -20,6 +20,7 @@ from callsheet.v1.job_pb2 import Job, JobState, NewJob
 from callsheet.worker.library import Roots
 from callsheet.worker.processor import Outcome, Yielded
 from tests.support.attempts import Desk, desk
+from tests.support.folders import folder_of
 from tests.support.media import corners, quadrants
 
 
@@ -170,6 +171,6 @@ async def test_sweep_keeps_what_rows_point_at_and_what_is_young(at: Desk, tmp_pa
 
 
 async def test_sweep_of_a_root_that_is_only_read_is_refused(at: Desk) -> None:
-    read_only = Roots({name: RootSettings(path=root.path) for name, root in at.roots.items()})
+    read_only = Roots({name: RootSettings(path=folder_of(root)) for name, root in at.roots.items()})
     with pytest.raises(BadInputError, match="read-only"):
         await CacheSweep().process(CacheSweepParams(), replace(at.context(), roots=read_only))

@@ -12,6 +12,7 @@ from callsheet.params import CompileGifParams
 from callsheet.v1.library_service_pb2 import MediaKind
 from callsheet.worker.processor import Outcome
 from tests.support.attempts import Desk, desk, scanned
+from tests.support.folders import folder_of
 from tests.support.media import corners, film, rotated_video
 
 
@@ -42,7 +43,7 @@ def frames(place: Desk, outcome: Outcome) -> tuple[str, list[Image.Image], float
 
 @pytest.mark.parametrize("wanted", ["gif", "webp"])
 async def test_animation_has_the_pace_and_width_asked_for(place: Desk, wanted: str) -> None:
-    film(place.roots["library"].path / "card.mp4", seconds=4, size="640x360")
+    film(folder_of(place.roots["library"]) / "card.mp4", seconds=4, size="640x360")
 
     outcome = await animated(place, "card.mp4", timestamp=1, duration=2, width=320, fps=10, format=wanted)
     name, shown, lasts_s = frames(place, outcome)
@@ -55,7 +56,7 @@ async def test_animation_has_the_pace_and_width_asked_for(place: Desk, wanted: s
 
 
 async def test_animation_is_an_item_and_the_same_wish_is_completed_at_once(place: Desk) -> None:
-    film(place.roots["library"].path / "card.mp4")
+    film(folder_of(place.roots["library"]) / "card.mp4")
     first = await animated(place, "card.mp4")
 
     again = await animated(place, "card.mp4")
@@ -68,7 +69,7 @@ async def test_animation_is_an_item_and_the_same_wish_is_completed_at_once(place
 
 
 async def test_turned_video_is_shown_upright_and_never_enlarged(place: Desk) -> None:
-    rotated_video(place.roots["library"].path / "turned.mp4", 270)
+    rotated_video(folder_of(place.roots["library"]) / "turned.mp4", 270)
 
     _, shown, _ = frames(place, await animated(place, "turned.mp4", duration=0.5))
 
@@ -77,7 +78,7 @@ async def test_turned_video_is_shown_upright_and_never_enlarged(place: Desk) -> 
 
 
 async def test_what_lies_beyond_the_end_is_refused(place: Desk) -> None:
-    film(place.roots["library"].path / "card.mp4")
+    film(folder_of(place.roots["library"]) / "card.mp4")
 
     with pytest.raises(BadInputError, match="timestamp: there is nothing at 9 s"):
         await animated(place, "card.mp4", timestamp=9)

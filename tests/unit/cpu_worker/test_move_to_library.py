@@ -29,6 +29,7 @@ from callsheet.worker.processor import Outcome
 from callsheet.worker.relocating import Reached, unheard
 from callsheet.worker.sources import opened
 from tests.support.attempts import Desk, Shelf, desk, scanned
+from tests.support.folders import folder_of
 from tests.support.media import video
 from tests.support.small_disks import small_disk
 
@@ -67,14 +68,14 @@ def add_root(place: Desk, name: str, path: Path) -> None:
 
 
 def library(place: Desk) -> Path:
-    return place.roots["library"].path
+    return folder_of(place.roots["library"])
 
 
 async def filed(
     place: Desk, path: str = "inbox/a.bin", content: bytes = b"a" * 200_000, *, root: str = "library"
 ) -> Item:
     """Put a file into the library, and its item."""
-    file = place.roots[root].path / path
+    file = folder_of(place.roots[root]) / path
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(content)
     os.utime(file, ns=(SCAN_LATER, SCAN_LATER))

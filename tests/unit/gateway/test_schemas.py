@@ -25,6 +25,7 @@ from callsheet.errors import InvalidError
 from callsheet.v1.job_pb2 import Job, JobAttempt, JobState, ResourceCategory
 from callsheet.v1.job_service_pb2 import GetStatsResponse, StateCount
 from callsheet.v1.library_service_pb2 import Item, ItemFacts, ItemState, MediaKind
+from callsheet.worker.library import Roots
 
 ID = "019aa1f7-6f00-7000-8000-000000000001"
 
@@ -250,7 +251,7 @@ def test_orientation_follows_from_the_upright_size(size: tuple[int, int], orient
         width=width,
         height=height,
     )
-    shown = item_view(Item(id=ID, facts=facts))
+    shown = item_view(Item(id=ID, facts=facts), Roots({}).link)
     assert shown.orientation == orientation
     assert (shown.filename, shown.kind, shown.status, shown.is_valid) == ("a.mp4", "video", "ok", True)
     assert shown.thumbnail_url == f"/api/media/items/{ID}/thumbnail"
@@ -263,7 +264,7 @@ def test_broken_item_says_why_and_offers_no_thumbnail() -> None:
         state=ItemState.ITEM_STATE_BROKEN,
         reason="truncated",
     )
-    shown = item_view(Item(id=ID, facts=facts))
+    shown = item_view(Item(id=ID, facts=facts), Roots({}).link)
     assert (shown.status, shown.is_valid, shown.reason, shown.thumbnail_url) == (
         "broken",
         False,

@@ -18,6 +18,7 @@ from callsheet.worker.commands import StopReason
 from callsheet.worker.processor import Outcome
 from callsheet.worker.stopping import PausedHereError
 from tests.support.attempts import Desk, desk, scanned
+from tests.support.folders import folder_of
 from tests.support.media import ffmpeg
 from tests.support.videos import index_in_front, picture_at, seen
 
@@ -31,7 +32,7 @@ async def place(tmp_path: Path) -> AsyncIterator[Desk]:
 
 
 def library(place: Desk) -> Path:
-    return place.roots["library"].path
+    return folder_of(place.roots["library"])
 
 
 async def colours(place: Desk) -> dict[str, Item]:

@@ -19,6 +19,7 @@ from callsheet.worker.encode.runs import Meter, encode
 from callsheet.worker.processor import Outcome
 from callsheet.worker.stopping import PausedHereError, Stop
 from tests.support.attempts import Desk, Diary, desk, scanned
+from tests.support.folders import folder_of
 from tests.support.media import corners, ffmpeg, film, first_part, rotated_video, video
 from tests.support.videos import index_in_front, seen
 
@@ -32,7 +33,7 @@ async def place(tmp_path: Path) -> AsyncIterator[Desk]:
 
 
 def library(place: Desk) -> Path:
-    return place.roots["library"].path
+    return folder_of(place.roots["library"])
 
 
 async def wish(place: Desk, path: str, **wishes: object) -> ReencodeStreamingParams:

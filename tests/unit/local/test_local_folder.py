@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,33 @@ def test_originals_are_read_only_for_every_service(site: Site) -> None:
 
     assert len(roots) == 3
     assert not any(root["library"].get("writable") for root in roots)
+
+
+def test_roots_of_the_environment_stand_beside_ours_or_in_their_place(site: Site) -> None:
+    bucket = {"url": "s3://made", "writable": True}
+    given = json.dumps({"derivatives": bucket, "archive": {"path": "/archive"}})
+    further = replace(site, surroundings={**site.surroundings, "CALLSHEET_ROOTS": given})
+    _, (worker, _), (gateway,) = start_order(further)
+
+    for service in (worker, gateway):
+        roots = json.loads(service.environment["CALLSHEET_ROOTS"])
+        assert roots["derivatives"] == bucket
+        assert roots["archive"] == {"path": "/archive"}
+        assert roots["library"] == {"path": str(site.media)}
+    known = json.loads(further.connection())["roots"]
+    assert set(known) == {"library", "outputs", "archive"}
+
+
+def test_library_in_a_bucket_is_not_watched(site: Site) -> None:
+    given = json.dumps({"library": {"url": "s3://media"}})
+    for surroundings, watched in (({}, ["library"]), ({"CALLSHEET_ROOTS": given}, [])):
+        _, (worker, _), _ = start_order(replace(site, surroundings=surroundings))
+        assert json.loads(worker.environment["CALLSHEET_WATCH"]) == watched
+
+
+def test_roots_of_the_environment_that_are_none_are_refused(site: Site) -> None:
+    with pytest.raises(StartError, match="CALLSHEET_ROOTS is no JSON object of roots"):
+        start_order(replace(site, surroundings={"CALLSHEET_ROOTS": "library"}))
 
 
 def test_log_that_grew_too_large_is_put_aside_and_written_on(tmp_path: Path) -> None:

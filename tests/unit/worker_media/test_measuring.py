@@ -18,6 +18,7 @@ from callsheet.worker.processor import BrokenMediaError
 from callsheet.worker.sources import opened
 from callsheet.worker.stopping import PausedHereError
 from tests.support.attempts import Desk, desk, scanned
+from tests.support.folders import folder_of
 from tests.support.media import film, first_part, sound, video
 from tests.support.programmes import MOVING, STILL, Scene, programme
 
@@ -92,7 +93,7 @@ def test_long_video_is_measured_at_its_keyframes_with_the_same_outcome(tmp_path:
 async def test_windows_of_a_video_give_what_the_whole_gives(
     place: Desk, monkeypatch: pytest.MonkeyPatch, gop: int
 ) -> None:
-    path = place.roots["library"].path / "a.mp4"
+    path = folder_of(place.roots["library"]) / "a.mp4"
     programme(path, *(Scene(seconds=2, picture=one, volume=0.2) for one in (MOVING, "red", STILL)), gop=gop)
     item = await scanned(place, "a.mp4")
     whole = series(path)
@@ -110,7 +111,7 @@ async def test_windows_of_a_video_give_what_the_whole_gives(
 async def test_paused_measurement_goes_on_behind_the_last_window(
     place: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    programme(place.roots["library"].path / "a.mp4", Scene(seconds=6, volume=0.2))
+    programme(folder_of(place.roots["library"]) / "a.mp4", Scene(seconds=6, volume=0.2))
     item = await scanned(place, "a.mp4")
     monkeypatch.setattr(measuring, "WINDOW_S", 2)
 
@@ -171,7 +172,7 @@ def test_transport_stream_that_begins_late_is_counted_from_its_beginning(tmp_pat
 
 
 async def test_broken_and_changed_files_are_refused(place: Desk) -> None:
-    folder = place.roots["library"].path
+    folder = folder_of(place.roots["library"])
     film(folder / "a.mkv", seconds=3)
     item = await scanned(place, "a.mkv")
     first_part(folder / "a.mkv", folder / "cut.mkv", 0.01)

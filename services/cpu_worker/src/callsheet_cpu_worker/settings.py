@@ -5,6 +5,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from callsheet.service.settings import RootSettings
 from callsheet.worker.settings import WorkerSettings
 
 
@@ -25,8 +26,12 @@ class CpuWorkerSettings(WorkerSettings):
         unknown = sorted(set(self.watch) - self.roots.keys())
         if unknown:
             raise ValueError(f"CALLSHEET_WATCH names {unknown[0]!r}, which is none of CALLSHEET_ROOTS")
+        buckets = [root for root in self.watch if not isinstance(self.roots[root], RootSettings)]
+        if buckets:
+            raise ValueError(f"CALLSHEET_WATCH names {buckets[0]!r}, a bucket; have it scanned by a schedule")
         return self
 
-    def watched(self, root: str) -> Path:
-        """Return the folder of a root that is watched."""
-        return self.roots[root].path
+    def watched(self) -> dict[str, Path]:
+        """Return the folders of the roots that are watched."""
+        roots = {name: self.roots[name] for name in self.watch}
+        return {name: root.path for name, root in roots.items() if isinstance(root, RootSettings)}

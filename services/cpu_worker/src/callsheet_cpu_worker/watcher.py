@@ -33,8 +33,8 @@ AGAIN_S: Final = 30.0
 async def watching(settings: CpuWorkerSettings, client: Client) -> AsyncGenerator[None]:
     """Watch the roots of the settings until the ``with`` ends."""
     watchers = [
-        asyncio.create_task(_Watcher(root, settings.watched(root), settings, client).run())
-        for root in settings.watch
+        asyncio.create_task(_Watcher(root, folder, settings, client).run())
+        for root, folder in settings.watched().items()
     ]
     try:
         yield

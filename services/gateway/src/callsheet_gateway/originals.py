@@ -57,8 +57,7 @@ async def item_at(state: State, file_path: str) -> tuple[Item, bool]:
         OverloadedError: Too much is in the making.
         UnavailableError: It is still being read, or its root or the scheduler is away.
     """
-    folders = {name: settings.path for name, settings in state.settings.roots.items()}
-    root, path = place_of(file_path, folders, state.settings.default_root)
+    root, path = place_of(file_path, state.settings.folders(), state.settings.default_root)
     item = await _known(state, root, path)
     cached = item is not None and await _is_unchanged(state, item)
     if item is None or not cached:

@@ -11,12 +11,13 @@ DERIVATIVES_ROOT: Final = "derivatives"
 """Holds what is made from originals, and no original."""
 
 
-def place_of(file_path: str, roots: Mapping[str, Path], default_root: str) -> tuple[str, str]:
+def place_of(file_path: str, roots: Mapping[str, Path | None], default_root: str) -> tuple[str, str]:
     """Return the name of the root and the path relative to it.
 
     Args:
         file_path: Absolute, ``root:relative``, or relative to the default root.
-        roots: The folder of each root; where several contain the path, the innermost counts.
+        roots: The folder of each root, None for a bucket; where several contain the path, the innermost
+            counts.
         default_root: The root of relative paths.
 
     Raises:
@@ -39,12 +40,12 @@ def place_of(file_path: str, roots: Mapping[str, Path], default_root: str) -> tu
     return root, "/".join(parts)
 
 
-def _from_absolute(file_path: str, originals: Mapping[str, Path]) -> tuple[str, str]:
+def _from_absolute(file_path: str, originals: Mapping[str, Path | None]) -> tuple[str, str]:
     given = PurePosixPath(file_path)
     containing = [
         (len(folder.parts), name, given.relative_to(folder).as_posix())
         for name, folder in originals.items()
-        if folder in Path(given).parents
+        if folder is not None and folder in Path(given).parents
     ]
     if not containing or ".." in given.parts:
         raise _outside(file_path, originals)
@@ -52,7 +53,7 @@ def _from_absolute(file_path: str, originals: Mapping[str, Path]) -> tuple[str, 
     return root, relative
 
 
-def _outside(file_path: str, originals: Mapping[str, Path]) -> NotFoundError:
+def _outside(file_path: str, originals: Mapping[str, Path | None]) -> NotFoundError:
     known = ", ".join(sorted(originals)) or "none"
     return NotFoundError(
         f"file_path: {file_path[:200]!r} names no file in a root; "

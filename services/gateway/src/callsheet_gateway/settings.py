@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from callsheet.service.settings import SchedulerClientSettings
+from callsheet.service.settings import RootSettings, SchedulerClientSettings
 
 PORT_MAX = 65_535
 
@@ -61,3 +61,9 @@ class GatewaySettings(SchedulerClientSettings):
         """Host, without the brackets of IPv6, and port."""
         host, _, port = self.listen.rpartition(":")
         return host.strip("[]"), int(port)
+
+    def folders(self) -> dict[str, Path | None]:
+        """Return the folder of each root; None for a bucket."""
+        return {
+            name: root.path if isinstance(root, RootSettings) else None for name, root in self.roots.items()
+        }

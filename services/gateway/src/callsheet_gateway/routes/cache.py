@@ -32,8 +32,7 @@ async def rebuild_cache(state: GatewayState, asked: Rebuild | None = None) -> Re
     wanted = asked or Rebuild()
     params: dict[str, JsonValue] = {}
     if wanted.path is not None:
-        folders = {name: settings.path for name, settings in state.settings.roots.items()}
-        root, path = place_of(wanted.path, folders, state.settings.default_root)
+        root, path = place_of(wanted.path, state.settings.folders(), state.settings.default_root)
         params |= {"roots": [root], "path": path}
     if wanted.force:
         params["force"] = True

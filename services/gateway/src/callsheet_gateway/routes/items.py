@@ -33,7 +33,7 @@ async def list_items(state: GatewayState, asked: Annotated[ItemsQuestion, Query(
         )
     )
     return ItemPage(
-        data=[item_view(item) for item in answer.items],
+        data=[item_view(item, state.roots.link) for item in answer.items],
         pagination=pagination(
             page=1,
             limit=asked.limit,
@@ -47,7 +47,7 @@ async def list_items(state: GatewayState, asked: Annotated[ItemsQuestion, Query(
 @router.get("/{item_id}", responses=problems(404))
 async def show_item(state: GatewayState, item_id: str) -> ItemView:
     """Show an item with what was made from it."""
-    return item_view(await item_of(state, item_id))
+    return item_view(await item_of(state, item_id), state.roots.link)
 
 
 @router.get("/{item_id}/thumbnail", response_class=Response, responses=PICTURE_RESPONSES)

@@ -1,5 +1,6 @@
 """Media items and the cache as REST has them."""
 
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, Final
 
@@ -141,7 +142,16 @@ class DerivativeView(Camel):
     inline: str | None = Field(
         description="The content in hexadecimal, where it is that short.", examples=[None]
     )
+    url: str | None = Field(
+        description="Where to fetch it from its bucket without a credential, where the root gives such "
+        "addresses; one that is signed is good for a while only.",
+        examples=[None],
+    )
     created_at: Instant
+
+
+Link = Callable[[str, str], str | None]
+"""Returns where clients can fetch a file of a root themselves, by the root's name and the path."""
 
 
 ITEM_EXAMPLE: Final[dict[str, JsonValue]] = {
@@ -242,7 +252,7 @@ def cache_view(stats: GetCacheStatsResponse) -> CacheStats:
     )
 
 
-def item_view(item: Item) -> ItemView:
+def item_view(item: Item, link: Link) -> ItemView:
     """Return an item."""
     facts = item.facts
     usable = facts.state == ItemState.ITEM_STATE_OK
@@ -276,7 +286,7 @@ def item_view(item: Item) -> ItemView:
         sources=_sources(facts.extra_json),
         created_at=instant(item.created_at),
         updated_at=instant(item.updated_at),
-        derivatives=[_derivative(one) for one in item.derivatives],
+        derivatives=[_derivative(one, link) for one in item.derivatives],
     )
 
 
@@ -295,7 +305,7 @@ class _Made(BaseModel):
     sources: list[str] = []
 
 
-def _derivative(derivative: Derivative) -> DerivativeView:
+def _derivative(derivative: Derivative, link: Link) -> DerivativeView:
     facts = derivative.facts
     return DerivativeView(
         kind=facts.kind,
@@ -304,6 +314,7 @@ def _derivative(derivative: Derivative) -> DerivativeView:
         height=facts.height or None,
         size_bytes=facts.size_bytes,
         inline=facts.inline.hex() or None,
+        url=link(facts.root, facts.path) if facts.path else None,
         created_at=instant(derivative.created_at),
     )
 

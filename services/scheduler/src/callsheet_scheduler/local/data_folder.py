@@ -49,6 +49,11 @@ class DataFolder:
         return self.path / "spool"
 
     @property
+    def scratch(self) -> Path:
+        """Copies of what lies in buckets, while workers use them."""
+        return self.path / "scratch"
+
+    @property
     def derivatives(self) -> Path:
         """Thumbnails and previews."""
         return self.path / "derivatives"

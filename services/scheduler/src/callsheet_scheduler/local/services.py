@@ -9,11 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from pydantic import JsonValue, TypeAdapter, ValidationError
+
 from callsheet_scheduler.local.data_folder import DataFolder
+from callsheet_scheduler.local.errors import StartError
 
 DRAIN_GRACE_S: Final = 5
 """How long running jobs may go on when Callsheet is told to stop; they run again at the next start."""
 
+Root = dict[str, JsonValue]
+"""The settings of a root, as its service reads them."""
+_ROOTS: Final = TypeAdapter(dict[str, Root])
 _OURS: Final = ("CALLSHEET_LISTEN", "CALLSHEET_PORT_FILE", "CALLSHEET_DATABASE_URL", "DATABASE_URL")
 
 
@@ -51,9 +57,25 @@ class Site:
         """The address of REST."""
         return f"http://127.0.0.1:{self.gateway_port}"
 
-    def roots(self) -> dict[str, Path]:
-        """Return the named roots; only the first holds originals, and it is read only."""
-        return {"library": self.media, "derivatives": self.data.derivatives, "outputs": self.data.outputs}
+    def roots(self) -> dict[str, Root]:
+        """Return the settings of the named roots: ours, of which only the first holds originals and is read
+        only, and those that CALLSHEET_ROOTS names beside them or in their place.
+
+        Raises:
+            StartError: CALLSHEET_ROOTS is no JSON object.
+        """
+        ours: dict[str, Root] = {
+            "library": {"path": str(self.media)},
+            "derivatives": {"path": str(self.data.derivatives), "writable": True},
+            "outputs": {"path": str(self.data.outputs), "writable": True},
+        }
+        try:
+            further = _ROOTS.validate_json(self.surroundings.get("CALLSHEET_ROOTS", "{}"))
+        except ValidationError as error:
+            raise StartError(
+                "CALLSHEET_ROOTS is no JSON object of roots; docs/guides/storage.md has one"
+            ) from error
+        return ours | further
 
     def connection(self) -> str:
         """Return what other commands need to find this one, as JSON."""
@@ -61,7 +83,7 @@ class Site:
             "scheduler": self.scheduler,
             "gateway": self.gateway,
             "join_token_file": str(self.data.join_token),
-            "roots": {name: str(path) for name, path in self.roots().items()},
+            "roots": {name: one["path"] for name, one in self.roots().items() if "path" in one},
         }
         return json.dumps(known, indent=2) + "\n"
 
@@ -77,32 +99,31 @@ def _scheduler(site: Site) -> Service:
 
 
 def _worker(site: Site, kind: str) -> Service:
-    writable = {"derivatives", "outputs"}
-    roots = {name: {"path": str(path), "writable": name in writable} for name, path in site.roots().items()}
     own = {
         "CALLSHEET_SCHEDULER": site.scheduler,
-        "CALLSHEET_ROOTS": json.dumps(roots),
+        "CALLSHEET_ROOTS": json.dumps(site.roots()),
         "CALLSHEET_SPOOL": str(site.data.spool / kind),
         "CALLSHEET_MODEL_DIR": site.surroundings.get("CALLSHEET_MODEL_DIR", str(site.data.models)),
+        "CALLSHEET_SCRATCH": str(site.data.scratch),
         "CALLSHEET_DRAIN_GRACE_S": str(DRAIN_GRACE_S),
     }
     if kind == "gpu":
         own["CALLSHEET_SOFTWARE_GPU"] = site.surroundings.get("CALLSHEET_SOFTWARE_GPU", "true")
         own["CALLSHEET_CHILDREN"] = "2"
     else:
-        own["CALLSHEET_WATCH"] = site.surroundings.get("CALLSHEET_WATCH", '["library"]')
+        watched = ["library"] if "path" in site.roots()["library"] else []
+        own["CALLSHEET_WATCH"] = site.surroundings.get("CALLSHEET_WATCH", json.dumps(watched))
     return _service(
         site, f"{kind}-worker", f"callsheet_{kind}_worker.main", own, stop_limit_s=DRAIN_GRACE_S * 2
     )
 
 
 def _gateway(site: Site) -> Service:
-    roots = {name: {"path": str(path)} for name, path in site.roots().items()}
     own = {
         "CALLSHEET_SCHEDULER": site.scheduler,
         "CALLSHEET_LISTEN": f"127.0.0.1:{site.gateway_port}",
         "CALLSHEET_ADMIN_TOKEN_FILE": str(site.data.admin_token),
-        "CALLSHEET_ROOTS": json.dumps(roots),
+        "CALLSHEET_ROOTS": json.dumps(site.roots()),
     }
     return _service(site, "gateway", "callsheet_gateway.main", own, stop_limit_s=5)
 
