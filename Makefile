@@ -57,6 +57,10 @@ test/simulation: $(VENV)/dev.stamp ## Break the simulated system: make test/simu
 test/gpus: $(VENV)/dev.stamp ## Rounds of chance with GPU workers on a real database: make test/gpus [GPU_ROUNDS=1000] [SEED=n].
 	@GPU_ROUNDS="$(or $(GPU_ROUNDS),1000)" GPU_SEED="$(or $(SEED),1)" $(BIN)/pytest -q -s tests/integration/test_gpu_rounds.py
 
+.PHONY: test/kills
+test/kills: $(VENV)/dev.stamp ## Kill workers at random instants of every job type: make test/kills [KILL_ROUNDS=100] [SEED=n].
+	@KILL_ROUNDS="$(or $(KILL_ROUNDS),100)" KILL_SEED="$(SEED)" $(BIN)/pytest -q -s --log-cli-level=info tests/integration/test_killed_at_random.py
+
 .PHONY: check
 check: $(VENV)/dev.stamp ## Format, lint, types, import contracts, protos, SQL, generated files.
 	@$(MAKE) --no-print-directory --keep-going --output-sync=target -j2 $(GATES)

@@ -27,7 +27,9 @@ class WorkerProcess:
         *,
         kind: str = "cpu",
         module: str = "",
+        python: str = sys.executable,
     ) -> None:
+        self._python = python
         self._module = module or f"callsheet_{kind}_worker.main"
         self.made = folder / ROOT
         self.made.mkdir(exist_ok=True)
@@ -57,7 +59,7 @@ class WorkerProcess:
     async def start(self, *, stderr: int | None = None) -> None:
         """Start it, with the identity that its spool keeps; its log goes to the descriptor *stderr*."""
         self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", self._module, env=self._environment, stderr=stderr
+            self._python, "-m", self._module, env=self._environment, stderr=stderr
         )
 
     async def kill(self) -> None:
@@ -110,7 +112,7 @@ async def worker_process(
 
 def encoders_of(pid: int) -> set[int]:
     """Return the descendants of a process that run FFmpeg."""
-    return {one for one in _descendants(pid) if _encodes(one)}
+    return {one for one in descendants_of(pid) if _encodes(one)}
 
 
 def environment_of(pid: int) -> list[str]:
@@ -118,14 +120,15 @@ def environment_of(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/environ").read_text(encoding="utf-8").rstrip("\0").split("\0")
 
 
-def _descendants(pid: int) -> set[int]:
+def descendants_of(pid: int) -> set[int]:
+    """Return the processes below a process, at any depth."""
     found: set[int] = set()
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
         try:
             own = {int(word) for word in children.read_text(encoding="ascii").split()}
         except OSError:
             continue
-        found |= own.union(*(_descendants(child) for child in own))
+        found |= own.union(*(descendants_of(child) for child in own))
     return found
 
 

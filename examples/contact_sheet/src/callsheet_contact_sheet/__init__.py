@@ -1,0 +1,1 @@
+"""A job type for Callsheet that somebody else could have written."""
