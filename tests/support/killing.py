@@ -65,7 +65,7 @@ class Victim:
     """How jobs of one type are made, and when their worker is killed."""
 
     params: Callable[[Round], Params]
-    span_s: float = 1.5
+    span_s: float = 0.5
     """The worker is killed within so many seconds after the job began."""
     kind: str = "cpu"
     """Of the worker."""
@@ -73,18 +73,19 @@ class Victim:
 
 #: One line for each job type that ships; a test sees to it that none is left out.
 VICTIMS: Final[Mapping[str, Victim]] = {
-    "scan": Victim(params=lambda one: {"skipExisting": False, "path": one.arrived()}, span_s=0.6),
-    "public_scan": Victim(params=lambda _: {"skipExisting": False, "pictures": False}),
-    "validate": Victim(params=lambda one: {"videoId": one.film, "depth": "decode"}),
+    "scan": Victim(params=lambda one: {"skipExisting": False, "path": one.arrived()}, span_s=0.3),
+    "public_scan": Victim(params=lambda _: {"skipExisting": False, "pictures": False}, span_s=0.3),
+    "validate": Victim(params=lambda one: {"videoId": one.film, "depth": "decode"}, span_s=0.3),
     "thumbnail_generate": Victim(params=lambda one: {"videoId": one.film, "width": 100 + one.number}),
     "derivatives_generate": Victim(params=lambda one: {"itemIds": one.few, "force": True}),
     "cache_build": Victim(
         params=lambda one: {"force": True, "batch": 2, "boxes": [100 + one.number]}, span_s=3
     ),
-    "cache_sweep": Victim(params=lambda _: {"minAgeS": 0}, span_s=0.4),
+    "cache_sweep": Victim(params=lambda _: {"minAgeS": 0}, span_s=0.1),
     "compile_gif": Victim(params=lambda one: {"videoId": one.film, "outputPath": one.wanted("gif")}),
     "move_to_library": Victim(
-        params=lambda one: {"inputPath": f"inbox/{one.number}.png", "outputPath": one.wanted("png")}
+        params=lambda one: {"inputPath": f"inbox/{one.number}.png", "outputPath": one.wanted("png")},
+        span_s=0.1,
     ),
     "reencode_streaming": Victim(
         params=lambda one: {
