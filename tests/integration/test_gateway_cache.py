@@ -19,6 +19,7 @@ from tests.support.library_sites import (
     item_of,
     jobs_about,
     library_site,
+    metadata,
     picture,
 )
 
@@ -42,6 +43,23 @@ def rest(stack: Stack) -> httpx.AsyncClient:
 @pytest.fixture
 def library(stack: Stack) -> Path:
     return stack.library
+
+
+async def test_view_of_an_item_is_noted(rest: httpx.AsyncClient, library: Path) -> None:
+    for name in ("viewed", "alone"):
+        picture(library / f"{name}.jpg")
+        assert (await metadata(rest, library / f"{name}.jpg")).status_code == 200
+    item = await item_of(rest, "viewed")
+    assert item["viewedAt"] is None
+    assert (await rest.get(f"/api/media/items/{item['id']}/thumbnail")).status_code == 200
+    async with asyncio.timeout(30):
+        while True:
+            item = await item_of(rest, "viewed")
+            if item["viewedAt"] is not None:
+                break
+            await asyncio.sleep(0.05)
+    assert str(item["viewedAt"]) >= str(item["createdAt"])
+    assert (await item_of(rest, "alone"))["viewedAt"] is None
 
 
 async def test_rebuild_makes_what_is_lacking_and_a_second_one_finds_nothing_to_do(

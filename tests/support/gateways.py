@@ -15,6 +15,7 @@ from callsheet_gateway.border import Border
 from callsheet_gateway.making import Making
 from callsheet_gateway.settings import GatewaySettings
 from callsheet_gateway.state import State
+from callsheet_gateway.views import Views
 
 from callsheet.client import Client, Patience
 from callsheet.service.clock import SystemClock
@@ -37,12 +38,14 @@ async def rest_over(
 async def rest_through(client: Client, settings: GatewaySettings) -> AsyncGenerator[httpx.AsyncClient]:
     """Give a client of REST, with the administrator's token, over this client of the scheduler."""
     making = Making(client, wait_s=settings.miss_wait_s, wishes_max=settings.misses_max)
+    views = Views(client, every_s=settings.views_told_s)
     state = State(
         settings=settings,
         credentials=Credentials(TOKEN),
         client=client,
         roots=Roots(settings.roots),
         making=making,
+        views=views,
     )
     app = Border(make_app(state), body_bytes_max=settings.body_bytes_max, clock=SystemClock())
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
@@ -52,6 +55,7 @@ async def rest_through(client: Client, settings: GatewaySettings) -> AsyncGenera
     ) as rest:
         yield rest
     await making.close()
+    await views.close()
 
 
 def write_token(folder: Path) -> Path:

@@ -46,7 +46,7 @@ async def library_site(
         "library": RootSettings(path=library),
         "derivatives": RootSettings(path=derivatives, writable=True),
     }
-    settings = GatewaySettings(roots=roots | dict(elsewhere or {}))
+    settings = GatewaySettings(roots=roots | dict(elsewhere or {}), views_told_s=0.05)
     async with real_scheduler(dsn, folder) as scheduler:
         worker = await started_worker(scheduler, settings, folder)
         try:

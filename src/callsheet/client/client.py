@@ -37,6 +37,7 @@ from callsheet.v1.library_service_pb2 import (
     ListCollectionsResponse,
     ListItemsRequest,
     ListItemsResponse,
+    NoteViewsRequest,
     UpsertItemsRequest,
     UpsertItemsResponse,
 )
@@ -227,6 +228,10 @@ class Client(Steering, Scheduling):
             request = GetItemsRequest(ids=ids[start : start + ITEMS_PAGE])
             found += (await self._repeating.call(self._library.GetItems, request)).items
         return found
+
+    async def note_views(self, item_ids: Sequence[str]) -> None:
+        """Note that somebody looked at items, at most 1,000."""
+        await self._repeating.call(self._library.NoteViews, NoteViewsRequest(item_ids=item_ids))
 
     async def upsert_items(self, batch: UpsertItemsRequest) -> UpsertItemsResponse:
         """Write items under a job's lease; `LeaseLostError` or `StateError` when it is held no longer."""

@@ -172,6 +172,47 @@ class StateOfJobs(_message.Message):
 Global___StateOfJobs: _TypeAlias = StateOfJobs  # noqa: Y015
 
 @_typing.final
+class NoteViewsRequest(_message.Message):
+    """What was looked at."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEM_IDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Items, at most 1,000."""
+
+    def __init__(
+        self,
+        *,
+        item_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["item_ids", b"item_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NoteViewsRequest: _TypeAlias = NoteViewsRequest  # noqa: Y015
+
+@_typing.final
+class NoteViewsResponse(_message.Message):
+    """It is noted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NoteViewsResponse: _TypeAlias = NoteViewsResponse  # noqa: Y015
+
+@_typing.final
 class CreateCollectionRequest(_message.Message):
     """Which collection."""
 
@@ -563,6 +604,7 @@ class Item(_message.Message):
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
     COLLECTION_FIELD_NUMBER: _builtins.int
+    VIEWED_AT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUIDv7."""
     collection: _builtins.str
@@ -583,6 +625,10 @@ class Item(_message.Message):
     def created_at(self) -> _timestamp_pb2.Timestamp:
         """When it was first seen."""
 
+    @_builtins.property
+    def viewed_at(self) -> _timestamp_pb2.Timestamp:
+        """When somebody looked at it last, within ten minutes; unset for never."""
+
     def __init__(
         self,
         *,
@@ -592,10 +638,11 @@ class Item(_message.Message):
         updated_at: _timestamp_pb2.Timestamp | None = ...,
         created_at: _timestamp_pb2.Timestamp | None = ...,
         collection: _builtins.str = ...,
+        viewed_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "facts", b"facts", "updated_at", b"updated_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "facts", b"facts", "updated_at", b"updated_at", "viewed_at", b"viewed_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "created_at", b"created_at", "derivatives", b"derivatives", "facts", b"facts", "id", b"id", "updated_at", b"updated_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "created_at", b"created_at", "derivatives", b"derivatives", "facts", b"facts", "id", b"id", "updated_at", b"updated_at", "viewed_at", b"viewed_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -55,6 +55,11 @@ class LibraryServiceStub:
                 request_serializer=callsheet_dot_v1_dot_library__service__pb2.GetItemsRequest.SerializeToString,
                 response_deserializer=callsheet_dot_v1_dot_library__service__pb2.GetItemsResponse.FromString,
                 _registered_method=True)
+        self.NoteViews = channel.unary_unary(
+                '/callsheet.v1.LibraryService/NoteViews',
+                request_serializer=callsheet_dot_v1_dot_library__service__pb2.NoteViewsRequest.SerializeToString,
+                response_deserializer=callsheet_dot_v1_dot_library__service__pb2.NoteViewsResponse.FromString,
+                _registered_method=True)
         self.GetCacheStats = channel.unary_unary(
                 '/callsheet.v1.LibraryService/GetCacheStats',
                 request_serializer=callsheet_dot_v1_dot_library__service__pb2.GetCacheStatsRequest.SerializeToString,
@@ -110,6 +115,14 @@ class LibraryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def NoteViews(self, request, context):
+        """Somebody looked at items, at most 1,000: the cache builder begins with those looked at last. Items that do
+        not exist are passed over. Of what was noted within the last ten minutes nothing is written.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetCacheStats(self, request, context):
         """How much is cached.
         """
@@ -160,6 +173,11 @@ def add_LibraryServiceServicer_to_server(servicer, server):
                     servicer.GetItems,
                     request_deserializer=callsheet_dot_v1_dot_library__service__pb2.GetItemsRequest.FromString,
                     response_serializer=callsheet_dot_v1_dot_library__service__pb2.GetItemsResponse.SerializeToString,
+            ),
+            'NoteViews': grpc.unary_unary_rpc_method_handler(
+                    servicer.NoteViews,
+                    request_deserializer=callsheet_dot_v1_dot_library__service__pb2.NoteViewsRequest.FromString,
+                    response_serializer=callsheet_dot_v1_dot_library__service__pb2.NoteViewsResponse.SerializeToString,
             ),
             'GetCacheStats': grpc.unary_unary_rpc_method_handler(
                     servicer.GetCacheStats,
@@ -291,6 +309,33 @@ class LibraryService:
             '/callsheet.v1.LibraryService/GetItems',
             callsheet_dot_v1_dot_library__service__pb2.GetItemsRequest.SerializeToString,
             callsheet_dot_v1_dot_library__service__pb2.GetItemsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def NoteViews(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/callsheet.v1.LibraryService/NoteViews',
+            callsheet_dot_v1_dot_library__service__pb2.NoteViewsRequest.SerializeToString,
+            callsheet_dot_v1_dot_library__service__pb2.NoteViewsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -43,6 +43,10 @@ class LibraryServiceStub:
     """One item. NOT_FOUND if there is none."""
     GetItems: _grpc.UnaryUnaryMultiCallable[_library_service_pb2.GetItemsRequest, _library_service_pb2.GetItemsResponse]
     """Several items by id, those that exist, at most 1,000."""
+    NoteViews: _grpc.UnaryUnaryMultiCallable[_library_service_pb2.NoteViewsRequest, _library_service_pb2.NoteViewsResponse]
+    """Somebody looked at items, at most 1,000: the cache builder begins with those looked at last. Items that do
+    not exist are passed over. Of what was noted within the last ten minutes nothing is written.
+    """
     GetCacheStats: _grpc.UnaryUnaryMultiCallable[_library_service_pb2.GetCacheStatsRequest, _library_service_pb2.GetCacheStatsResponse]
     """How much is cached."""
     CreateCollection: _grpc.UnaryUnaryMultiCallable[_library_service_pb2.CreateCollectionRequest, _library_service_pb2.CreateCollectionResponse]
@@ -67,6 +71,10 @@ class LibraryServiceAsyncStub(LibraryServiceStub):
     """One item. NOT_FOUND if there is none."""
     GetItems: _aio.UnaryUnaryMultiCallable[_library_service_pb2.GetItemsRequest, _library_service_pb2.GetItemsResponse]  # type: ignore[assignment]
     """Several items by id, those that exist, at most 1,000."""
+    NoteViews: _aio.UnaryUnaryMultiCallable[_library_service_pb2.NoteViewsRequest, _library_service_pb2.NoteViewsResponse]  # type: ignore[assignment]
+    """Somebody looked at items, at most 1,000: the cache builder begins with those looked at last. Items that do
+    not exist are passed over. Of what was noted within the last ten minutes nothing is written.
+    """
     GetCacheStats: _aio.UnaryUnaryMultiCallable[_library_service_pb2.GetCacheStatsRequest, _library_service_pb2.GetCacheStatsResponse]  # type: ignore[assignment]
     """How much is cached."""
     CreateCollection: _aio.UnaryUnaryMultiCallable[_library_service_pb2.CreateCollectionRequest, _library_service_pb2.CreateCollectionResponse]  # type: ignore[assignment]
@@ -112,6 +120,16 @@ class LibraryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_library_service_pb2.GetItemsResponse, _abc.Awaitable[_library_service_pb2.GetItemsResponse]]:
         """Several items by id, those that exist, at most 1,000."""
+
+    @_abc_1.abstractmethod
+    def NoteViews(
+        self,
+        request: _library_service_pb2.NoteViewsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_library_service_pb2.NoteViewsResponse, _abc.Awaitable[_library_service_pb2.NoteViewsResponse]]:
+        """Somebody looked at items, at most 1,000: the cache builder begins with those looked at last. Items that do
+        not exist are passed over. Of what was noted within the last ten minutes nothing is written.
+        """
 
     @_abc_1.abstractmethod
     def GetCacheStats(

@@ -107,6 +107,17 @@ async def test_second_build_makes_nothing_and_a_changed_file_is_made_again_alone
     assert (await built(at, CacheBuildParams(force=True))).result["made"] == 6
 
 
+async def test_build_begins_with_what_was_looked_at_last_then_with_the_newest(at: Desk) -> None:
+    await run(at, await yielded(at, CacheBuildParams(batch=2)))
+    by_path = {item.facts.path: item for item in at.library.rows.values()}
+    by_path["1.jpg"].viewed_at.seconds = 1_700_001_000
+    by_path["2.jpg"].viewed_at.seconds = 1_700_002_000
+    chunks = await yielded(at, CacheBuildParams(batch=2))
+    named = [CacheBuildParams.model_validate_json(chunk.params_json).item_ids for chunk in chunks]
+    paths = [[at.library.rows[str(one)].facts.path for one in ids] for ids in named]
+    assert paths == [["2.jpg", "1.jpg"], ["sub/5.jpg", "sub/4.jpg"], ["3.jpg", "0.jpg"]]
+
+
 async def test_build_of_a_folder_leaves_the_others_alone(at: Desk) -> None:
     outcome = await built(at, CacheBuildParams(path="sub"))
     assert (outcome.result["files"], outcome.result["made"]) == (2, 2)

@@ -23,6 +23,7 @@ from callsheet_gateway.routes.health import check_ready
 from callsheet_gateway.server import listen, serve
 from callsheet_gateway.settings import GatewaySettings
 from callsheet_gateway.state import State
+from callsheet_gateway.views import Views
 
 log = logging.getLogger(__name__)
 
@@ -43,17 +44,20 @@ async def _main(settings: GatewaySettings, stop: asyncio.Event) -> int:
     with listen(settings) as listener:
         async with Client(settings.scheduler, token=read_token(settings), patience=patience) as client:
             making = Making(client, wait_s=settings.miss_wait_s, wishes_max=settings.misses_max)
+            views = Views(client, every_s=settings.views_told_s)
             state = State(
                 settings=settings,
                 credentials=credentials,
                 client=client,
                 roots=Roots(settings.roots),
                 making=making,
+                views=views,
             )
             try:
                 await _serve(state, listener, stop)
             finally:
                 await making.close()
+                await views.close()
     return 0
 
 

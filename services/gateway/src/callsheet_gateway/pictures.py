@@ -34,6 +34,7 @@ async def answer_with(request: Request, state: State, facts: DerivativeFacts) ->
         NotFoundError: Its file is gone.
         UnavailableError: Its root cannot be read now.
     """
+    state.views.note(facts.item_id)
     etag = etag_of(facts)
     headers = {
         "ETag": etag,

@@ -34,6 +34,8 @@ class GatewaySettings(SchedulerClientSettings):
     """How long a request for metadata or a thumbnail that is not cached waits until it is made."""
     misses_max: int = Field(default=256, ge=1, le=10_000)
     """Different things that may be in the making for waiting requests at once; more are answered 429."""
+    views_told_s: float = Field(default=10.0, ge=0.01, le=3600.0)
+    """Seconds between two notes to the scheduler of what was looked at, which is cached first."""
     picture_bytes_max: int = Field(default=32 * 1024 * 1024, ge=1024)
     """The longest derivative that is served."""
     picture_fresh_s: int = Field(default=60, ge=0, le=31_536_000)

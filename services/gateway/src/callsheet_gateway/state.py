@@ -10,6 +10,7 @@ from callsheet.worker.library import Roots
 from callsheet_gateway.auth import Credentials
 from callsheet_gateway.making import Making
 from callsheet_gateway.settings import GatewaySettings
+from callsheet_gateway.views import Views
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +25,8 @@ class State:
     """The roots that this gateway reaches itself."""
     making: Making
     """What waiting requests have asked to be made."""
+    views: Views
+    """What was looked at."""
 
 
 def state_of(request: Request) -> State:

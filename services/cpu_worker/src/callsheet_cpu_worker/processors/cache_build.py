@@ -89,7 +89,7 @@ async def _plan_or_end(params: CacheBuildParams, context: JobContext, *, left: b
 
 
 async def _items(params: CacheBuildParams, context: JobContext) -> list[Item]:
-    """Return the items that can be used, those of the newest files first: they are looked at soonest."""
+    """Return the items that can be used: those looked at last first, then those of the newest files."""
     found: list[Item] = []
     for root in dict.fromkeys(params.roots):
         for item in await context.library.items_below(root, ""):
@@ -97,7 +97,7 @@ async def _items(params: CacheBuildParams, context: JobContext) -> list[Item]:
             inside = below is None or path == below or path.startswith(f"{below.rstrip('/')}/")
             if inside and item.facts.state == ItemState.ITEM_STATE_OK:
                 found.append(item)
-    return sorted(found, key=lambda item: -item.facts.mtime_ns)
+    return sorted(found, key=lambda item: (-item.viewed_at.ToSeconds(), -item.facts.mtime_ns))
 
 
 def _chunks(params: CacheBuildParams, wish: Wish, items: Sequence[Item]) -> list[NewJob]:

@@ -47,7 +47,9 @@ async def list_items(state: GatewayState, asked: Annotated[ItemsQuestion, Query(
 @router.get("/{item_id}", responses=problems(404))
 async def show_item(state: GatewayState, item_id: str) -> ItemView:
     """Show an item with what was made from it."""
-    return item_view(await item_of(state, item_id), state.roots.link)
+    item = await item_of(state, item_id)
+    state.views.note(item.id)
+    return item_view(item, state.roots.link)
 
 
 @router.get("/{item_id}/thumbnail", response_class=Response, responses=PICTURE_RESPONSES)

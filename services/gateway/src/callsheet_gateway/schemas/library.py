@@ -7,7 +7,15 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from callsheet.v1.library_service_pb2 import Derivative, GetCacheStatsResponse, Item, ItemState, MediaKind
-from callsheet_gateway.schemas.shared import Camel, Instant, Pagination, Question, Slug, instant
+from callsheet_gateway.schemas.shared import (
+    Camel,
+    Instant,
+    Pagination,
+    Question,
+    Slug,
+    instant,
+    instant_or_none,
+)
 
 ITEM_ID: Final = "019aa1f7-6f00-7000-8000-0000000000a1"
 BOX: Final = 300
@@ -177,6 +185,7 @@ ITEM_EXAMPLE: Final[dict[str, JsonValue]] = {
     "pages": None,
     "public": False,
     "collection": None,
+    "viewedAt": None,
     "thumbnailUrl": f"/api/media/items/{ITEM_ID}/thumbnail",
     "createdAt": "2026-02-13T10:25:00.000Z",
     "updatedAt": "2026-02-13T10:25:00.000Z",
@@ -212,6 +221,7 @@ class ItemView(Camel):
     pages: int | None
     public: bool
     collection: str | None = Field(description="The collection that it belongs to.")
+    viewed_at: Instant | None = Field(description="When somebody looked at it last, within ten minutes.")
     thumbnail_url: str | None = Field(description="Where its thumbnail is; null for one that cannot be used.")
     thumbnail_path: str | None = Field(description="The file of its thumbnail, relative to its root.")
     reencode_job_id: str | None = Field(description="The job that made its version for streaming.")
@@ -280,6 +290,7 @@ def item_view(item: Item, link: Link) -> ItemView:
         pages=facts.pages or None,
         public=facts.public,
         collection=item.collection or None,
+        viewed_at=instant_or_none(item.viewed_at),
         thumbnail_url=f"/api/media/items/{item.id}/thumbnail" if usable else None,
         thumbnail_path=thumbnail.facts.path if thumbnail else None,
         reencode_job_id=playback.job_id if playback else None,

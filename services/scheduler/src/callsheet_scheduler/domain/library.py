@@ -154,6 +154,8 @@ class Item:
     updated_at: float
     collection: str | None = None
     """The slug of the collection that it belongs to."""
+    viewed_at: float | None = None
+    """When somebody looked at it last."""
 
 
 def check_changes(changes: LibraryChanges, *, field: str = "library") -> None:

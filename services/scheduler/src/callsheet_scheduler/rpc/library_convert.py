@@ -1,11 +1,8 @@
 """Translates the library between the wire and the domain."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import Final, TypeVar
-
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from callsheet.errors import InvalidError
 from callsheet.ids import check_id
@@ -21,11 +18,11 @@ from callsheet_scheduler.domain.library import (
     LibraryChanges,
     MediaKind,
 )
+from callsheet_scheduler.rpc.convert import instant_to_wire
 from callsheet_scheduler.store.library_reads import CacheStats, ItemFilter, ItemPage
 
 EnumT = TypeVar("EnumT", bound=IntEnum)
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _KINDS: Final = frozenset(int(kind) for kind in MediaKind)
 _STATES: Final = frozenset(int(state) for state in ItemState)
 
@@ -107,6 +104,7 @@ def item_to_wire(item: Item) -> wire.Item:
         updated_at=instant_to_wire(item.updated_at),
         created_at=instant_to_wire(item.created_at),
         collection=item.collection or "",
+        viewed_at=instant_to_wire(item.viewed_at),
     )
 
 
@@ -139,13 +137,6 @@ def cache_stats_to_wire(stats: CacheStats) -> wire.GetCacheStatsResponse:
             for count in stats.items
         ],
     )
-
-
-def instant_to_wire(at: float) -> Timestamp:
-    """Return seconds since 1970, to the microsecond, for the wire."""
-    stamp = Timestamp()
-    stamp.FromDatetime(_EPOCH + timedelta(microseconds=round(at * 1e6)))
-    return stamp
 
 
 def _item_from_wire(item: wire.ItemFacts) -> ItemFacts:

@@ -23,6 +23,8 @@ from callsheet.v1.library_service_pb2 import (
     ListCollectionsResponse,
     ListItemsRequest,
     ListItemsResponse,
+    NoteViewsRequest,
+    NoteViewsResponse,
     UpsertItemsRequest,
     UpsertItemsResponse,
 )
@@ -88,6 +90,11 @@ class LibraryService(LibraryServiceServicer):
     async def GetItems(self, request: GetItemsRequest, context: Context) -> GetItemsResponse:
         items = await self._library.get_many(item_ids_from_wire(request.ids, field="ids"))
         return GetItemsResponse(items=[item_to_wire(item) for item in items])
+
+    @override
+    async def NoteViews(self, request: NoteViewsRequest, context: Context) -> NoteViewsResponse:
+        await self._library.note_views(item_ids_from_wire(request.item_ids, field="item_ids"))
+        return NoteViewsResponse()
 
     @override
     async def GetCacheStats(self, request: GetCacheStatsRequest, context: Context) -> GetCacheStatsResponse:

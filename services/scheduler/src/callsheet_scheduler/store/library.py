@@ -85,6 +85,11 @@ async def mark_poison(connection: asyncpg.Connection, job_ids: Sequence[str], *,
     await connection.execute(statement("mark_poison"), now, list(job_ids))
 
 
+async def note_views(connection: asyncpg.Connection, ids: Sequence[ItemId], *, now: float) -> None:
+    """Note that somebody looked at items."""
+    await connection.execute(statement("note_views"), list(ids), now)
+
+
 async def upsert_items_fenced(
     writer: Writer,
     job_id: str,

@@ -233,6 +233,7 @@ def _item(row: asyncpg.Record, derivatives: Sequence[Derivative]) -> Item:
         created_at=row["created_at"],
         updated_at=row["updated_at"],
         collection=row["collection"],
+        viewed_at=row["viewed_at"],
     )
 
 

@@ -17,7 +17,7 @@ from callsheet_scheduler.domain.library import (
     check_root,
 )
 from callsheet_scheduler.leadership import Leadership
-from callsheet_scheduler.store.library import upsert_items_fenced
+from callsheet_scheduler.store.library import note_views, upsert_items_fenced
 from callsheet_scheduler.store.library_reads import CacheStats, ItemFilter, ItemPage, LibraryStore
 
 PAGE_SIZE_DEFAULT: Final = 100
@@ -109,6 +109,18 @@ class Library:
         """
         check_count(len(ids), field="ids", most=BATCH_MAX)
         return await self._store.get_items(ids)
+
+    async def note_views(self, ids: Sequence[ItemId]) -> None:
+        """Note that somebody looked at items; those that do not exist are passed over.
+
+        Raises:
+            InvalidError: More than ``BATCH_MAX`` are named.
+            UnavailableError: It was not written, or that is not known; repeating is safe.
+        """
+        check_count(len(ids), field="item_ids", most=BATCH_MAX)
+        term = self._leadership.current()
+        now = term.commits.now()
+        await term.write_control(lambda connection: note_views(connection, ids, now=now))
 
     async def cache_stats(self) -> CacheStats:
         """Return how much is cached."""
