@@ -22,6 +22,11 @@ RootName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
 #: Marks, in the JSON Schema of a type, the parameter by which its jobs are put into size classes: a number,
 #: or a list, of which the length counts.
 SIZE_MARK: Final = "x-size"
+#: Marks the parameter that names a root to write to: only workers that may do so get the job.
+WRITES_MARK: Final = "x-writes"
+
+TargetRoot = Annotated[RootName, Field(json_schema_extra={WRITES_MARK: True})]
+"""The name of a root to write to."""
 
 
 class JobParams(BaseModel):
@@ -44,6 +49,10 @@ Preset = Literal[
     "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
 ]
 """How much effort an encoder makes, as libx264 names it; cards have the nearest of their own."""
+
+
+Distribute = Literal["auto", "always", "never"]
+"""Whether other workers help with a long video: where one is free, in any case, or not at all."""
 
 
 class ScanParams(JobParams):
@@ -125,10 +134,32 @@ class ReencodeStreamingParams(JobParams):
     """How much effort the encoder makes."""
     crf: Annotated[int, Field(ge=1, le=51)] = 23
     """Quality, where the bitrate allows it: lower is better and larger."""
-    output_root: RootName = "outputs"
+    output_root: TargetRoot = "outputs"
     """The root to write to."""
     output_path: RelativePath | None = None
     """Where the MP4 is to lie in *output_root*; without it, in ``playback/`` under a name of its own."""
+    distribute: Distribute | None = None
+    """Have the chunks of a long video done by jobs of their own: ``auto`` where another worker is free;
+    without it as the worker is set up."""
+
+
+class ReencodeChunkParams(JobParams):
+    """Which chunk of a re-encode to do, by the plan that the job that submits it has written."""
+
+    video_id: UUID
+    """The item."""
+    root: RootName
+    """The root that it lies in."""
+    output_root: TargetRoot
+    """The root with the plan, which gets the chunk."""
+    parent: UUID
+    """The job that the chunk is for."""
+    plan: Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
+    """The plan's key."""
+    codec: Literal["libx264", "h264_nvenc"]
+    """What all chunks of the video are encoded by."""
+    number: Annotated[int, Field(ge=0, le=10_000)]
+    """The chunk, counted from 0."""
 
 
 class CompileRandomParams(JobParams):

@@ -1,5 +1,6 @@
 """Roots, drained and leaving workers, and who puts outputs in their places."""
 
+import pytest
 from callsheet_scheduler.domain.effects import (
     Output,
     SendDrain,
@@ -9,8 +10,10 @@ from callsheet_scheduler.domain.engine import Engine
 from callsheet_scheduler.domain.job import JobId, Token, WorkerId
 from callsheet_scheduler.domain.limits import Limits
 from callsheet_scheduler.domain.rules import Rules
+from callsheet_scheduler.use_cases.job_types import JobTypes
 from callsheet_scheduler.use_cases.waiting import waiting_reason
 
+from callsheet.catalog import Category
 from tests.support.engines import (
     CPU,
     START,
@@ -40,6 +43,31 @@ def test_job_for_an_absent_root_blocks_no_other() -> None:
     drive.submit(new_job(drive.engine, root="archive", priority=1), new_job(drive.engine, root="library"))
     drive.hello(roots=["library"])
     assert [grant.job.root for grant in drive.grants()] == ["library"]
+
+
+@pytest.mark.parametrize("category", [Category.CPU, Category.GPU_ENCODE])
+def test_job_goes_only_to_a_worker_that_may_write_to_its_target(category: Category) -> None:
+    drive = Drive()
+    job = new_job(drive.engine, root="library>outputs", category=category)
+    drive.submit(job)
+    drive.hello("w1", roots=["library", "outputs"], read_only=["outputs"], software_gpu=True)
+    drive.hello("w2", session=2, roots=["outputs"], software_gpu=True)
+    assert drive.grants() == []
+    reason = "No connected worker reaches root library and writes to root outputs"
+    assert waiting_reason(drive.engine, job, START) == reason
+    drive.hello("w3", session=3, roots=["library", "outputs"], read_only=["library"], software_gpu=True)
+    assert grant_of(drive).session == 3
+
+
+def test_job_type_marks_which_of_its_roots_is_written_to() -> None:
+    types = JobTypes()
+
+    def root(params: str) -> str | None:
+        return types.check_params("reencode_streaming", params, field="params").root
+
+    assert root("{}") == "library>outputs"
+    assert root('{"root": "archive", "outputRoot": "made"}') == "archive>made"
+    assert types.check_params("scan", "{}", field="params").root == "library"
 
 
 def test_drained_worker_gets_nothing_keeps_what_it_has_and_works_again() -> None:

@@ -10,6 +10,9 @@ from callsheet_scheduler.domain.job import JobId, LiveJob, WorkerId
 from callsheet_scheduler.domain.limits import ALL, SCOPE_OF, Limits, Scope, scopes_of
 from callsheet_scheduler.domain.loads import EVERYWHERE, Loads
 
+#: Stands, in what a job needs, between the root that it reads and the one that it writes to.
+WRITES: Final = ">"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capability:
@@ -27,6 +30,10 @@ class Capability:
     sandbox_lacks: tuple[str, ...] = ()
     cards: tuple[Card, ...] = ()
     """The GPUs that it can give to its jobs."""
+
+    def reaches(self, root: str | None) -> bool:
+        """Whether it reaches what a job's `LiveJob.root` names: reads the first, writes to the second."""
+        return _reaches(root, self.roots, self.writable_roots)
 
     @property
     def takes_gpu_jobs(self) -> bool:
@@ -63,6 +70,7 @@ class Worker:
         return cls(capability=capability, last_seen_at=at, draining=draining)
 
 
+_Reach = tuple[frozenset[str], frozenset[str], frozenset[str]]
 Peers = dict[WorkerId, Worker]
 """Workers that can run the same jobs, by identity, the one chosen last at the end."""
 
@@ -78,7 +86,7 @@ class Fleet:
         self.touched: set[str] = set()
         """Hosts whose GPU workers may be able to take more than was known, or less."""
         self._loads = Loads()
-        self._ready: dict[tuple[frozenset[str], frozenset[str]], Peers] = {}
+        self._ready: dict[_Reach, Peers] = {}
         """Workers that can take a lease, by the types and roots that they handle."""
         self._full: dict[str, Peers] = {}
         """By host: workers left out of those, since no more CPU jobs may run on it."""
@@ -111,8 +119,8 @@ class Fleet:
         if self.full_scope(scopes, at_once=at_once) is not None:
             return None
         best: Worker | None = None
-        for (types, roots), peers in self._ready.items():
-            if job_type in types and (root is None or root in roots):
+        for (types, roots, writable), peers in self._ready.items():
+            if job_type in types and _reaches(root, roots, writable):
                 found = self._first(peers, scopes, at_once=at_once)
                 if found is not None and (best is None or found.turn < best.turn):
                     best = found
@@ -223,7 +231,7 @@ class Fleet:
         if worker.credit <= 0:
             self.suspend(worker)
             return
-        _move_to_end(self._ready.get((worker.capability.types, worker.capability.roots), {}), worker)
+        _move_to_end(self._ready.get(_reach_of(worker), {}), worker)
         _move_to_end(self._ready_without_card, worker)
 
     def book(self, worker: Worker, job: LiveJob) -> None:
@@ -313,9 +321,9 @@ class Fleet:
     def suspend(self, worker: Worker) -> None:
         """Grant nothing to *worker* until it is heard again."""
         capability = worker.capability
-        peers = self._ready.get((capability.types, capability.roots))
+        peers = self._ready.get(_reach_of(worker))
         if peers is not None and peers.pop(capability.id, None) is not None and not peers:
-            del self._ready[capability.types, capability.roots]
+            del self._ready[_reach_of(worker)]
         if self._ready_for_gpu_jobs.pop(capability.id, None) is not None:
             self._ready_without_card.pop(capability.id, None)
             self.touched.add(capability.host)
@@ -325,7 +333,7 @@ class Fleet:
         stays = not worker.draining and not worker.leaving
         if worker.session is not None and worker.credit > 0 and stays:
             capability = worker.capability
-            peers = self._ready.setdefault((capability.types, capability.roots), {})
+            peers = self._ready.setdefault(_reach_of(worker), {})
             peers.setdefault(capability.id, worker)
             if capability.takes_gpu_jobs and capability.id not in self._ready_for_gpu_jobs:
                 self._ready_for_gpu_jobs[capability.id] = worker
@@ -348,6 +356,18 @@ class Fleet:
             del self._on_host[host]
             self._full.pop(host, None)
             self._loads.forget(host)
+
+
+def _reaches(root: str | None, roots: frozenset[str], writable: frozenset[str]) -> bool:
+    if root is None or root in roots:
+        return True
+    read, writes, written = root.partition(WRITES)
+    return bool(writes) and (not read or read in roots) and written in writable
+
+
+def _reach_of(worker: Worker) -> _Reach:
+    capability = worker.capability
+    return capability.types, capability.roots, capability.writable_roots
 
 
 def _move_to_end(peers: Peers, worker: Worker) -> None:

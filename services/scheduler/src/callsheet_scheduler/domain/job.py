@@ -124,7 +124,8 @@ class LiveJob:
     created_at: float
     run_at: float | None
     root: str | None = None
-    """The root that its parameters name: only a worker that reaches it can run the job."""
+    """The root that its parameters name: only a worker that reaches it can run the job. Where they mark one
+    to write to as well, ``read>written``."""
     size_class: int | None = None
     """How large its input is, as far as its parameters say."""
     state: JobState = JobState.PENDING

@@ -42,7 +42,7 @@ def could_take(worker: Worker, sort: Sort) -> bool:
         and not worker.draining
         and not worker.leaving
         and job_type in capability.types
-        and (root is None or root in capability.roots)
+        and capability.reaches(root)
     )
 
 
@@ -84,7 +84,7 @@ def largest_for(fleet: Fleet, ledger: Ledger, job: LiveJob) -> int:
         (
             account.bounds.usable_mib
             for worker in fleet.handling(job.type)
-            if job.root is None or job.root in worker.capability.roots
+            if worker.capability.reaches(job.root)
             for account in ledger.reached_by(worker.capability.id)
             if account.bounds.allow(nothing_else)
         ),
@@ -98,7 +98,7 @@ def could_run(fleet: Fleet, ledger: Ledger, job: LiveJob) -> bool:
     return any(
         worker.session is not None
         and job.type in worker.capability.types
-        and (job.root is None or job.root in worker.capability.roots)
+        and worker.capability.reaches(job.root)
         and (
             takes_without_card(worker)
             or any(account.bounds.allow(need) for account in ledger.reached_by(worker.capability.id))
@@ -155,7 +155,7 @@ def _takes(fleet: Fleet, worker: Worker, sort: Sort) -> bool:
     capability = worker.capability
     return (
         job_type in capability.types
-        and (root is None or root in capability.roots)
+        and capability.reaches(root)
         and fleet.full_scope_on(capability.host, scopes_of(category, job_type)) is None
     )
 

@@ -7,7 +7,8 @@ import jsonschema_rs
 
 from callsheet.catalog import CATALOG
 from callsheet.errors import InvalidError
-from callsheet.params import SIZE_MARK
+from callsheet.params import SIZE_MARK, WRITES_MARK
+from callsheet_scheduler.domain.fleet import WRITES
 from callsheet_scheduler.domain.footprint import size_class
 from callsheet_scheduler.domain.job_type import KnownType
 from callsheet_scheduler.domain.limits import RESERVED
@@ -23,7 +24,7 @@ class Checked(NamedTuple):
     text: str
     """A JSON object."""
     root: str | None
-    """The root that they name."""
+    """The roots that they name, as `LiveJob.root` has it."""
     size_class: int | None = None
     """How large the input is, as far as they say."""
 
@@ -35,6 +36,7 @@ class JobTypes:
         self._types: dict[str, KnownType] = {}
         self._validators: dict[str, jsonschema_rs.Draft202012Validator] = {}
         self._roots: dict[str, str | None] = {}
+        self._targets: dict[str, tuple[str, str | None] | None] = {}
         self._params: dict[str, list[str]] = {}
         self._sizes: dict[str, str | None] = {}
         for job_type in CATALOG.values():
@@ -71,8 +73,9 @@ class JobTypes:
         self._types[known.name] = known
         self._validators[known.name] = validator
         self._roots[known.name] = _default_root(schema)
+        self._targets[known.name] = _target_param(schema)
         self._params[known.name] = list(_properties(schema))
-        self._sizes[known.name] = _size_param(schema)
+        self._sizes[known.name] = _marked(schema, SIZE_MARK)
         return True
 
     def all(self) -> list[KnownType]:
@@ -115,12 +118,20 @@ class JobTypes:
         except jsonschema_rs.ValidationError as error:
             raise refusal_of(error, field, self._params[name]) from error
         given = cast("dict[str, object]", value)
-        root, size = given.get("root", self._roots[name]), self._sizes[name]
+        size = self._sizes[name]
         return Checked(
             text=text,
-            root=root if isinstance(root, str) else None,
+            root=self._root_of(name, given),
             size_class=None if size is None else _class_of(given.get(size)),
         )
+
+    def _root_of(self, name: str, given: dict[str, object]) -> str | None:
+        root, target = given.get("root", self._roots[name]), self._targets[name]
+        read = root if isinstance(root, str) else None
+        if target is None:
+            return read
+        written = given.get(target[0], target[1])
+        return f"{read or ''}{WRITES}{written}" if isinstance(written, str) else read
 
 
 def _properties(schema: object) -> dict[str, object]:
@@ -131,20 +142,29 @@ def _properties(schema: object) -> dict[str, object]:
 
 def _default_root(schema: object) -> str | None:
     """Return what the parameter ``root`` is where it is not given; None where there is no such parameter."""
-    match schema:
-        case {"properties": {"root": {"default": str(root)}}}:
-            return root
+    return _default(schema, "root")
+
+
+def _target_param(schema: object) -> tuple[str, str | None] | None:
+    """Return the parameter that names a root to write to, and what it is where it is not given."""
+    name = _marked(schema, WRITES_MARK)
+    return None if name is None else (name, _default(schema, name))
+
+
+def _default(schema: object, param: str) -> str | None:
+    match _properties(schema).get(param):
+        case {"default": str(value)}:
+            return value
         case _:
             return None
 
 
-def _size_param(schema: object) -> str | None:
-    """Return the parameter that says how large the input is: the first that *schema* marks."""
-    return next((name for name, one in _properties(schema).items() if _is_marked(one)), None)
-
-
-def _is_marked(param: object) -> bool:
-    return isinstance(param, dict) and cast("dict[str, object]", param).get(SIZE_MARK) is True
+def _marked(schema: object, mark: str) -> str | None:
+    """Return the first parameter that *schema* marks so."""
+    for name, one in _properties(schema).items():
+        if isinstance(one, dict) and cast("dict[str, object]", one).get(mark) is True:
+            return name
+    return None
 
 
 def _class_of(value: object) -> int | None:

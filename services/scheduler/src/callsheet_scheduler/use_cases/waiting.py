@@ -7,7 +7,7 @@ from typing import Final
 from callsheet_scheduler.domain.account import Account
 from callsheet_scheduler.domain.device import Need, need_of
 from callsheet_scheduler.domain.engine import Engine
-from callsheet_scheduler.domain.fleet import Worker
+from callsheet_scheduler.domain.fleet import WRITES, Worker
 from callsheet_scheduler.domain.job import JobState, LiveJob
 from callsheet_scheduler.domain.limits import ALL, Scope, scopes_of
 from callsheet_scheduler.domain.placing import takes_without_card
@@ -55,7 +55,7 @@ def _shortfall(engine: Engine, job: LiveJob, now: float) -> str:
     if full is not None:
         return f"The limit of {fleet.limits.fleet[full]} {_counted(full)} in the whole fleet is reached"
     workers = fleet.handling(job.type)
-    reaching = [worker for worker in workers if job.root is None or job.root in worker.capability.roots]
+    reaching = [worker for worker in workers if worker.capability.reaches(job.root)]
     if reaching:
         hosts = sorted({worker.capability.host for worker in reaching})
         scope = _full_everywhere(engine, hosts, scopes)
@@ -65,7 +65,9 @@ def _shortfall(engine: Engine, job: LiveJob, now: float) -> str:
         able = [worker for worker in reaching if fleet.full_scope_on(worker.capability.host, scopes) is None]
         return _without_slot(job, reaching) or _without_gpu(engine, job, able, now)
     if workers:
-        return f"No connected worker reaches root {job.root}"
+        read, _, written = (job.root or "").partition(WRITES)
+        lacking = [f"reaches root {read}"] * bool(read) + [f"writes to root {written}"] * bool(written)
+        return f"No connected worker {' and '.join(lacking)}"
     return f"No connected worker handles {job.type}"
 
 
