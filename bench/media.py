@@ -30,6 +30,7 @@ from callsheet.service.clock import SystemClock
 from callsheet.v1.library_service_pb2 import Item
 from callsheet.worker.encode.surveys import surveyed
 from callsheet.worker.ffmpeg import ffmpeg_path
+from callsheet.worker.processor import Outcome
 from tests.support.attempts import Desk, desk, scanned
 
 FFMPEG: Final = str(ffmpeg_path(os.environ))
@@ -149,6 +150,7 @@ async def _encodes(at: Desk, library: Path, scratch: Path, rounds: int) -> None:
         asked = {"videoId": item.id, "outputPath": f"{number}.mp4"}
         params = ReencodeStreamingParams.model_validate(asked)
         outcome = await processor.process(params, at.context())
+        assert isinstance(outcome, Outcome)
         assert outcome.result["encoder"] == SOFTWARE.name, outcome.result
 
     async def theirs(number: int) -> None:

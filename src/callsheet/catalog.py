@@ -12,6 +12,7 @@ from callsheet.params import (
     DerivativesGenerateParams,
     JobParams,
     MoveToLibraryParams,
+    ReencodeChunkParams,
     ReencodeStreamingParams,
     ScanParams,
     ThumbnailGenerateParams,
@@ -101,6 +102,15 @@ REENCODE_STREAMING: Final = JobType(
     learns_vram=True,
 )
 
+REENCODE_CHUNK: Final = JobType(
+    name="reencode_chunk",
+    description="Encodes one chunk of a long video; reencode_streaming submits such jobs itself.",
+    params=ReencodeChunkParams,
+    category=Category.GPU_ENCODE,
+    vram_mib=4000,
+    run_limit_s=12 * 3600,
+    learns_vram=True,
+)
 COMPILE_RANDOM: Final = JobType(
     name="compile_random",
     description="Joins videos chosen by chance, length and orientation into one, with a chapter for each.",
@@ -134,6 +144,7 @@ CATALOG: Final[dict[str, JobType]] = {
         CACHE_BUILD,
         CACHE_SWEEP,
         REENCODE_STREAMING,
+        REENCODE_CHUNK,
         COMPILE_RANDOM,
         COMPILE_GIF,
         MOVE_TO_LIBRARY,

@@ -14,6 +14,7 @@ from callsheet.channel import open_channel
 from callsheet.errors import LeaseLostError
 from callsheet.ids import new_job_id
 from callsheet.params import NoParams
+from callsheet.v1.fleet_service_pb2_grpc import FleetServiceStub
 from callsheet.v1.job_pb2 import JobState, NewJob, StopRung
 from callsheet.v1.job_service_pb2_grpc import JobServiceStub
 from callsheet.v1.library_service_pb2 import ItemFacts, ItemState, MediaKind
@@ -238,7 +239,11 @@ async def test_unfinished_jobs_of_a_type_are_told_whoever_caused_them(
         waiting = await jobs.submitted(*["patient"] * 450)
         await jobs.reached(done, JobState.JOB_STATE_COMPLETED)
         queue = RemoteQueue(
-            JobServiceStub(channel), Lease(job_id=done[0], token=1, attempt=1), deadline_s=5.0
+            JobServiceStub(channel),
+            FleetServiceStub(channel),
+            Lease(job_id=done[0], token=1, attempt=1),
+            worker_id="",
+            deadline_s=5.0,
         )
 
         found = await queue.unfinished("patient")

@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,6 +119,9 @@ class Tray:
     calls: list[int] = field(default_factory=list[int])
     finished: list[Job] = field(default_factory=list[Job])
     """The children that the attempts before have yielded to."""
+    free_workers: int = 0
+    """Other workers that could help."""
+    asked_for: list[tuple[str, ...]] = field(default_factory=list[tuple[str, ...]])
 
     async def submit(self, jobs: Sequence[NewJob]) -> None:
         self.calls.append(len(jobs))
@@ -131,6 +134,10 @@ class Tray:
         return [
             Job(type=job.type, params_json=job.params_json) for job in self.submitted if job.type == job_type
         ]
+
+    async def helpers(self, job_type: str, roots: Collection[str]) -> int:
+        self.asked_for.append((job_type, *sorted(roots)))
+        return self.free_workers
 
     def items(self) -> list[str]:
         """Take everything out, and return the items that were named."""
@@ -155,13 +162,13 @@ class Desk:
     token: int = 0
     limits: EncodingLimits = field(default_factory=EncodingLimits)
 
-    def context(self) -> JobContext:
-        """Return a new attempt's context, under a new lease."""
+    def context(self, job_id: str = "job-1") -> JobContext:
+        """Return the context of a new attempt of a job, under a new lease."""
         self.token += 1
         self.diary = Diary()
         self.stop = Stop()
         return JobContext(
-            lease=Lease(job_id="job-1", token=self.token, attempt=1),
+            lease=Lease(job_id=job_id, token=self.token, attempt=1),
             report=self.diary,
             library=self.library,
             queue=self.queue,

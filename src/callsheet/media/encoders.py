@@ -36,6 +36,11 @@ _NVENC_PRESETS: Final[dict[str, str]] = dict(
 )
 
 
+def named(name: object) -> Encoder | None:
+    """Return the rung of this name; None where there is none."""
+    return next((one for one in LADDER if one.name == name), None)
+
+
 def rungs(*, card: bool, sessions: int) -> Sequence[Encoder]:
     """Return what may be tried: on a card that gives so many encoder sessions, or without one."""
     return [

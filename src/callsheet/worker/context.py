@@ -1,6 +1,6 @@
 """A job as its processor sees it: where to read, where to write, how to report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -125,6 +125,10 @@ class QueueAccess(Protocol):
         """Return the jobs of a type that are not final, whoever caused them."""
         ...
 
+    async def helpers(self, job_type: str, roots: Collection[str]) -> int:
+        """Return how many other workers with a free slot take jobs of a type and reach the roots."""
+        ...
+
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class JobContext:
@@ -148,6 +152,10 @@ class JobContext:
     """What it may make."""
     inference: InferenceLimits = field(default_factory=InferenceLimits)
     """Where models lie, and what running one may take."""
+    priority: int = 0
+    """1 (most urgent) to 10, for the jobs that it submits; 0 for the usual one."""
+    interactive: bool = False
+    """Somebody waits for the result."""
     outputs: list[Output] = field(default_factory=list[Output])
     """What was published to be put where it was asked for."""
 

@@ -115,6 +115,7 @@ async def _work(
         open_channel(settings.scheduler, token=token) as channel,
     ):
         surroundings = Surroundings(
+            worker_id=hello.worker_id,
             channel=channel,
             ask_another=channel.ask_another,
             attempts=Attempts(processors),

@@ -1,7 +1,7 @@
 """What an attempt may use of the scheduler: its log, its progress, the library and the queue."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from random import SystemRandom
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -11,8 +11,11 @@ from google.protobuf.message import Message
 from callsheet.errors import LeaseLostError, OverloadedError, StateError, UnavailableError
 from callsheet.ids import new_job_id
 from callsheet.service.clock import Clock
+from callsheet.v1.fleet_service_pb2 import ListWorkersRequest
+from callsheet.v1.fleet_service_pb2_grpc import FleetServiceStub
 from callsheet.v1.job_pb2 import Job, JobState, NewJob
 from callsheet.v1.job_service_pb2 import ListChildrenRequest, ListJobsRequest, SubmitJobsRequest
+from callsheet.v1.job_service_pb2_grpc import JobServiceStub
 from callsheet.v1.library_service_pb2 import (
     GetItemsRequest,
     Item,
@@ -20,6 +23,7 @@ from callsheet.v1.library_service_pb2 import (
     ListItemsRequest,
     UpsertItemsRequest,
 )
+from callsheet.v1.library_service_pb2_grpc import LibraryServiceStub
 from callsheet.wire_errors import from_rpc_error
 from callsheet.worker.backoff import BACKOFF_S
 from callsheet.worker.commands import LeaseKey
@@ -27,6 +31,7 @@ from callsheet.worker.lease import Lease
 from callsheet.worker.session import Session
 
 if TYPE_CHECKING:  # the generated stubs have this name, the generated code has not
+    from callsheet.v1.fleet_service_pb2_grpc import FleetServiceAsyncStub
     from callsheet.v1.job_service_pb2_grpc import JobServiceAsyncStub
     from callsheet.v1.library_service_pb2_grpc import LibraryServiceAsyncStub
 
@@ -169,11 +174,21 @@ class RemoteLibrary:
 class RemoteQueue:
     """The queue over JobService, for what one attempt causes. Calls are repeated as the library's are."""
 
-    __slots__ = ("_deadline_s", "_lease", "_stub")
+    __slots__ = ("_deadline_s", "_fleet", "_lease", "_stub", "_worker_id")
 
-    def __init__(self, stub: "JobServiceAsyncStub", lease: Lease, *, deadline_s: float) -> None:
+    def __init__(
+        self,
+        stub: "JobServiceAsyncStub",
+        fleet: "FleetServiceAsyncStub",
+        lease: Lease,
+        *,
+        worker_id: str,
+        deadline_s: float,
+    ) -> None:
         self._stub = stub
+        self._fleet = fleet
         self._lease = lease
+        self._worker_id = worker_id
         self._deadline_s = deadline_s
 
     async def submit(self, jobs: Sequence[NewJob]) -> None:
@@ -208,6 +223,14 @@ class RemoteQueue:
                 return found
             request.page_token = answer.next_page_token
 
+    async def helpers(self, job_type: str, roots: Collection[str]) -> int:
+        """Return how many other workers with a free slot take jobs of a type and reach the roots."""
+        request = ListWorkersRequest()
+        answer = await persistently(self._fleet.ListWorkers, request, deadline_s=self._deadline_s)
+        able = [one for one in answer.workers if job_type in one.types and set(roots) <= set(one.roots)]
+        taking = [one for one in able if one.connected and not (one.draining or one.leaving)]
+        return sum(one.id != self._worker_id and one.leases < one.slots for one in taking)
+
     async def _submit(self, request: SubmitJobsRequest) -> None:
         while True:
             try:
@@ -216,6 +239,29 @@ class RemoteQueue:
                 await asyncio.sleep(error.retry_after_s)
             else:
                 return
+
+
+class Remote:
+    """The scheduler's services as the attempts of one worker use them."""
+
+    __slots__ = ("_deadline_s", "_fleet", "_worker_id", "items", "jobs")
+
+    def __init__(self, channel: grpc.aio.Channel, worker_id: str, deadline_s: float) -> None:
+        self._fleet = FleetServiceStub(channel)
+        self._worker_id = worker_id
+        self._deadline_s = deadline_s
+        self.items = LibraryServiceStub(channel)
+        self.jobs = JobServiceStub(channel)
+
+    def library(self, lease: Lease) -> RemoteLibrary:
+        """Return the library under a lease."""
+        return RemoteLibrary(self.items, lease, deadline_s=self._deadline_s)
+
+    def queue(self, lease: Lease) -> RemoteQueue:
+        """Return the queue as one attempt uses it."""
+        return RemoteQueue(
+            self.jobs, self._fleet, lease, worker_id=self._worker_id, deadline_s=self._deadline_s
+        )
 
 
 async def persistently(

@@ -14,11 +14,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from callsheet.errors import AttemptError
 from callsheet.service.clock import Clock
-from callsheet.v1.job_service_pb2_grpc import JobServiceStub
 from callsheet.v1.lease_service_pb2 import Grant, Output, Placed, Result, WorkRequest, WorkResponse
 from callsheet.v1.lease_service_pb2_grpc import LeaseServiceStub
 from callsheet.v1.library_service_pb2 import DerivativeFacts
-from callsheet.v1.library_service_pb2_grpc import LibraryServiceStub
 from callsheet.worker.attempts import Attempt, Attempts
 from callsheet.worker.children import AttemptChildren
 from callsheet.worker.commands import (
@@ -42,7 +40,7 @@ from callsheet.worker.leftovers import LeaseQuestions, keep_clean
 from callsheet.worker.library import Roots
 from callsheet.worker.placing import Placer
 from callsheet.worker.processes import ChildPool
-from callsheet.worker.reports import RemoteLibrary, RemoteQueue, SessionReporter
+from callsheet.worker.reports import Remote, SessionReporter
 from callsheet.worker.session import Phase, Session
 from callsheet.worker.spool import Spool
 from callsheet.worker.streak import Streak
@@ -66,6 +64,7 @@ Call = grpc.aio.StreamStreamCall[WorkRequest, WorkResponse]
 class Surroundings:
     """What the runtime works with."""
 
+    worker_id: str
     channel: grpc.aio.Channel
     attempts: Attempts
     roots: Roots
@@ -102,8 +101,7 @@ class Runtime:
         self.session = session
         self._has = surroundings
         self._leases = LeaseServiceStub(surroundings.channel)
-        self._library = LibraryServiceStub(surroundings.channel)
-        self._jobs = JobServiceStub(surroundings.channel)
+        self._remote = Remote(surroundings.channel, surroundings.worker_id, surroundings.library_deadline_s)
         self._wake = asyncio.Event()
         self._left = asyncio.Event()
         self._attempts: dict[LeaseKey, Attempt] = {}
@@ -178,7 +176,7 @@ class Runtime:
 
     async def _keep_clean(self) -> None:
         has = self._has
-        questions = LeaseQuestions(self._jobs, self._library, deadline_s=has.library_deadline_s)
+        questions = LeaseQuestions(self._remote.jobs, self._remote.items, deadline_s=has.library_deadline_s)
         await self._connected.wait()
         await keep_clean(has.roots, questions.standing, interval_s=has.sweep_interval_s)
 
@@ -319,14 +317,16 @@ class Runtime:
         return JobContext(
             lease=lease,
             report=report,
-            library=RemoteLibrary(self._library, lease, deadline_s=has.library_deadline_s),
-            queue=RemoteQueue(self._jobs, lease, deadline_s=has.library_deadline_s),
+            library=self._remote.library(lease),
+            queue=self._remote.queue(lease),
             roots=has.roots,
             children=attempt.children,
             stop=attempt.stop,
             device=_share_of(grant),
             limits=has.encoding,
             inference=has.inference,
+            priority=grant.priority,
+            interactive=grant.interactive,
         )
 
     def _placed(self, placed: Placed) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from callsheet.params import Distribute
 from callsheet.service.settings import SchedulerClientSettings
 from callsheet.worker.encode.limits import EncodingLimits
 from callsheet.worker.inference.limits import InferenceLimits
@@ -55,6 +56,9 @@ class WorkerSettings(SchedulerClientSettings):
     """Seconds that FFmpeg's output time, bytes and CPU time may all stand still; then it is ended."""
     chunk_s: float = Field(default=60.0, ge=2.0, le=3600.0)
     """Seconds of video between two checkpoints of a re-encode; a pause waits for the next of them."""
+    distribute: Distribute = "auto"
+    """Whether a long re-encode that does not say so itself is cut into jobs of their own, which other workers
+    help with: auto where another worker is free, always, or never."""
     output_limit_mib: int = Field(default=65_536, ge=1)
     """The largest file in MiB that a job may make."""
     free_disk_floor_mib: int = Field(default=1024, ge=0)
@@ -82,6 +86,7 @@ class WorkerSettings(SchedulerClientSettings):
             chunk_s=self.chunk_s,
             output_mib=self.output_limit_mib,
             free_floor_mib=self.free_disk_floor_mib,
+            distribute=self.distribute,
         )
 
     def inference(self) -> InferenceLimits:

@@ -1,7 +1,7 @@
 """Outputs that appear whole or not at all: written aside, made durable, then given their name."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from callsheet.errors import BadInputError
 from callsheet.worker.beneath import checked_parts
@@ -91,15 +91,14 @@ async def stage(roots: Roots, root: str, path: str, lease: Lease) -> StagedOutpu
     return await _begin(roots, root, path, lease, wanted="")
 
 
-async def stage_kept(roots: Roots, root: str, path: str, lease: Lease) -> StagedOutput:
-    """Begin a file that serves this and later attempts of the job; as `stage`, but hidden.
+async def stage_kept(roots: Roots, root: str, path: str, lease: Lease, *, job_id: str = "") -> StagedOutput:
+    """Begin a file that serves later attempts of the job, or of *job_id*; as `stage`, but hidden.
 
-    Once published it is called after *path*, the job and the lease; it is swept when the job is final.
+    Once published it is called after *path*, that job and the lease; it is swept when that job is final.
     """
     *folders, name = checked_parts(path)
-    return await _begin(
-        roots, root, "/".join((*folders, lease.name_for(name, KEPT_SUFFIX))), lease, wanted=""
-    )
+    kept = replace(lease, job_id=job_id or lease.job_id).name_for(name, KEPT_SUFFIX)
+    return await _begin(roots, root, "/".join((*folders, kept)), lease, wanted="")
 
 
 def kept_files(roots: Roots, root: str, folder: str, job_id: str) -> dict[str, str]:

@@ -13,6 +13,7 @@ from typing_extensions import override
 from callsheet.errors import BadInputError, CapacityError
 from callsheet.params import ReencodeStreamingParams
 from callsheet.worker.commands import StopReason
+from callsheet.worker.context import JobContext
 from callsheet.worker.encode.commands import Input, command, media_input
 from callsheet.worker.encode.limits import EncodingLimits
 from callsheet.worker.encode.runs import Meter, encode
@@ -42,9 +43,16 @@ async def wish(place: Desk, path: str, **wishes: object) -> ReencodeStreamingPar
     return ReencodeStreamingParams.model_validate({"videoId": item.id, "preset": "ultrafast", **wishes})
 
 
+async def done(params: ReencodeStreamingParams, context: JobContext) -> Outcome:
+    """Run an attempt that yields to nobody."""
+    outcome = await ReencodeStreaming().process(params, context)
+    assert isinstance(outcome, Outcome)
+    return outcome
+
+
 async def reencoded(place: Desk, path: str, **wishes: object) -> Outcome:
     params = await wish(place, path, **wishes)
-    outcome = await ReencodeStreaming().process(params, place.context())
+    outcome = await done(params, place.context())
     place.library.take(outcome)
     return outcome
 
@@ -262,7 +270,7 @@ async def test_paused_attempt_goes_on_where_it_stopped(place: Desk) -> None:
 
     before = await paused(place, params, commands=2)
     chunks = place.kept()
-    outcome = await ReencodeStreaming().process(params, place.context())
+    outcome = await done(params, place.context())
     made = seen(place.output_of(outcome))
 
     assert before.text.count("FFmpeg command") == 2
@@ -307,7 +315,7 @@ async def test_output_lies_where_it_is_asked_for_once_it_is_committed(place: Des
     params = await wish(place, "card.webm", outputPath="playback/encoded.mp4")
     context = place.context()
 
-    outcome = await ReencodeStreaming().process(params, context)
+    outcome = await done(params, context)
     (output,) = context.outputs
     (row,) = outcome.items
 
@@ -321,7 +329,7 @@ async def test_video_may_be_named_by_its_path(place: Desk) -> None:
     await scanned(place, "card.webm")
     params = ReencodeStreamingParams.model_validate({"inputPath": "card.webm", "preset": "ultrafast"})
 
-    outcome = await ReencodeStreaming().process(params, place.context())
+    outcome = await done(params, place.context())
 
     assert place.output_of(outcome).exists()
 

@@ -11,7 +11,7 @@ from callsheet.worker.commands import LeaseKey
 from callsheet.worker.lease import Lease
 from callsheet.worker.leftovers import Standing, find, keep_clean, sweep
 from callsheet.worker.library import Roots
-from callsheet.worker.staging import StagedOutput, stage, stage_wanted
+from callsheet.worker.staging import StagedOutput, stage, stage_kept, stage_wanted
 from tests.support.processes import until
 
 
@@ -47,6 +47,19 @@ def lease(token: int) -> Lease:
 def unfinished(output: StagedOutput) -> Path:
     """Return where the content lies before it is published."""
     return Path(f"/proc/self/fd/{output.fd}").readlink()
+
+
+async def test_what_another_job_made_for_its_parent_stays_until_the_parent_is_final(roots: Roots) -> None:
+    chunk = await stage_kept(roots, "made", "playback/00000-abc", lease(2), job_id="parent")
+    await chunk.publish()
+    (found,) = await find(roots)
+
+    assert found.kept
+    assert found.lease == ("parent", 2)
+    assert await sweep(roots, [found], Answers({("parent", 2): Standing.OVER}).ask) == []
+    assert await find(roots) == [found]
+    assert await sweep(roots, [found], Answers({("parent", 2): Standing.ENDED}).ask) == []
+    assert await find(roots) == []
 
 
 async def killed(output: StagedOutput, *, whole: bool = False) -> None:

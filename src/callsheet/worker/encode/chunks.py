@@ -21,13 +21,14 @@ class Chunks:
     root: str
     folder: str
     key: str
+    job_id: str = ""
+    """The job that they belong to, where it is another one than the attempt's."""
     _paths: dict[str, str] = field(default_factory=dict[str, str])
 
     async def find(self) -> int:
         """Look for what earlier attempts left; returns how many there are."""
-        found = await in_thread(
-            partial(kept_files, self.context.roots, self.root, self.folder, self.context.lease.job_id)
-        )
+        job_id = self.job_id or self.context.lease.job_id
+        found = await in_thread(partial(kept_files, self.context.roots, self.root, self.folder, job_id))
         self._paths = {name: path for name, path in found.items() if name.endswith(f"-{self.key}")}
         return len(self._paths)
 
@@ -41,8 +42,8 @@ class Chunks:
         Raises:
             CapacityError: The disk is full.
         """
-        path = f"{self.folder}/{self._name(number)}"
-        return await stage_kept(self.context.roots, self.root, path, self.context.lease)
+        path, lease = f"{self.folder}/{self._name(number)}", self.context.lease
+        return await stage_kept(self.context.roots, self.root, path, lease, job_id=self.job_id)
 
     async def keep(self, number: int, made: StagedOutput) -> None:
         """Make a chunk durable.

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from callsheet.params import Distribute
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodingLimits:
@@ -15,3 +17,5 @@ class EncodingLimits:
     """The largest file."""
     free_floor_mib: int = 1024
     """What stays free on the disk of a root."""
+    distribute: Distribute = "auto"
+    """Whether a long encode is shared with other workers where its job does not say."""

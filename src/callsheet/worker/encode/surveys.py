@@ -1,6 +1,9 @@
-"""Has a decode child survey an item's file for an encoder."""
+"""Has a decode child survey an item's file for an encoder, and knows it again."""
+
+import os
 
 from callsheet.errors import BadInputError
+from callsheet.media.identity import END_BYTES, quick_identity
 from callsheet.media.survey import Survey
 from callsheet.v1.library_service_pb2 import Item
 from callsheet.worker.context import JobContext
@@ -8,6 +11,7 @@ from callsheet.worker.decode.works import SURVEY, SurveyArguments
 from callsheet.worker.encode.outputs import DEADLINE_S
 from callsheet.worker.library import OpenedFile
 from callsheet.worker.sources import check_content
+from callsheet.worker.threads import in_thread
 
 
 async def surveyed(context: JobContext, item: Item, file: OpenedFile) -> Survey:
@@ -24,3 +28,18 @@ async def surveyed(context: JobContext, item: Item, file: OpenedFile) -> Survey:
     if found.survey is None or found.survey.video is None:
         raise BadInputError(f"{path}: holds no moving pictures")
     return found.survey
+
+
+async def check_unchanged(item: Item, file: OpenedFile) -> None:
+    """Refuse a file that is not the one that was scanned, where it is not surveyed again.
+
+    Raises:
+        BadInputError: It has another content than when it was scanned.
+    """
+    check_content(item, await in_thread(lambda: _identity(file)), None)
+
+
+def _identity(file: OpenedFile) -> str:
+    size = os.fstat(file.fd).st_size
+    tail_at = max(0, size - END_BYTES)
+    return quick_identity(size, os.pread(file.fd, END_BYTES, 0), os.pread(file.fd, END_BYTES, tail_at))

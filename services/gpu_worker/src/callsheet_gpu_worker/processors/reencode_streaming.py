@@ -1,44 +1,40 @@
-"""Makes a version of a video for streaming: in chunks where it is long, so that a pause loses little."""
+"""Makes a version of a video for streaming: in chunks where it is long, with the help of other workers.
 
-import os
+A long video's job may yield to jobs that do its chunks, and joins them when it is granted again. What they
+leave undone it does itself. A pause loses one chunk at most.
+"""
+
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Final
 
 from typing_extensions import override
 
 from callsheet.catalog import REENCODE_STREAMING
 from callsheet.errors import BadInputError, TransientError
-from callsheet.media.encoders import SOFTWARE, Encoder
+from callsheet.media.encoders import SOFTWARE, Encoder, named
 from callsheet.media.streaming import StreamingWish, conforms, expected_bytes
 from callsheet.media.survey import Survey
-from callsheet.params import ReencodeStreamingParams
+from callsheet.params import Distribute, ReencodeStreamingParams
 from callsheet.service.plain import plain_line
 from callsheet.v1.library_service_pb2 import Item
 from callsheet.worker.context import JobContext
 from callsheet.worker.encode import outputs
-from callsheet.worker.encode.chunks import Chunks
 from callsheet.worker.encode.commands import Command
 from callsheet.worker.encode.ladder import Ladder
 from callsheet.worker.encode.outputs import Expected, Made, Place, Recorded
+from callsheet.worker.encode.plans import PlanFile
 from callsheet.worker.encode.runs import Meter, encode
-from callsheet.worker.encode.surveys import surveyed
+from callsheet.worker.encode.surveys import check_unchanged, surveyed
 from callsheet.worker.library import OpenedFile
-from callsheet.worker.processor import Outcome, Processor
+from callsheet.worker.processor import Outcome, Processor, Yielded
 from callsheet.worker.sources import one_video, opened
 from callsheet.worker.staging import StagedOutput
-from callsheet_gpu_worker import streaming
+from callsheet_gpu_worker import chunked, sharing, streaming
+from callsheet_gpu_worker.chunked import Cut, UncutError
 
 KIND: Final = "playback"
 """The kind of derivative that a source gets."""
-FOLDER: Final = "playback"
 _COPY: Final = Encoder(name="copy", codec="copy")
-_CUTTABLE: Final = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
-"""Containers in which a keyframe is found by its instant."""
-
-
-class _UncutError(Exception):
-    """A chunk has not the frames that the survey counted: the source cannot be cut exactly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +48,8 @@ class _Work:
     survey: Survey
     source: OpenedFile
     ladder: Ladder
+    plan: PlanFile
+    distribute: Distribute | None
 
 
 class ReencodeStreaming(Processor[ReencodeStreamingParams]):
@@ -63,7 +61,7 @@ class ReencodeStreaming(Processor[ReencodeStreamingParams]):
         self._ladder = Ladder()
 
     @override
-    async def process(self, params: ReencodeStreamingParams, context: JobContext) -> Outcome:
+    async def process(self, params: ReencodeStreamingParams, context: JobContext) -> Outcome | Yielded:
         """Run one attempt.
 
         Raises:
@@ -75,7 +73,7 @@ class ReencodeStreaming(Processor[ReencodeStreamingParams]):
         wish = StreamingWish(target_bitrate_kbps=params.target_bitrate, preset=params.preset, crf=params.crf)
         place = Place(
             root=params.output_root,
-            folder=FOLDER,
+            folder=chunked.FOLDER,
             recipe=wish.recipe,
             item_id=item.id,
             suffix=".mp4",
@@ -88,7 +86,13 @@ class ReencodeStreaming(Processor[ReencodeStreamingParams]):
             facts = known.facts
             return Outcome(result={"outputPath": facts.path, "root": facts.root, "cached": True})
         with await opened(context, item) as source:
-            survey = await surveyed(context, item, source)
+            plan = chunked.plan_file(
+                context,
+                place.root,
+                chunked.plan_key(item.facts.identity, wish),
+                job_id=context.lease.job_id,
+            )
+            survey = await _surveyed(context, item, source, plan)
             work = _Work(
                 context=context,
                 item=item,
@@ -97,18 +101,33 @@ class ReencodeStreaming(Processor[ReencodeStreamingParams]):
                 survey=survey,
                 source=source,
                 ladder=self._ladder,
+                plan=plan,
+                distribute=params.distribute,
             )
             made = await _made(work)
+        if isinstance(made, Yielded):
+            return made
         row = outputs.derivative_of(item, made.row, kind=KIND, recipe=place.recipe, media_type="video/mp4")
         context.report.progress(100)
         return Outcome(result=outputs.result_of(made), items=[made.row], derivatives=[row])
 
 
-async def _made(work: _Work) -> Made:
+async def _surveyed(context: JobContext, item: Item, source: OpenedFile, file: PlanFile) -> Survey:
+    """Return the survey that an earlier attempt's plan rests on, so that its chunks fit; else a new one."""
+    plan = await file.read()
+    if plan is None:
+        return await surveyed(context, item, source)
+    await check_unchanged(item, source)
+    return plan.survey
+
+
+async def _made(work: _Work) -> Made | Yielded:
     if conforms(work.survey, work.wish):
         work.context.report.log("It conforms already: its streams are copied as they are.")
         return await _in_one_go(work, _COPY)
-    encoder = await work.ladder.choose(work.context)
+    encoder = named((work.context.checkpoint or {}).get("encoder"))
+    if encoder is None:
+        encoder = await work.ladder.choose(work.context)
     if not (encoder.on_card or encoder.decodes_on_card):
         return await _encoded(work, encoder)
     try:
@@ -118,13 +137,12 @@ async def _made(work: _Work) -> Made:
         return await _encoded(work, SOFTWARE)
 
 
-async def _encoded(work: _Work, encoder: Encoder) -> Made:
-    video = streaming.pictures(work.survey)
-    if len(video.chunks) > 1 and work.survey.format in _CUTTABLE:
+async def _encoded(work: _Work, encoder: Encoder) -> Made | Yielded:
+    if chunked.can_be_cut(work.survey):
         try:
             return await _in_chunks(work, encoder)
-        except _UncutError as error:
-            work.context.report.log(f"{error}: it is encoded in one go, without checkpoints.")
+        except UncutError as error:
+            work.context.report.log(f"{error.message}: it is encoded in one go, without checkpoints.")
     return await _in_one_go(work, encoder)
 
 
@@ -143,61 +161,33 @@ async def _in_one_go(work: _Work, encoder: Encoder) -> Made:
         raise
 
 
-async def _in_chunks(work: _Work, encoder: Encoder) -> Made:
-    context, video = work.context, streaming.pictures(work.survey)
-    chunks = Chunks(context=context, root=work.place.root, folder=FOLDER, key=_key(work, encoder))
+async def _in_chunks(work: _Work, encoder: Encoder) -> Made | Yielded:
+    context, cut = work.context, _cut(work, encoder)
+    video, chunks = cut.video, cut.chunks()
+    await sharing.tell(cut)
+    missing = await chunked.find_whole(cut, chunks)
     count = len(video.chunks)
-    meter = Meter(context=context, total_s=video.duration_s, until=94)
-    context.report.log(f"{count} chunks, of which {await chunks.find()} are done.")
+    context.report.log(f"{count} chunks, of which {count - len(missing)} are done.")
     await outputs.require_room(context, work.place.root, 2 * _bytes(work))
+    asked = await sharing.shared(cut, work.item, missing, work.distribute)
+    if asked is not None:
+        return asked
+    meter = Meter(context=context, total_s=video.duration_s, until=94)
     for number, chunk in enumerate(video.chunks):
-        if not chunks.has(number):
-            await _one_chunk(work, encoder, chunks, number, meter)
+        if number in missing:
+            await chunked.encode_chunk(cut, chunks, number, meter)
         meter.passed(float(video.seconds(chunk.end_pts - chunk.start_pts)))
         context.save({"encoder": encoder.name, "chunks": count, "done": number + 1})
     output = await outputs.begin(context, work.place, expected_bytes=_bytes(work))
     try:
-        one = await _join(work, chunks, output)
+        one = await chunked.join(cut, chunks, output)
         made = await _published(work, output, encoder, one, frames=video.frames)
     except BaseException:
         await output.discard()
         raise
     await chunks.remove()
+    await work.plan.remove()
     return made
-
-
-async def _one_chunk(work: _Work, encoder: Encoder, chunks: Chunks, number: int, meter: Meter) -> None:
-    video = streaming.pictures(work.survey)
-    chunk = video.chunks[number]
-    output = await chunks.begin(number)
-    try:
-        one = streaming.chunk_command(work.survey, chunk, work.wish, encoder, work.source.fd, output.fd)
-        await encode(work.context, one, meter)
-        await _check_chunk(work, number, output)
-    except BaseException:
-        await output.discard()
-        raise
-    await chunks.keep(number, output)
-
-
-async def _check_chunk(work: _Work, number: int, output: StagedOutput) -> None:
-    wanted = streaming.pictures(work.survey).chunks[number].frames
-    found = await outputs.counted_frames(work.context, output.fd)
-    if found != wanted:
-        raise _UncutError(f"chunk {number} has {found} frames instead of {wanted}")
-
-
-async def _join(work: _Work, chunks: Chunks, output: StagedOutput) -> Command:
-    video = streaming.pictures(work.survey)
-    listed = os.memfd_create("chunks")
-    try:
-        async with chunks.opened(range(len(video.chunks))) as fds:
-            os.write(listed, streaming.chunk_list(video, fds).encode())
-            one = streaming.join_command(work.survey, fds, listed, work.source.fd, output.fd)
-            await encode(work.context, one, Meter(context=work.context, total_s=0))
-            return one
-    finally:
-        os.close(listed)
 
 
 async def _published(
@@ -212,11 +202,16 @@ async def _published(
     )
 
 
-def _key(work: _Work, encoder: Encoder) -> str:
-    """Name everything that a chunk depends on."""
-    plan = repr(streaming.pictures(work.survey).chunks)
-    text = f"{work.item.facts.identity}\n{work.place.recipe}\n{encoder.name}\n{plan}"
-    return blake2b(text.encode(), digest_size=8).hexdigest()
+def _cut(work: _Work, encoder: Encoder) -> Cut:
+    return Cut(
+        context=work.context,
+        identity=work.item.facts.identity,
+        root=work.place.root,
+        wish=work.wish,
+        survey=work.survey,
+        source=work.source,
+        encoder=encoder,
+    )
 
 
 def _bytes(work: _Work) -> int:
