@@ -15,6 +15,7 @@ from callsheet.params import (
     ReencodeChunkParams,
     ReencodeStreamingParams,
     ScanParams,
+    SceneExtractParams,
     ThumbnailGenerateParams,
     ValidateParams,
 )
@@ -126,6 +127,15 @@ COMPILE_GIF: Final = JobType(
     description="Makes an animated GIF or WebP of a part of a video.",
     params=CompileGifParams,
 )
+SCENE_EXTRACT: Final = JobType(
+    name="scene_extract",
+    description="Finds the shots of a video and lists them; on request each is cut out as a clip.",
+    params=SceneExtractParams,
+    category=Category.GPU_AI,
+    vram_mib=8000,
+    run_limit_s=6 * 3600,
+    learns_vram=True,
+)
 MOVE_TO_LIBRARY: Final = JobType(
     name="move_to_library",
     description="Moves an item's file to another folder or root; it stays the same item.",
@@ -147,6 +157,7 @@ CATALOG: Final[dict[str, JobType]] = {
         REENCODE_CHUNK,
         COMPILE_RANDOM,
         COMPILE_GIF,
+        SCENE_EXTRACT,
         MOVE_TO_LIBRARY,
     )
 }

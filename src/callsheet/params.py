@@ -212,6 +212,29 @@ class CompileGifParams(JobParams):
     """Where it is to lie in *output_root*; without it, in ``compilations/`` under a name of its own."""
 
 
+class SceneExtractParams(JobParams):
+    """Which video to find the shots of, and what counts as one."""
+
+    video_id: UUID | None = None
+    """The item; or it is named by *input_path*."""
+    input_path: RelativePath | None = None
+    """The item's path in *root*, where no id is given."""
+    root: RootName = "library"
+    """The root that *input_path* lies in."""
+    threshold: Annotated[float, Field(ge=1, le=100)] = 3.0
+    """How many times more than its neighbours a picture has to change to begin a shot; more finds fewer."""
+    min_length: Annotated[float, Field(ge=0, le=600)] = 0.6
+    """Seconds that a shot lasts at least; what is cut off sooner belongs to the shot before."""
+    clips: bool = False
+    """Have the shots cut out as well, by jobs of the type `clip_generate`: each becomes an item."""
+    count: Annotated[int, Field(ge=1, le=1000)] = 200
+    """Clips at most, from the beginning; the list has all shots."""
+    output_root: RootName = "outputs"
+    """The root that clips are written to."""
+    output_path: RelativePath | None = None
+    """Where the clips are to lie in *output_root*, as `clip_generate` understands it; numbered beyond 50."""
+
+
 class MoveToLibraryParams(JobParams):
     """Which file to move, and where to."""
 

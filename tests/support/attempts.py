@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pydantic import JsonValue
 
@@ -22,6 +23,7 @@ from callsheet.worker.processes import ChildPool
 from callsheet.worker.processor import Outcome
 from callsheet.worker.scratch import Scratch
 from callsheet.worker.stopping import Stop
+from callsheet.worker.work import Work
 
 
 @dataclass(slots=True)
@@ -200,11 +202,13 @@ async def desk(
     media: Path | None = None,
     *,
     size: int = 1,
+    works: Sequence[Work[Any, Any]] = (),
     elsewhere: Mapping[str, AnyRootSettings] | None = None,
 ) -> AsyncGenerator[Desk]:
     """Give a desk over a read-only library folder and a writable one for derivatives.
 
-    *elsewhere* are roots in the place of these, or beside them.
+    *elsewhere* are roots in the place of these, or beside them; its children know the *works* of a
+    processor too.
     """
     library, derivatives, outputs = (
         media or tmp_path / "library",
@@ -218,7 +222,7 @@ async def desk(
         "derivatives": RootSettings(path=derivatives, writable=True),
         "outputs": RootSettings(path=outputs, writable=True),
     }
-    async with ChildPool(size=size) as children:
+    async with ChildPool(size=size, functions=[work.function for work in works]) as children:
         yield Desk(
             roots=Roots(settings | dict(elsewhere or {}), Scratch(tmp_path / "scratch", floor_mib=1)),
             children=children,

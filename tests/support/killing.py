@@ -87,6 +87,9 @@ VICTIMS: Final[Mapping[str, Victim]] = {
         params=lambda one: {"inputPath": f"inbox/{one.number}.png", "outputPath": one.wanted("png")},
         span_s=0.1,
     ),
+    "scene_extract": Victim(
+        params=lambda one: {"videoId": one.film, "minLength": one.number}, span_s=1, kind="gpu"
+    ),
     "reencode_streaming": Victim(
         params=lambda one: {
             "videoId": one.film,

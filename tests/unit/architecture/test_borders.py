@@ -22,7 +22,18 @@ PURE = [
 IO_CALLS = {"open", "print", "input", "exec", "eval"}
 CLOCK = tree.PACKAGES["callsheet"] / "service/clock.py"
 SQL_TEXT = re.compile(r"^\s*(SELECT|INSERT INTO|UPDATE|DELETE FROM|CREATE|ALTER|DROP|TRUNCATE|WITH)\s+\S")
-MEDIA_PACKAGES = {"PIL", "av", "ffmpeg", "imageio_ffmpeg", "numpy", "onnxruntime", "pillow_heif", "pypdfium2"}
+MEDIA_PACKAGES = {
+    "PIL",
+    "av",
+    "cv2",
+    "ffmpeg",
+    "imageio_ffmpeg",
+    "numpy",
+    "onnxruntime",
+    "pillow_heif",
+    "pypdfium2",
+    "scenedetect",
+}
 MEDIA_PLACES = [
     tree.PACKAGES["callsheet"] / "media",
     tree.PACKAGES["callsheet"] / "worker",

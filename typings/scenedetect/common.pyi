@@ -1,0 +1,6 @@
+from fractions import Fraction
+
+class FrameTimecode:
+    def __init__(self, timecode: int, fps: Fraction) -> None: ...
+    @property
+    def frame_num(self) -> int: ...
