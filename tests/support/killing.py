@@ -69,6 +69,8 @@ class Victim:
     """The worker is killed within so many seconds after the job began."""
     kind: str = "cpu"
     """Of the worker."""
+    by: str = ""
+    """The type of the job that is submitted, where that one makes such jobs."""
 
 
 #: One line for each job type that ships; a test sees to it that none is left out.
@@ -98,6 +100,17 @@ VICTIMS: Final[Mapping[str, Victim]] = {
         },
         span_s=4,
         kind="gpu",
+    ),
+    "reencode_chunk": Victim(
+        params=lambda one: {
+            "videoId": one.film,
+            "crf": 15 + one.number % 30,
+            "outputPath": one.wanted("mp4"),
+            "distribute": "always",
+        },
+        span_s=8,
+        kind="gpu",
+        by="reencode_streaming",
     ),
     "compile_random": Victim(
         params=lambda one: {"count": 2, "seed": str(one.number), "outputPath": one.wanted("mp4")},
@@ -133,7 +146,7 @@ class Killing:
         worker = self.workers[victim.kind]
         one = Round(number=number, folder=self.folder, items=await self.items())
         await self.jobs.known(job_type)
-        (job_id,) = await self.jobs.submitted(job_type, params=json.dumps(victim.params(one)))
+        (job_id,) = await self.jobs.submitted(victim.by or job_type, params=json.dumps(victim.params(one)))
         await self._state(
             job_id, {JobState.JOB_STATE_RUNNING, JobState.JOB_STATE_PENDING} | FINAL, begun=True
         )
