@@ -46,7 +46,7 @@ class Objects(NamedTuple):
 
     def credentials(self, key_id: str = KEY_ID, secret: str = SECRET) -> Path:
         """Return a credentials file with this key."""
-        file = self.folder / f"{key_id}-{len(secret)}.ini"
+        file = self.folder / f"credentials-{len(key_id)}-{len(secret)}.ini"
         file.write_text(f"[default]\naws_access_key_id = {key_id}\naws_secret_access_key = {secret}\n")
         return file
 

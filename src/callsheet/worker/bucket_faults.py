@@ -71,11 +71,11 @@ def _of_the_root(error: Exception, settings: BucketSettings, status: int, code: 
         return (
             f"there is no bucket {settings.bucket!r} at {server}; make it, or mend its url in CALLSHEET_ROOTS"
         )
+    if _is_full(status, code):
+        return f"the bucket {settings.bucket!r} is full{why}; make room"
     if status in _DENIED:
         rights = f"or the rights to the bucket {settings.bucket!r}"
         return f"the server does not let its credentials {doing}{why}; mend {_source(settings)}, {rights}"
-    if _is_full(status, code):
-        return f"the bucket {settings.bucket!r} is full{why}; make room"
     if status:
         return f"{server} answers {status}{why}; it may come back"
     return f"{server} does not answer{why}; is it running, and is the endpoint right?"

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPSConnection, IncompleteRead
 from typing import Final
 from urllib.parse import quote, urlsplit
 
@@ -20,7 +20,7 @@ from callsheet.service.settings import BucketSettings
 from callsheet.worker.credentials import Credentials
 from callsheet.worker.threads import pause
 
-DEADLINE_S: Final = 30.0
+DEADLINE_S: Final = 20.0
 """How long the server may take over one answer, or a part of it."""
 TRIES: Final = 4
 FIRST_WAIT_S: Final = 0.2
@@ -96,7 +96,7 @@ class S3Calls:
         if delimiter:
             query["delimiter"] = delimiter
         while True:
-            page = self.send("GET", query=query)
+            page = self._page(query, "ListBucketResult")
             for found in re.finditer(r"<Contents>(.*?)</Contents>", page, re.DOTALL):
                 yield _key(found[1])
             following = _field(page, "NextContinuationToken")
@@ -113,7 +113,7 @@ class S3Calls:
         """
         query = {"uploads": "", "prefix": prefix}
         while True:
-            page = self.send("GET", query=query)
+            page = self._page(query, "ListMultipartUploadsResult")
             for found in re.finditer(r"<Upload>(.*?)</Upload>", page, re.DOTALL):
                 yield Upload(key=_field(found[1], "Key"), upload_id=_field(found[1], "UploadId"))
             following = _field(page, "NextKeyMarker")
@@ -133,6 +133,13 @@ class S3Calls:
         except RefusedError as error:
             if error.code != "NoSuchUpload":
                 raise
+
+    def _page(self, query: Mapping[str, str], name: str) -> str:
+        """Return a page that is whole: what is missing from half a page would pass for removed."""
+        page = self.send("GET", query=query)
+        if not page.rstrip().endswith(f"</{name}>"):
+            raise SilentError("its answer is not whole")
+        return page
 
     def send(
         self, method: str, key: str = "", query: Mapping[str, str] | None = None, content: bytes = b""
@@ -181,7 +188,10 @@ class S3Calls:
         try:
             connection.request(method, f"{path}?{asked}", body=content, headers=headers)
             answer = connection.getresponse()
-            return answer.status, answer.read(ANSWER_BYTES_MAX).decode("utf-8", "replace")
+            body = answer.read(ANSWER_BYTES_MAX)
+            if answer.length:
+                raise IncompleteRead(body, answer.length)
+            return answer.status, body.decode("utf-8", "replace")
         finally:
             connection.close()
 
