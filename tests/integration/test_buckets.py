@@ -46,11 +46,6 @@ async def stack(
         yield site
 
 
-@pytest.fixture
-def rest(stack: Stack) -> httpx.AsyncClient:
-    return stack.rest
-
-
 def jpeg(width: int = 640, height: int = 480) -> bytes:
     content = BytesIO()
     quadrants(width, height).save(content, "JPEG")

@@ -28,7 +28,7 @@ from tests.support.command_line import CommandLine
 from tests.support.gateways import rest_over
 from tests.support.leader import Leader, leader
 from tests.support.queue import Jobs
-from tests.support.real_scheduler import RealScheduler, real_scheduler
+from tests.support.real_scheduler import RealScheduler
 from tests.support.workers import running_worker
 
 SCAN = Submission(type="public_scan", params='{"directoryType": "a"}')
@@ -57,12 +57,6 @@ def _facts(path: str) -> ItemFacts:
         identity="00",
         format="JPEG",
     )
-
-
-@pytest.fixture
-async def scheduler(fresh_dsn: str, tmp_path: Path) -> AsyncIterator[RealScheduler]:
-    async with real_scheduler(fresh_dsn, tmp_path, lease_ttl_s="2") as scheduler:
-        yield scheduler
 
 
 @pytest.fixture

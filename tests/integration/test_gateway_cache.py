@@ -1,16 +1,12 @@
 """Building and sweeping the cache over REST, by a real scheduler and a real CPU worker."""
 
 import asyncio
-from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import httpx
 import pytest
-import pytest_asyncio
-from callsheet_scheduler.local.postgres import EmbeddedPostgres
 
 from tests.support.folders import folder_of
-from tests.support.fresh_database import new_database
 from tests.support.library_sites import (
     OBJECT,
     OBJECTS,
@@ -18,31 +14,11 @@ from tests.support.library_sites import (
     Stack,
     item_of,
     jobs_about,
-    library_site,
     metadata,
     picture,
 )
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stack(
-    database_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncGenerator[Stack]:
-    dsn = await new_database(database_server)
-    async with library_site(dsn, tmp_path_factory.mktemp("site")) as site:
-        yield site
-
-
-@pytest.fixture
-def rest(stack: Stack) -> httpx.AsyncClient:
-    return stack.rest
-
-
-@pytest.fixture
-def library(stack: Stack) -> Path:
-    return stack.library
 
 
 async def test_view_of_an_item_is_noted(rest: httpx.AsyncClient, library: Path) -> None:

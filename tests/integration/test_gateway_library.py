@@ -2,19 +2,15 @@
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator
 from io import BytesIO
 from pathlib import Path
 
 import httpx
 import pytest
-import pytest_asyncio
 from callsheet_gateway.settings import GatewaySettings
-from callsheet_scheduler.local.postgres import EmbeddedPostgres
 from PIL import Image
 
 from tests.support.folders import folder_of
-from tests.support.fresh_database import new_database
 from tests.support.gateways import rest_over
 from tests.support.library_sites import (
     OBJECT,
@@ -23,32 +19,12 @@ from tests.support.library_sites import (
     Stack,
     item_of,
     jobs_about,
-    library_site,
     metadata,
     picture,
 )
 from tests.support.media import corners, sound, video
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stack(
-    database_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncGenerator[Stack]:
-    dsn = await new_database(database_server)
-    async with library_site(dsn, tmp_path_factory.mktemp("site")) as site:
-        yield site
-
-
-@pytest.fixture
-def rest(stack: Stack) -> httpx.AsyncClient:
-    return stack.rest
-
-
-@pytest.fixture
-def library(stack: Stack) -> Path:
-    return stack.library
 
 
 async def test_file_that_is_not_cached_is_read_at_once_and_then_is(

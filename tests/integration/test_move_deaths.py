@@ -4,35 +4,22 @@ import asyncio
 import json
 import os
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
 import pytest
 
-from callsheet.channel import open_channel
 from callsheet.v1.job_pb2 import JobState
 from callsheet.v1.library_service_pb2 import Item, ItemState, ListItemsRequest
 from callsheet.v1.library_service_pb2_grpc import LibraryServiceStub
 from tests.support import mortal_worker
 from tests.support.media import video
 from tests.support.queue import CALL_DEADLINE_S, PATIENCE_S, Jobs
-from tests.support.real_scheduler import RealScheduler, real_scheduler
+from tests.support.real_scheduler import RealScheduler
 from tests.support.worker_processes import WorkerProcess
 
 ELSEWHERE = Path("/dev/shm")  # noqa: S108 -- another file system than that of temporary files
-
-
-@pytest.fixture
-async def scheduler(fresh_dsn: str, tmp_path: Path) -> AsyncIterator[RealScheduler]:
-    async with real_scheduler(fresh_dsn, tmp_path, lease_ttl_s="2") as scheduler:
-        yield scheduler
-
-
-@pytest.fixture
-async def channel(scheduler: RealScheduler) -> AsyncIterator[grpc.aio.Channel]:
-    async with open_channel(scheduler.address) as channel:
-        yield channel
 
 
 @pytest.fixture

@@ -4,24 +4,17 @@ import asyncio
 import json
 from pathlib import Path
 
-import grpc
-
 from callsheet.channel import open_channel
 from callsheet.v1.job_pb2 import JobState
-from callsheet.v1.library_service_pb2 import GetItemRequest, Item, ItemState
-from callsheet.v1.library_service_pb2_grpc import LibraryServiceStub
+from callsheet.v1.library_service_pb2 import ItemState
 from tests.support.media import quadrants
 from tests.support.plug_ins import ROOT
-from tests.support.queue import CALL_DEADLINE_S, PATIENCE_S, Jobs
+from tests.support.queue import PATIENCE_S, Jobs
 from tests.support.real_scheduler import real_scheduler
+from tests.support.short_leases import item_at
 from tests.support.worker_processes import WorkerProcess, worker_process
 
 POISON = "3 workers in a row were lost while they ran this job; its media may be the cause"
-
-
-async def item_at(channel: grpc.aio.Channel, path: str) -> Item:
-    request = GetItemRequest(root=ROOT, path=path)
-    return (await LibraryServiceStub(channel).GetItem(request, timeout=CALL_DEADLINE_S)).item
 
 
 async def killed_and_started(worker: WorkerProcess, times: int) -> None:
@@ -49,14 +42,14 @@ async def test_media_that_three_workers_died_of_is_marked_and_nothing_else(
         await jobs.reached(
             await jobs.submitted("scan", params=json.dumps({"root": ROOT})), JobState.JOB_STATE_COMPLETED
         )
-        deadly, good = [await item_at(channel, name) for name in ("deadly.png", "good.png")]
+        deadly, good = [await item_at(channel, ROOT, name) for name in ("deadly.png", "good.png")]
         (harmless,) = await jobs.submitted("test_deadly", params=json.dumps({"videoId": good.id}))
         await jobs.reached([harmless], JobState.JOB_STATE_COMPLETED)
 
         (job_id,) = await jobs.submitted("test_deadly", params=json.dumps({"videoId": deadly.id}))
         await killed_and_started(worker, 3)
         (job,) = await jobs.reached([job_id], JobState.JOB_STATE_FAILED)
-        marked, kept = [await item_at(channel, name) for name in ("deadly.png", "good.png")]
+        marked, kept = [await item_at(channel, ROOT, name) for name in ("deadly.png", "good.png")]
 
     assert (job.error, job.attempt, job.retry_count) == (POISON, 3, 0)
     assert (marked.facts.state, marked.facts.reason) == (ItemState.ITEM_STATE_BROKEN, POISON)

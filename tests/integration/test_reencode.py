@@ -8,29 +8,16 @@ from pathlib import Path
 import grpc
 import pytest
 
-from callsheet.channel import open_channel
 from callsheet.v1.job_pb2 import JobState
-from callsheet.v1.library_service_pb2 import GetItemRequest, Item
-from callsheet.v1.library_service_pb2_grpc import LibraryServiceStub
+from callsheet.v1.library_service_pb2 import Item
 from tests.support.media import film
-from tests.support.queue import CALL_DEADLINE_S, PATIENCE_S, Jobs
-from tests.support.real_scheduler import RealScheduler, real_scheduler
+from tests.support.queue import PATIENCE_S, Jobs
+from tests.support.real_scheduler import RealScheduler
+from tests.support.short_leases import item_at
 from tests.support.videos import seen
 from tests.support.worker_processes import WorkerProcess, worker_process
 
 FRAMES = 12 * 25
-
-
-@pytest.fixture
-async def scheduler(fresh_dsn: str, tmp_path: Path) -> AsyncIterator[RealScheduler]:
-    async with real_scheduler(fresh_dsn, tmp_path, lease_ttl_s="2") as scheduler:
-        yield scheduler
-
-
-@pytest.fixture
-async def channel(scheduler: RealScheduler) -> AsyncIterator[grpc.aio.Channel]:
-    async with open_channel(scheduler.address) as channel:
-        yield channel
 
 
 @pytest.fixture
@@ -68,11 +55,6 @@ async def scanned(scheduler: RealScheduler, channel: grpc.aio.Channel, folder: P
         ids = await jobs.submitted("scan")
         await jobs.reached(ids, JobState.JOB_STATE_COMPLETED)
     return await item_at(channel, "library", "film.mkv")
-
-
-async def item_at(channel: grpc.aio.Channel, root: str, path: str) -> Item:
-    request = GetItemRequest(root=root, path=path)
-    return (await LibraryServiceStub(channel).GetItem(request, timeout=CALL_DEADLINE_S)).item
 
 
 def files(folder: Path) -> list[str]:

@@ -8,35 +8,17 @@ from pathlib import Path
 import grpc
 import pytest
 
-from callsheet.channel import open_channel
 from callsheet.v1.job_pb2 import Job, JobState
-from callsheet.v1.library_service_pb2 import GetItemRequest, Item
-from callsheet.v1.library_service_pb2_grpc import LibraryServiceStub
+from callsheet.v1.library_service_pb2 import Item
 from tests.support.numbered import numbered, phase_steps, read
-from tests.support.queue import CALL_DEADLINE_S, PATIENCE_S, Jobs
-from tests.support.real_scheduler import RealScheduler, real_scheduler
+from tests.support.queue import PATIENCE_S, Jobs
+from tests.support.real_scheduler import RealScheduler
+from tests.support.short_leases import item_at
 from tests.support.worker_processes import WorkerProcess, worker_process
 
 FRAMES = 12 * 25
 MADE = "playback/film.mp4"
 COMPLETED, RUNNING = JobState.JOB_STATE_COMPLETED, JobState.JOB_STATE_RUNNING
-
-
-@pytest.fixture
-async def scheduler(fresh_dsn: str, tmp_path: Path) -> AsyncIterator[RealScheduler]:
-    async with real_scheduler(fresh_dsn, tmp_path, lease_ttl_s="2") as scheduler:
-        yield scheduler
-
-
-@pytest.fixture
-async def channel(scheduler: RealScheduler) -> AsyncIterator[grpc.aio.Channel]:
-    async with open_channel(scheduler.address) as channel:
-        yield channel
-
-
-@pytest.fixture
-def jobs(channel: grpc.aio.Channel) -> Jobs:
-    return Jobs(channel)
 
 
 @pytest.fixture
@@ -48,8 +30,7 @@ async def item(scheduler: RealScheduler, channel: grpc.aio.Channel, jobs: Jobs, 
     async with worker_process(scheduler.address, tmp_path, "scanner", roots=places):
         await jobs.known("scan")
         await jobs.reached(await jobs.submitted("scan"), COMPLETED)
-    request = GetItemRequest(root="library", path="film.mkv")
-    return (await LibraryServiceStub(channel).GetItem(request, timeout=CALL_DEADLINE_S)).item
+    return await item_at(channel, "library", "film.mkv")
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import grpc
@@ -26,20 +25,8 @@ from callsheet.worker.processor import Outcome, Processor
 from callsheet.worker.reports import RemoteLibrary, RemoteQueue
 from tests.support.plug_ins import STRIDE_BYTES, Digest, digest_of
 from tests.support.queue import Jobs
-from tests.support.real_scheduler import RealScheduler, real_scheduler
+from tests.support.real_scheduler import RealScheduler
 from tests.support.workers import running_worker
-
-
-@pytest.fixture
-async def scheduler(fresh_dsn: str, tmp_path: Path) -> AsyncIterator[RealScheduler]:
-    async with real_scheduler(fresh_dsn, tmp_path, lease_ttl_s="2") as scheduler:
-        yield scheduler
-
-
-@pytest.fixture
-async def jobs(scheduler: RealScheduler) -> AsyncIterator[Jobs]:
-    async with open_channel(scheduler.address) as channel:
-        yield Jobs(channel)
 
 
 class Shelve(Processor[NoParams]):

@@ -1,7 +1,6 @@
 """Jobs that yield, over the whole way: processor, spool, stream, tables, and back."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
@@ -26,20 +25,8 @@ from tests.support.command_line import CommandLine
 from tests.support.gateways import rest_over
 from tests.support.leader import leader
 from tests.support.queue import Jobs
-from tests.support.real_scheduler import RealScheduler, real_scheduler
+from tests.support.real_scheduler import RealScheduler
 from tests.support.workers import running_worker
-
-
-@pytest.fixture
-async def scheduler(fresh_dsn: str, tmp_path: Path) -> AsyncIterator[RealScheduler]:
-    async with real_scheduler(fresh_dsn, tmp_path, lease_ttl_s="2") as scheduler:
-        yield scheduler
-
-
-@pytest.fixture
-async def jobs(scheduler: RealScheduler) -> AsyncIterator[Jobs]:
-    async with open_channel(scheduler.address) as channel:
-        yield Jobs(channel)
 
 
 class ChunkParams(JobParams):

@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import httpx
+import pytest
+import pytest_asyncio
 from callsheet_gateway.settings import GatewaySettings
+from callsheet_scheduler.local.postgres import EmbeddedPostgres
 from pydantic import TypeAdapter
 
 from callsheet.client import Patience
 from callsheet.service.settings import AnyRootSettings, RootSettings
+from tests.support.fresh_database import new_database
 from tests.support.gateways import rest_over
 from tests.support.media import quadrants
 from tests.support.real_scheduler import RealScheduler, real_scheduler
@@ -55,6 +59,25 @@ async def library_site(
         finally:
             worker.terminate()
             await worker.wait()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stack(
+    database_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncGenerator[Stack]:
+    dsn = await new_database(database_server)
+    async with library_site(dsn, tmp_path_factory.mktemp("site")) as site:
+        yield site
+
+
+@pytest.fixture
+def rest(stack: Stack) -> httpx.AsyncClient:
+    return stack.rest
+
+
+@pytest.fixture
+def library(stack: Stack) -> Path:
+    return stack.library
 
 
 async def started_worker(
