@@ -16,6 +16,7 @@ from callsheet.params import (
     ReencodeStreamingParams,
     ScanParams,
     SceneExtractParams,
+    TagGenerationParams,
     ThumbnailGenerateParams,
     ValidateParams,
 )
@@ -143,6 +144,15 @@ MOVE_TO_LIBRARY: Final = JobType(
     run_limit_s=6 * 3600,
 )
 
+TAG_GENERATION: Final = JobType(
+    name="tag_generation",
+    description="Tags an item by its metadata, by measurements, and by the models that are installed.",
+    params=TagGenerationParams,
+    category=Category.GPU_AI,
+    vram_mib=6000,
+    run_limit_s=2 * 3600,
+)
+
 CATALOG: Final[dict[str, JobType]] = {
     job_type.name: job_type
     for job_type in (
@@ -159,6 +169,7 @@ CATALOG: Final[dict[str, JobType]] = {
         COMPILE_GIF,
         SCENE_EXTRACT,
         MOVE_TO_LIBRARY,
+        TAG_GENERATION,
     )
 }
 """Every job type that Callsheet ships, by name."""

@@ -19,6 +19,10 @@ RootName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
 """The name of a root."""
 
 
+ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+"""The name of a model, as its manifest has it."""
+
+
 #: Marks, in the JSON Schema of a type, the parameter by which its jobs are put into size classes: a number,
 #: or a list, of which the length counts.
 SIZE_MARK: Final = "x-size"
@@ -278,6 +282,21 @@ class CacheBuildParams(JobParams):
     """Items of one job; without it 25, and more where that would make too many jobs."""
     force: bool = False
     """Make everything again."""
+
+
+class TagGenerationParams(JobParams):
+    """Which item to tag, and by which models."""
+
+    video_id: UUID | None = None
+    """The item, of any kind; or it is named by *input_path*."""
+    input_path: RelativePath | None = None
+    """The item's path in *root*, where no id is given."""
+    root: RootName = "library"
+    """The root that *input_path* lies in."""
+    models: Annotated[tuple[ModelName, ...], Field(max_length=16)] | None = None
+    """Names of installed models to ask; without it all that are installed, with an empty list none."""
+    frames: Annotated[int, Field(ge=1, le=256)] = 16
+    """Pictures of a video that a model looks at, spread evenly over it."""
 
 
 class CacheSweepParams(JobParams):

@@ -74,6 +74,7 @@ async def test_failed_jobs_are_found_by_the_index_of_what_did_not_complete(
         ItemFilter(root="root2", folder="year3"),
         ItemFilter(root="root2", folder="year3/day77", kinds=(MediaKind.IMAGE,)),
         ItemFilter(root="root2", states=(ItemState.OK,)),
+        ItemFilter(root="root2", tags=("image",)),
     ],
 )
 async def test_pages_of_items_go_by_index(
@@ -82,4 +83,10 @@ async def test_pages_of_items_go_by_index(
     place = (wanted.root or "root1", after) if after else None
     text = await plan(reading, rendered(items_statement(wanted, place, 101)))
     assert "library_item_root_path_key" in text
+    assert whole_scans(text) == []
+
+
+async def test_items_with_a_rare_tag_are_found_by_the_tag(reading: asyncpg.Connection) -> None:
+    text = await plan(reading, rendered(items_statement(ItemFilter(tags=("rare",)), None, 101)))
+    assert "library_tag_tag" in text
     assert whole_scans(text) == []

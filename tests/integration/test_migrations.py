@@ -93,6 +93,13 @@ ROWS: dict[int, list[str]] = {
         """,
     ],
     15: ["INSERT INTO library_left VALUES ('library', 'inbox/b.jpg', '{item}', now())"],
+    19: [
+        """
+        INSERT INTO library_tag VALUES (
+            '{item}', 'metadata', 'landscape', 1, '', 'aa', '{completed}', now()
+        )
+        """,
+    ],
     14: [
         "INSERT INTO collection VALUES ('trip', 'A trip', now())",
         "INSERT INTO collection_counter VALUES ('trip', 5, 1, now(), now())",

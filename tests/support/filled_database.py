@@ -38,6 +38,13 @@ INSERT INTO library_derivative
 SELECT id, 'thumbnail', 'box300', 'aa', 'd', path, '', 1, 1, 1, '', id, 1, now() FROM library_item
 """
 
+FILL_TAGS = """
+INSERT INTO library_tag
+SELECT
+    i.id, 'metadata', CASE WHEN i.size_bytes % 1000 = 0 THEN 'rare' ELSE 'image' END, 1, '', 'aa', i.id, now()
+FROM library_item AS i
+"""
+
 FILL_ATTEMPTS = """
 INSERT INTO job_attempt SELECT id, 1, 1, 'w', NULL, now(), 'failed', 'fell' FROM job_done
 """
@@ -61,7 +68,7 @@ async def filled_dsn(database_server: EmbeddedPostgres) -> str:
     )
     for fill in (live, done, FILL_ITEMS):
         await connection.execute(fill, ROWS)
-    for fill in (FILL_DERIVATIVES, FILL_LOGS, FILL_ATTEMPTS, "ANALYZE"):
+    for fill in (FILL_DERIVATIVES, FILL_TAGS, FILL_LOGS, FILL_ATTEMPTS, "ANALYZE"):
         await connection.execute(fill)
     await connection.close()
     return dsn

@@ -16,6 +16,7 @@ from callsheet.channel import open_channel
 from callsheet.v1.job_pb2 import Job, JobState
 from callsheet.worker.lease import leased_name
 from tests.support.media import film, quadrants, sound
+from tests.support.onnx_models import put_model
 from tests.support.processes import ended, until
 from tests.support.queue import Jobs
 from tests.support.real_scheduler import real_scheduler
@@ -111,6 +112,9 @@ VICTIMS: Final[Mapping[str, Victim]] = {
         span_s=8,
         kind="gpu",
         by="reencode_streaming",
+    ),
+    "tag_generation": Victim(
+        params=lambda one: {"videoId": one.film, "frames": 1 + one.number % 32}, span_s=3, kind="gpu"
     ),
     "compile_random": Victim(
         params=lambda one: {"count": 2, "seed": str(one.number), "outputPath": one.wanted("mp4")},
@@ -229,10 +233,12 @@ async def killing(dsn: str, folder: Path, seed: str, rounds: int) -> AsyncGenera
     film(folder / "library/other.mp4", seconds=4)
     sound(folder / "library/tone.mp3")
     quadrants().save(folder / "library/a.png")
+    put_model(folder / "models")
     settings = {
         "CALLSHEET_ROOTS": json.dumps({one: {"path": str(folder / one), "writable": True} for one in ROOTS}),
         "CALLSHEET_SOFTWARE_GPU": "true",
         "CALLSHEET_CHUNK_S": "2",
+        "CALLSHEET_MODEL_DIR": str(folder / "models"),
         "CALLSHEET_SWEEP_INTERVAL_S": "1",
         "TMPDIR": str(folder / "scratch"),
     }

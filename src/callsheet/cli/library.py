@@ -32,6 +32,10 @@ async def list_items(
     kind: Annotated[list[KindChoice] | None, typer.Option(help="Only this kind; repeatable.")] = None,
     state: Annotated[list[ItemStateChoice] | None, typer.Option(help="Only this state; repeatable.")] = None,
     query: Annotated[str, typer.Option(help="A part of the path, in any case.")] = "",
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(help="Only with this tag, whoever says so; repeatable, for all of them."),
+    ] = None,
     collection: Annotated[str, typer.Option(metavar="SLUG", help="Only this collection.")] = "",
     limit: Annotated[int, typer.Option(min=0, help="How many at most; 0 for all.")] = 50,
 ) -> ExitCode:
@@ -40,6 +44,7 @@ async def list_items(
         kinds=[one.value_on_wire for one in kind or ()],
         states=[one.value_on_wire for one in state or ()],
         query=query,
+        tags=tag or (),
         collection=collection,
         page_size=min(limit, 200),
     )
@@ -137,8 +142,18 @@ def _facts(reach: Reach, item: Item) -> list[tuple[str, str | Text]]:
         ("further facts", facts.extra_json if facts.extra_json != "{}" else ""),
         ("updated", f"{rfc3339(item.updated_at)} ({ago_text(updated_at, reach.now)})" if updated_at else ""),
     ]
+    pairs += _tags(item)
     pairs += [(derivative.facts.kind, _derivative_text(derivative)) for derivative in item.derivatives]
     return [(name, value) for name, value in pairs if value]
+
+
+def _tags(item: Item) -> list[tuple[str, str | Text]]:
+    """Return the tags of each source in a line; a score of 1 needs no saying."""
+    lines: dict[str, list[str]] = {}
+    for tag in item.tags:
+        name = f"tags: {tag.source}" + (f" ({tag.computed_on})" if tag.computed_on else "")
+        lines.setdefault(name, []).append(tag.name if tag.score == 1 else f"{tag.name} {tag.score:.2f}")
+    return [(name, ", ".join(tags)) for name, tags in lines.items()]
 
 
 def _derivative_text(derivative: Derivative) -> str:

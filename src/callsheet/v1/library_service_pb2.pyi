@@ -535,6 +535,7 @@ class LibraryChanges(_message.Message):
     ITEMS_FIELD_NUMBER: _builtins.int
     DERIVATIVES_FIELD_NUMBER: _builtins.int
     BROKEN_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ItemFacts]:
         """Items to insert or replace, by root and path."""
@@ -547,20 +548,135 @@ class LibraryChanges(_message.Message):
     def broken(self) -> _containers.RepeatedCompositeFieldContainer[Global___BrokenItem]:
         """Items found to be broken."""
 
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedCompositeFieldContainer[Global___TagSet]:
+        """What items are tagged with; at most 1,000 tags in all."""
+
     def __init__(
         self,
         *,
         items: _abc.Iterable[Global___ItemFacts] | None = ...,
         derivatives: _abc.Iterable[Global___DerivativeFacts] | None = ...,
         broken: _abc.Iterable[Global___BrokenItem] | None = ...,
+        tags: _abc.Iterable[Global___TagSet] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["broken", b"broken", "derivatives", b"derivatives", "items", b"items"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["broken", b"broken", "derivatives", b"derivatives", "items", b"items", "tags", b"tags"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LibraryChanges: _TypeAlias = LibraryChanges  # noqa: Y015
+
+@_typing.final
+class TagSet(_message.Message):
+    """What one source says of one item, in place of all that it said before."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEM_ID_FIELD_NUMBER: _builtins.int
+    SOURCE_IDENTITY_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    COMPUTED_ON_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    item_id: _builtins.str
+    """The item."""
+    source_identity: _builtins.str
+    """The identity of the content that was looked at; tags of content that has passed are not kept."""
+    source: _builtins.str
+    """Who says so: "metadata", "heuristic", or a model as "name@revision"."""
+    computed_on: _builtins.str
+    """What a model ran on, "cpu" or "cuda"; empty for what no model said."""
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedCompositeFieldContainer[Global___Tag]:
+        """The tags, at most 200, none twice. None at all removes what was said before."""
+
+    def __init__(
+        self,
+        *,
+        item_id: _builtins.str = ...,
+        source_identity: _builtins.str = ...,
+        source: _builtins.str = ...,
+        computed_on: _builtins.str = ...,
+        tags: _abc.Iterable[Global___Tag] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["computed_on", b"computed_on", "item_id", b"item_id", "source", b"source", "source_identity", b"source_identity", "tags", b"tags"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TagSet: _TypeAlias = TagSet  # noqa: Y015
+
+@_typing.final
+class Tag(_message.Message):
+    """A word for an item."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The tag; at most 100 characters."""
+    score: _builtins.float
+    """How sure, or how much of the item it holds for: 0 to 1."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        score: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "score", b"score"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Tag: _TypeAlias = Tag  # noqa: Y015
+
+@_typing.final
+class ItemTag(_message.Message):
+    """A tag of an item as it stands."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    COMPUTED_ON_FIELD_NUMBER: _builtins.int
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    CREATED_AT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The tag."""
+    score: _builtins.float
+    """How sure, or how much of the item it holds for: 0 to 1."""
+    source: _builtins.str
+    """Who says so: "metadata", "heuristic", or a model as "name@revision"."""
+    computed_on: _builtins.str
+    """What a model ran on, "cpu" or "cuda"; empty for what no model said."""
+    job_id: _builtins.str
+    """The job that tagged it."""
+    @_builtins.property
+    def created_at(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        score: _builtins.float = ...,
+        source: _builtins.str = ...,
+        computed_on: _builtins.str = ...,
+        job_id: _builtins.str = ...,
+        created_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["computed_on", b"computed_on", "created_at", b"created_at", "job_id", b"job_id", "name", b"name", "score", b"score", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ItemTag: _TypeAlias = ItemTag  # noqa: Y015
 
 @_typing.final
 class BrokenItem(_message.Message):
@@ -604,6 +720,7 @@ class Item(_message.Message):
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
     COLLECTION_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
     VIEWED_AT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUIDv7."""
@@ -626,6 +743,10 @@ class Item(_message.Message):
         """When it was first seen."""
 
     @_builtins.property
+    def tags(self) -> _containers.RepeatedCompositeFieldContainer[Global___ItemTag]:
+        """The tags of its present content, by source, the best first."""
+
+    @_builtins.property
     def viewed_at(self) -> _timestamp_pb2.Timestamp:
         """When somebody looked at it last, within ten minutes; unset for never."""
 
@@ -638,11 +759,12 @@ class Item(_message.Message):
         updated_at: _timestamp_pb2.Timestamp | None = ...,
         created_at: _timestamp_pb2.Timestamp | None = ...,
         collection: _builtins.str = ...,
+        tags: _abc.Iterable[Global___ItemTag] | None = ...,
         viewed_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "facts", b"facts", "updated_at", b"updated_at", "viewed_at", b"viewed_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "created_at", b"created_at", "derivatives", b"derivatives", "facts", b"facts", "id", b"id", "updated_at", b"updated_at", "viewed_at", b"viewed_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "created_at", b"created_at", "derivatives", b"derivatives", "facts", b"facts", "id", b"id", "tags", b"tags", "updated_at", b"updated_at", "viewed_at", b"viewed_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -766,6 +888,7 @@ class ListItemsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     COLLECTION_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
     root: _builtins.str
     """In this root."""
     folder: _builtins.str
@@ -786,6 +909,10 @@ class ListItemsRequest(_message.Message):
     def states(self) -> _containers.RepeatedScalarFieldContainer[Global___ItemState.ValueType]:
         """Any of these states."""
 
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """With all of these tags, whoever says so; at most 20."""
+
     def __init__(
         self,
         *,
@@ -797,10 +924,11 @@ class ListItemsRequest(_message.Message):
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         collection: _builtins.str = ...,
+        tags: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "folder", b"folder", "kinds", b"kinds", "page_size", b"page_size", "page_token", b"page_token", "query", b"query", "root", b"root", "states", b"states"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "folder", b"folder", "kinds", b"kinds", "page_size", b"page_size", "page_token", b"page_token", "query", b"query", "root", b"root", "states", b"states", "tags", b"tags"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -60,8 +60,13 @@ def completed(outcome: Outcome, outputs: Sequence[Output] = ()) -> Completed:
     if len(outputs) > OUTPUTS_MAX:
         raise AttemptError(f"{len(outputs):,} outputs asked for by path; the limit is {OUTPUTS_MAX:,}")
     message = Completed(result_json=text.decode(), follow_ups=outcome.follow_ups, outputs=outputs)
-    if outcome.items or outcome.derivatives or outcome.broken:
-        changes = LibraryChanges(items=outcome.items, derivatives=outcome.derivatives, broken=outcome.broken)
+    if outcome.items or outcome.derivatives or outcome.broken or outcome.tags:
+        changes = LibraryChanges(
+            items=outcome.items,
+            derivatives=outcome.derivatives,
+            broken=outcome.broken,
+            tags=outcome.tags,
+        )
         message.library.CopyFrom(changes)
     if message.ByteSize() > COMPLETED_BYTES_MAX:
         raise AttemptError(

@@ -11,7 +11,7 @@ from callsheet.catalog import JobType
 from callsheet.errors import BadInputError
 from callsheet.params import JobParams
 from callsheet.v1.job_pb2 import NewJob
-from callsheet.v1.library_service_pb2 import BrokenItem, DerivativeFacts, ItemFacts
+from callsheet.v1.library_service_pb2 import BrokenItem, DerivativeFacts, ItemFacts, TagSet
 from callsheet.worker.context import JobContext
 from callsheet.worker.work import Work
 
@@ -30,6 +30,8 @@ class Outcome:
     """Derivatives to point at; their files are published and durable."""
     broken: Sequence[BrokenItem] = ()
     """Items found to be undecodable."""
+    tags: Sequence[TagSet] = ()
+    """What items are tagged with; each in place of what its source said before."""
     follow_ups: Sequence[NewJob] = ()
     """Jobs to submit, at most 1,000."""
 

@@ -36,14 +36,24 @@ async def one_video(context: JobContext, video_id: UUID | None, root: str, path:
     Raises:
         BadInputError: None is named, there is no such item, its file is gone or broken, or it is no video.
     """
+    item = await one_usable(context, video_id, root, path)
+    if item.facts.kind != MediaKind.MEDIA_KIND_VIDEO:
+        raise BadInputError(f"{item.facts.path}: is no video; name one")
+    return item
+
+
+async def one_usable(context: JobContext, video_id: UUID | None, root: str, path: str | None) -> Item:
+    """Return the item of any kind that is named by id, or else by its path in a root.
+
+    Raises:
+        BadInputError: None is named, there is no such item, or its file is gone or broken.
+    """
     if video_id is not None:
         item = await one_item(context, str(video_id))
     elif path is not None:
         item = await _at(context, root, path)
     else:
-        raise BadInputError("videoId: name a video by videoId or inputPath")
-    if item.facts.kind != MediaKind.MEDIA_KIND_VIDEO:
-        raise BadInputError(f"{item.facts.path}: is no video; name one")
+        raise BadInputError("videoId: name an item by videoId or inputPath")
     if item.facts.state == ItemState.ITEM_STATE_BROKEN:
         raise BadInputError(f"{item.facts.path}: is broken: {item.facts.reason}")
     return item

@@ -27,6 +27,7 @@ from callsheet.v1.library_service_pb2 import (
     Item,
     ItemFacts,
     ItemState,
+    ItemTag,
     ListItemsRequest,
     ListItemsResponse,
     MediaKind,
@@ -293,12 +294,17 @@ async def test_items_are_listed_and_shown(script: Script, callsheet: CommandLine
             video_codec="h264",
             audio_codec="aac",
         ),
+        tags=[
+            ItemTag(name="landscape", score=1, source="metadata"),
+            ItemTag(name="video", score=1, source="metadata"),
+            ItemTag(name="a cat", score=0.814, source="clip@0123456789ab", computed_on="cpu"),
+        ],
     )
     script.will("ListItems", ListItemsResponse(items=[item]))
     script.will("GetItem", GetItemResponse(item=item))
 
     listed = await callsheet.run(
-        "library", "list", "archive:x", "--kind", "video", "--state", "ok", "--query", "b"
+        "library", "list", "archive:x", "--kind", "video", "--state", "ok", "--query", "b", "--tag", "a cat"
     )
     shown = await callsheet.run("library", "show", "library:a")
     document = await callsheet.run("library", "show", ID.upper(), "--json")
@@ -310,6 +316,7 @@ async def test_items_are_listed_and_shown(script: Script, callsheet: CommandLine
             kinds=[MediaKind.MEDIA_KIND_VIDEO],
             states=[ItemState.ITEM_STATE_OK],
             query="b",
+            tags=["a cat"],
             page_size=50,
         )
     ]
@@ -317,6 +324,9 @@ async def test_items_are_listed_and_shown(script: Script, callsheet: CommandLine
     for text in ("video", "ok", "3.0 MB", "1920 x 1080", "1 min 1 s", "mov (h264+aac)"):
         assert text in listed.out
     assert "3,030,106 bytes" in shown.out
+    lines = [" ".join(line.split()) for line in shown.out.splitlines()]
+    assert "tags: metadata landscape, video" in lines
+    assert "tags: clip@0123456789ab (cpu) a cat 0.81" in lines
     assert document.document()["id"] == ID
 
 

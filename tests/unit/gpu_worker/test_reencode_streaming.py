@@ -337,7 +337,7 @@ async def test_video_may_be_named_by_its_path(place: Desk) -> None:
 @pytest.mark.parametrize(
     ("params", "words"),
     [
-        ({}, "name a video by videoId or inputPath"),
+        ({}, "name an item by videoId or inputPath"),
         ({"inputPath": "other.webm"}, "no item at library/other.webm"),
         ({"inputPath": "card.webm", "outputPath": "playback/card.mkv"}, "must end in .mp4"),
         ({"inputPath": "card.webm", "outputRoot": "library"}, "is read-only here"),

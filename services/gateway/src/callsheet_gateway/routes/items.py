@@ -27,6 +27,7 @@ async def list_items(state: GatewayState, asked: Annotated[ItemsQuestion, Query(
             kinds=[MediaKind.Value(f"MEDIA_KIND_{kind.name}") for kind in asked.kind],
             states=[ItemState.Value(f"ITEM_STATE_{status.name}") for status in asked.status],
             query=asked.q,
+            tags=asked.tag,
             collection=asked.collection or "",
             page_size=asked.limit,
             page_token=asked.cursor,

@@ -2,11 +2,18 @@
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from callsheet.v1.library_service_pb2 import Derivative, GetCacheStatsResponse, Item, ItemState, MediaKind
+from callsheet.v1.library_service_pb2 import (
+    Derivative,
+    GetCacheStatsResponse,
+    Item,
+    ItemState,
+    ItemTag,
+    MediaKind,
+)
 from callsheet_gateway.schemas.shared import (
     Camel,
     Instant,
@@ -17,6 +24,7 @@ from callsheet_gateway.schemas.shared import (
     instant_or_none,
 )
 
+_COMPUTED_ON: Final[dict[str, Literal["cpu", "cuda"]]] = {"cpu": "cpu", "cuda": "cuda"}
 ITEM_ID: Final = "019aa1f7-6f00-7000-8000-0000000000a1"
 BOX: Final = 300
 """The side of the box that the usual thumbnail fits, in pixels."""
@@ -86,6 +94,9 @@ class ItemsQuestion(Question):
         str, Field(max_length=4096, description="Only in this folder of the root, or below.")
     ] = ""
     collection: Slug | None = Field(default=None, description="Only this collection.")
+    tag: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field(
+        default=[], max_length=20, description="Only with all of these tags, whoever says so."
+    )
     kind: list[Kind] = Field(default=[], max_length=4, description="Only these.")
     status: list[ItemStatus] = Field(default=[], max_length=3, description="Only these.")
 
@@ -162,6 +173,23 @@ Link = Callable[[str, str], str | None]
 """Returns where clients can fetch a file of a root themselves, by the root's name and the path."""
 
 
+class TagView(Camel):
+    """A tag of an item."""
+
+    name: str = Field(examples=["landscape"])
+    score: float = Field(
+        description="How sure, or how much of the item it holds for: 0 to 1.", examples=[1.0]
+    )
+    source: str = Field(
+        description="Who says so: metadata, heuristic, or a model as name@revision.", examples=["metadata"]
+    )
+    computed_on: Literal["cpu", "cuda"] | None = Field(
+        description="What a model ran on; null for what no model said.", examples=[None]
+    )
+    job_id: str = Field(description="The job that tagged it.")
+    created_at: Instant
+
+
 ITEM_EXAMPLE: Final[dict[str, JsonValue]] = {
     "id": ITEM_ID,
     "root": "library",
@@ -193,6 +221,7 @@ ITEM_EXAMPLE: Final[dict[str, JsonValue]] = {
     "reencodeJobId": None,
     "sources": [],
     "derivatives": [],
+    "tags": [],
 }
 
 
@@ -229,6 +258,7 @@ class ItemView(Camel):
     created_at: Instant
     updated_at: Instant
     derivatives: list[DerivativeView] = Field(description="Made from its present content.")
+    tags: list[TagView] = Field(description="Of its present content, by source, the best first.")
 
 
 class ItemPage(Camel):
@@ -298,6 +328,7 @@ def item_view(item: Item, link: Link) -> ItemView:
         created_at=instant(item.created_at),
         updated_at=instant(item.updated_at),
         derivatives=[_derivative(one, link) for one in item.derivatives],
+        tags=[_tag(one) for one in item.tags],
     )
 
 
@@ -327,6 +358,17 @@ def _derivative(derivative: Derivative, link: Link) -> DerivativeView:
         inline=facts.inline.hex() or None,
         url=link(facts.root, facts.path) if facts.path else None,
         created_at=instant(derivative.created_at),
+    )
+
+
+def _tag(tag: ItemTag) -> TagView:
+    return TagView(
+        name=tag.name,
+        score=tag.score,
+        source=tag.source,
+        computed_on=_COMPUTED_ON.get(tag.computed_on),
+        job_id=tag.job_id,
+        created_at=instant(tag.created_at),
     )
 
 

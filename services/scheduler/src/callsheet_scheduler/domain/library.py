@@ -10,6 +10,7 @@ from typing import Final, NewType
 
 from callsheet.errors import InvalidError
 from callsheet.paths import path_fault
+from callsheet_scheduler.domain.tags import ItemTag, TagSet, check_tag_set
 
 ItemId = NewType("ItemId", str)
 """A UUIDv7 in canonical lower-case text."""
@@ -131,6 +132,7 @@ class LibraryChanges:
     items: tuple[ItemFacts, ...] = ()
     derivatives: tuple[DerivativeFacts, ...] = ()
     broken: tuple[BrokenItem, ...] = ()
+    tags: tuple[TagSet, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +158,8 @@ class Item:
     """The slug of the collection that it belongs to."""
     viewed_at: float | None = None
     """When somebody looked at it last."""
+    tags: tuple[ItemTag, ...] = ()
+    """Of its present content, by source, the best first."""
 
 
 def check_changes(changes: LibraryChanges, *, field: str = "library") -> None:
@@ -175,6 +179,13 @@ def check_changes(changes: LibraryChanges, *, field: str = "library") -> None:
         _check_id(broken.item_id, field=f"{at}.item_id")
         _check_identity(broken.source_identity, field=f"{at}.source_identity")
         _check_reason(broken.reason, field=f"{at}.reason")
+    check_count(sum(len(found.tags) for found in changes.tags), field=f"{field}.tags")
+    check_count(len(changes.tags), field=f"{field}.tags")
+    for index, found in enumerate(changes.tags):
+        at = f"{field}.tags[{index}]"
+        _check_id(found.item_id, field=f"{at}.item_id")
+        _check_identity(found.source_identity, field=f"{at}.source_identity")
+        check_tag_set(found, field=at)
 
 
 def check_items(items: Iterable[ItemFacts], *, field: str) -> None:

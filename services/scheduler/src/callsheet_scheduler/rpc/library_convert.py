@@ -18,6 +18,7 @@ from callsheet_scheduler.domain.library import (
     LibraryChanges,
     MediaKind,
 )
+from callsheet_scheduler.domain.tags import TagSet
 from callsheet_scheduler.rpc.convert import instant_to_wire
 from callsheet_scheduler.store.library_reads import CacheStats, ItemFilter, ItemPage
 
@@ -54,6 +55,16 @@ def changes_from_wire(changes: wire.LibraryChanges) -> LibraryChanges:
             )
             for found in changes.broken
         ),
+        tags=tuple(
+            TagSet(
+                item_id=found.item_id,
+                source_identity=found.source_identity,
+                source=found.source,
+                computed_on=found.computed_on,
+                tags=tuple((tag.name, tag.score) for tag in found.tags),
+            )
+            for found in changes.tags
+        ),
     )
 
 
@@ -70,6 +81,7 @@ def filter_from_wire(request: wire.ListItemsRequest) -> ItemFilter:
         states=_members(ItemState, request.states, field="states"),
         query=request.query,
         collection=request.collection,
+        tags=tuple(dict.fromkeys(request.tags)),
     )
 
 
@@ -105,6 +117,17 @@ def item_to_wire(item: Item) -> wire.Item:
         created_at=instant_to_wire(item.created_at),
         collection=item.collection or "",
         viewed_at=instant_to_wire(item.viewed_at),
+        tags=[
+            wire.ItemTag(
+                name=tag.name,
+                score=tag.score,
+                source=tag.source,
+                computed_on=tag.computed_on,
+                job_id=tag.job_id,
+                created_at=instant_to_wire(tag.created_at),
+            )
+            for tag in item.tags
+        ],
     )
 
 

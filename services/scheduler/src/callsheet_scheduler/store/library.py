@@ -22,6 +22,7 @@ from callsheet_scheduler.domain.library import (
 from callsheet_scheduler.store.moves import follow, mark_missing, without_late
 from callsheet_scheduler.store.repeatable import repeatable
 from callsheet_scheduler.store.statements import statement
+from callsheet_scheduler.store.tags import replace_tags
 
 ItemKey = tuple[str, str]
 """Root and path."""
@@ -51,7 +52,7 @@ class LeasedChanges:
 
 
 async def apply_all(connection: asyncpg.Connection, batch: Sequence[LeasedChanges], *, now: float) -> None:
-    """Check and write what several results change, in three statements.
+    """Check and write what several results change, in few statements.
 
     The transaction is the caller's, and so is the check of the leases. Where two name the same item
     the later one counts; the same derivative, the newer lease.
@@ -78,6 +79,9 @@ async def apply_all(connection: asyncpg.Connection, batch: Sequence[LeasedChange
         await upsert_derivatives(connection, derivatives, now=now)
     if broken:
         await mark_broken(connection, broken, now=now)
+    tags = [(found, leased.job_id) for leased in batch for found in leased.changes.tags]
+    if tags:
+        await replace_tags(connection, tags, now=now)
 
 
 async def mark_poison(connection: asyncpg.Connection, job_ids: Sequence[str], *, now: float) -> None:

@@ -17,11 +17,13 @@ from callsheet_scheduler.domain.library import (
     ItemState,
     MediaKind,
 )
+from callsheet_scheduler.domain.tags import ItemTag
 from callsheet_scheduler.store.paging import decode_place, encode_place, fitting
 from callsheet_scheduler.store.patterns import any_case, below
 from callsheet_scheduler.store.repeatable import repeatable
 from callsheet_scheduler.store.statements import statement
-from callsheet_scheduler.store.tables import LIBRARY_ITEM
+from callsheet_scheduler.store.tables import LIBRARY_ITEM, LIBRARY_TAG
+from callsheet_scheduler.store.tags import read_tags
 
 #: Where counting stops.
 COUNT_MAX: Final = 10_000
@@ -39,6 +41,8 @@ class ItemFilter:
     query: str = ""
     """A part of the path, in any case."""
     collection: str = ""
+    tags: tuple[str, ...] = ()
+    """All of them, whoever says so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,10 +126,11 @@ class LibraryStore:
                     [row["id"] for row in rows],
                     [row["identity"] for row in rows],
                 )
+                tags = await read_tags(connection, [(row["id"], row["identity"]) for row in rows])
         by_item: dict[str, list[Derivative]] = {}
         for row in derivatives:
             by_item.setdefault(row["item_id"], []).append(_derivative(row))
-        return [_item(row, by_item.get(row["id"], [])) for row in rows]
+        return [_item(row, by_item.get(row["id"], []), tags.get(row["id"], [])) for row in rows]
 
     async def get_item(self, item_id: ItemId) -> Item | None:
         """Return the item, or None where there is none."""
@@ -193,18 +198,31 @@ def _conditions(wanted: ItemFilter) -> list[sa.ColumnElement[bool]]:
         conditions.append(columns.kind.in_([int(kind) for kind in wanted.kinds]))
     if wanted.states:
         conditions.append(columns.state.in_([int(state) for state in wanted.states]))
+    conditions += [_has_tag(tag) for tag in wanted.tags]
     if wanted.query:
         conditions.append(columns.path.regexp_match(any_case(wanted.query)))
     return conditions
 
 
+def _has_tag(tag: str) -> sa.ColumnElement[bool]:
+    """Return what holds for items whose present content has a tag."""
+    columns = LIBRARY_TAG.c
+    return LIBRARY_ITEM.c.id.in_(
+        sa.select(columns.item_id).where(
+            columns.tag == tag, columns.source_identity == LIBRARY_ITEM.c.identity
+        )
+    )
+
+
 def _size_bytes(item: Item) -> int:
     facts = item.facts
     texts = (facts.path, facts.extra, facts.reason, *(made.facts.path for made in item.derivatives))
-    return 512 * (1 + len(item.derivatives)) + sum(len(text.encode()) for text in texts)
+    return (
+        512 * (1 + len(item.derivatives)) + 256 * len(item.tags) + sum(len(text.encode()) for text in texts)
+    )
 
 
-def _item(row: asyncpg.Record, derivatives: Sequence[Derivative]) -> Item:
+def _item(row: asyncpg.Record, derivatives: Sequence[Derivative], tags: Sequence[ItemTag]) -> Item:
     return Item(
         id=ItemId(row["id"]),
         facts=ItemFacts(
@@ -234,6 +252,7 @@ def _item(row: asyncpg.Record, derivatives: Sequence[Derivative]) -> Item:
         updated_at=row["updated_at"],
         collection=row["collection"],
         viewed_at=row["viewed_at"],
+        tags=tuple(tags),
     )
 
 

@@ -33,5 +33,13 @@ LIBRARY_ITEM: Final = sa.Table(
     sa.Column("path", sa.Text),
     sa.Column("kind", sa.SmallInteger),
     sa.Column("state", sa.SmallInteger),
+    sa.Column("identity", sa.Text),
     sa.Column("collection", sa.Text),
+)
+LIBRARY_TAG: Final = sa.Table(
+    "library_tag",
+    _METADATA,
+    sa.Column("item_id", UUID(as_uuid=False)),
+    sa.Column("tag", sa.Text),
+    sa.Column("source_identity", sa.Text),
 )

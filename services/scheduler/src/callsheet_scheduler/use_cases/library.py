@@ -16,6 +16,7 @@ from callsheet_scheduler.domain.library import (
     check_query,
     check_root,
 )
+from callsheet_scheduler.domain.tags import check_asked
 from callsheet_scheduler.leadership import Leadership
 from callsheet_scheduler.store.library import note_views, upsert_items_fenced
 from callsheet_scheduler.store.library_reads import CacheStats, ItemFilter, ItemPage, LibraryStore
@@ -68,6 +69,7 @@ class Library:
         if folder or wanted.folder:
             check_path(folder, field="folder")
         check_query(wanted.query, field="query")
+        check_asked(wanted.tags, field="tags")
         if not 0 <= page_size <= PAGE_SIZE_MAX:
             raise InvalidError(f"must be from 1 to {PAGE_SIZE_MAX}, not {page_size}", field="page_size")
         return await self._store.list_items(
