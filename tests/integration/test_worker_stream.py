@@ -1,15 +1,22 @@
 """A worker on its stream, against a scheduler that does what each test says, over real gRPC."""
 
+import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from typing_extensions import override
 
+from callsheet.catalog import JobType
 from callsheet.errors import InvalidError
+from callsheet.ids import new_job_id
+from callsheet.params import NoParams
 from callsheet.v1.job_pb2 import FailureKind
-from callsheet.v1.lease_service_pb2 import ResultFate, WorkResponse
+from callsheet.v1.lease_service_pb2 import Grant, LeaseRef, ResultFate, WorkResponse
+from callsheet.worker.context import JobContext
+from callsheet.worker.processor import Outcome, Processor
 from tests.support.scripted_scheduler import ScriptedScheduler, scripted_scheduler
 from tests.support.workers import RunningWorker, running_worker
 
@@ -83,6 +90,33 @@ async def test_worker_that_fails_many_jobs_in_a_row_drains_itself(
         stream.say(WorkResponse(logs_kept=1 << 32))
         await stream.goodbye()
         assert await worker.exit_code() == 1
+
+
+class Manners(Processor[NoParams]):
+    """Tells whether the children that the attempt would get yield to others."""
+
+    job_type = JobType(name="manners", description="Tells.", params=NoParams)
+
+    @override
+    async def process(self, params: NoParams, context: JobContext) -> Outcome:
+        return Outcome(
+            result={"decoders": context.children.decoders_yield, "programs": context.children.background}
+        )
+
+
+@pytest.mark.parametrize("interactive", [True, False])
+async def test_only_jobs_that_somebody_waits_for_have_children_that_do_not_yield(
+    scheduler: ScriptedScheduler, tmp_path: Path, *, interactive: bool
+) -> None:
+    async with running_worker(scheduler.port, tmp_path, more=[Manners()]):
+        stream = await scheduler.welcomed()
+        lease = LeaseRef(job_id=new_job_id(), token=1)
+        grant = Grant(lease=lease, type="manners", params_json="{}", attempt=1, run_limit_s=60)
+        grant.interactive = interactive
+        stream.say(WorkResponse(grants=[grant]))
+        done = (await stream.result(lease)).completed
+
+    assert json.loads(done.result_json) == {"decoders": not interactive, "programs": not interactive}
 
 
 async def test_worker_that_has_done_its_share_drains_itself_without_complaint(

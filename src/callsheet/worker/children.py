@@ -8,6 +8,7 @@ from callsheet.models.manifest import Manifest
 from callsheet.worker.devices import DeviceShare
 from callsheet.worker.ffmpeg import (
     LIMITS,
+    STALL_LIMIT_S,
     FfmpegRun,
     OnProgress,
     Terms,
@@ -30,7 +31,7 @@ class AttemptChildren:
     what that took.
     """
 
-    __slots__ = ("_background", "_device_uuid", "_pool", "_stop", "pids")
+    __slots__ = ("_device_uuid", "_pool", "_stop", "background", "pids")
 
     def __init__(
         self, pool: ChildPool, stop: Stop, device_uuid: str = "", *, background: bool = False
@@ -43,7 +44,7 @@ class AttemptChildren:
         self._pool = pool
         self._stop = stop
         self._device_uuid = device_uuid
-        self._background = background
+        self.background = background
         self.pids: set[int] = set()
         """The processes of all programs that were run."""
 
@@ -64,9 +65,14 @@ class AttemptChildren:
                 ladder=ladder,
                 started=self.pids.add,
                 stop=self._stop,
-                background=self._background,
+                background=self.background,
             ),
         )
+
+    @property
+    def decoders_yield(self) -> bool:
+        """Whether its decode children yield to everything else on the machine."""
+        return self._pool.yields
 
     @property
     def size(self) -> int:
@@ -102,7 +108,7 @@ class AttemptChildren:
         writable: Sequence[Path] = (),
         limits: SandboxLimits = LIMITS,
         on_progress: OnProgress | None = None,
-        stall_limit_s: float | None = None,
+        stall_limit_s: float = STALL_LIMIT_S,
     ) -> FfmpegRun:
         """Run FFmpeg; arguments and errors are those of `run_ffmpeg`.
 
@@ -123,7 +129,7 @@ class AttemptChildren:
                     device_uuid=self._device_uuid,
                     started=self.pids.add,
                     ladder=Ladder(term_grace_s=self._pool.term_grace_s, climbed=self._stop.climbed),
-                    background=self._background,
+                    background=self.background,
                     stall_limit_s=stall_limit_s,
                 ),
             )

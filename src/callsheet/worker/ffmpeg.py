@@ -37,6 +37,8 @@ CARD_LIBRARIES: Final = ("/usr/local/nvidia", "/usr/local/cuda")
 CARD_READABLE: Final = ("/proc/driver/nvidia", "/proc/self", "/sys/devices", "/etc/ld.so.cache")
 _LOOKS: Final = 8
 _VERSION_S: Final = 20.0
+STALL_LIMIT_S: Final = 120.0
+"""How long a program may stand still unless told otherwise; none may for ever."""
 
 OnProgress = Callable[[Mapping[str, str]], None]
 """Takes one block of what ``-progress`` writes, such as ``out_time_us`` and ``speed``."""
@@ -69,8 +71,8 @@ class Terms:
     """How it is ended."""
     background: bool = False
     """Whether it yields to everything else on the machine: lowest priority of CPU, disk only when idle."""
-    stall_limit_s: float | None = None
-    """How long its output time, its bytes and its CPU time may all stand still; None for ever."""
+    stall_limit_s: float = STALL_LIMIT_S
+    """How long its output time, its bytes and its CPU time may all stand still."""
 
 
 def ffmpeg_path(environment: Mapping[str, str]) -> Path:
@@ -207,18 +209,17 @@ class _Signs:
         if self._on_progress is not None:
             self._on_progress(block)
 
-    async def watch(self, limit_s: float | None, process: Process) -> None:
+    async def watch(self, limit_s: float, process: Process) -> None:
         """End the program once nothing has changed at `_LOOKS` looks in *limit_s*."""
         still, before = 0, None
-        while limit_s is not None and still < _LOOKS:
+        while still < _LOOKS:
             await asyncio.sleep(limit_s / _LOOKS)
             now = (self._said, self._cpu())
             still = still + 1 if now == before else 0
             before = now
-        if limit_s is not None:
-            self.stalled = True
-            with suppress(ProcessLookupError):
-                process.kill()
+        self.stalled = True
+        with suppress(ProcessLookupError):
+            process.kill()
 
     def _cpu(self) -> tuple[str, ...]:
         """Return the CPU time that it took so far, in the kernel's ticks (proc(5): utime and stime)."""

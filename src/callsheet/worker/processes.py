@@ -53,7 +53,8 @@ class ChildPool:
         A child may take *term_grace_s* to end after SIGTERM, before SIGKILL. Those that run in the
         *background* yield to everything else on the machine.
         """
-        self._yields = background
+        self.yields = background
+        """Whether its children yield to everything else on the machine."""
         self.size = size
         self.term_grace_s = term_grace_s
         self.limits = limits or SandboxLimits()
@@ -172,7 +173,7 @@ class ChildPool:
             limits=self.limits,
             rights=Rights(readable=python_folders(self._functions)),
             functions=self._functions,
-            background=self._yields,
+            background=self.yields,
         )
         child = await spawn(settings, CLEAN_ENVIRONMENT)
         self._children.add(child)

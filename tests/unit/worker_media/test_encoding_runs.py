@@ -3,13 +3,16 @@
 import asyncio
 import os
 from collections.abc import Mapping
+from inspect import Parameter, signature
 from pathlib import Path
 
 import pytest
 
+from callsheet.catalog import CATALOG
 from callsheet.errors import TransientError
 from callsheet.service.settings import RootSettings
 from callsheet.worker.children import AttemptChildren
+from callsheet.worker.encode.limits import EncodingLimits
 from callsheet.worker.ffmpeg import Terms, ffmpeg_path, ffmpeg_version, run_ffmpeg
 from callsheet.worker.lease import Lease
 from callsheet.worker.leftovers import Leftover, Standing
@@ -36,6 +39,16 @@ async def test_program_that_stands_still_is_ended() -> None:
     finally:
         os.close(reading)
         os.close(writing)
+
+
+@pytest.mark.parametrize("name", sorted(CATALOG))
+def test_nothing_runs_without_a_limit(name: str) -> None:
+    """A decode call has to name its deadline; a program is watched, and ends with its job at the latest."""
+    assert 0 < CATALOG[name].run_limit_s <= 7 * 24 * 3600
+    assert 0 < Terms().stall_limit_s <= 300
+    assert 0 < EncodingLimits().stall_s <= 300
+    assert signature(AttemptChildren.run).parameters["deadline_s"].default is Parameter.empty
+    assert signature(AttemptChildren.ffmpeg).parameters["stall_limit_s"].default == Terms().stall_limit_s
 
 
 async def test_program_that_goes_on_is_left_alone() -> None:
