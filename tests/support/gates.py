@@ -24,6 +24,8 @@ class Gate:
     """Sent in place of the server's, to as many requests as `times` says; then the connection ends."""
     times: int = 0
     answered: int = 0
+    passed: int = 0
+    """Bytes that the server sent."""
 
     def refuse(self, answer: bytes, times: int = 1_000_000) -> None:
         """Answer so many requests with this."""
@@ -33,7 +35,7 @@ class Gate:
         """Serve one connection."""
         there = urlsplit(server)
         reading, writing = await asyncio.open_connection(there.hostname, there.port)
-        answering = asyncio.create_task(_pass(reading, back))
+        answering = asyncio.create_task(self._pass(reading, back))
         try:
             while chunk := await client.read(_CHUNK):
                 if self.stop_at is not None and self.stop_at in chunk:
@@ -54,13 +56,13 @@ class Gate:
             for one in (writing, back):
                 one.close()
 
-
-async def _pass(reading: asyncio.StreamReader, writing: asyncio.StreamWriter) -> None:
-    with suppress(ConnectionError):
-        while chunk := await reading.read(_CHUNK):
-            writing.write(chunk)
-            await writing.drain()
-    writing.close()
+    async def _pass(self, reading: asyncio.StreamReader, writing: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while chunk := await reading.read(_CHUNK):
+                self.passed += len(chunk)
+                writing.write(chunk)
+                await writing.drain()
+        writing.close()
 
 
 @asynccontextmanager

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 import obstore
-from obstore.exceptions import AlreadyExistsError
+from obstore.exceptions import AlreadyExistsError, BaseError
 
 from callsheet.errors import AttemptError, BadInputError, CapacityError, TransientError
 from callsheet.media.identity import END_BYTES, quick_identity
 from callsheet.service.settings import BucketSettings
 from callsheet.worker.beneath import checked_parts
+from callsheet.worker.bucket_faults import is_beyond_the_end
 from callsheet.worker.bucket_keys import is_hidden, key_fault, mtime_ns, printable
 from callsheet.worker.bucket_server import BucketServer
 from callsheet.worker.lease import PARTIAL_SUFFIX, WHOLE_SUFFIX, Lease, file_tag, leased_name
@@ -118,10 +119,14 @@ class BucketStore:
         """Fetch a part of an object."""
         if length <= 0:
             return Piece(content=b"", size_bytes=self._head(path)["size"])
+        wanted: GetOptions = {"range": (start, start + length)}
         with self._server.asking(path):
-            answer = obstore.get(
-                self._server.objects, self._key(path), options={"range": (start, start + length)}
-            )
+            try:
+                answer = obstore.get(self._server.objects, self._key(path), options=wanted)
+            except BaseError as error:
+                if not is_beyond_the_end(error):
+                    raise
+                return Piece(content=b"", size_bytes=self._head(path)["size"])
             return Piece(content=bytes(answer.bytes()), size_bytes=answer.meta["size"])
 
     def is_folder(self, path: str) -> bool:

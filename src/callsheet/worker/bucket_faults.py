@@ -25,6 +25,7 @@ _DENIED: Final = frozenset({401, 403})
 _MISSING: Final = 404
 _FORBIDDEN: Final = 403
 _OUT_OF_ROOM: Final = frozenset({"QuotaExceeded", "XMinioStorageFull", "InsufficientStorage"})
+_BEYOND: Final = 416
 _FULL: Final = 507
 
 
@@ -33,6 +34,11 @@ def is_missing(error: Exception) -> bool:
     return isinstance(error, FileNotFoundError) or (
         isinstance(error, RefusedError) and error.status == _MISSING and error.code != _NO_BUCKET
     )
+
+
+def is_beyond_the_end(error: Exception) -> bool:
+    """Say whether the answer was that an object ends before the part that was asked for."""
+    return _said(error)[0] == _BEYOND
 
 
 def as_bucket_error(

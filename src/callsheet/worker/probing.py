@@ -5,7 +5,7 @@ from typing import Final
 
 from callsheet.errors import AttemptError, BadInputError
 from callsheet.media.faults import Fault, FaultKind
-from callsheet.media.kinds import promised_kind
+from callsheet.media.kinds import HEAD_BYTES, promised_kind, sniff
 from callsheet.v1.library_service_pb2 import ItemFacts
 from callsheet.worker.context import JobContext
 from callsheet.worker.decode.source import Source
@@ -29,20 +29,29 @@ class Found:
     probed: Probed
 
 
-async def probe_file(context: JobContext, root: str, path: str) -> Found:
-    """Return what a file is; a file that brings its decoder down is told as a fault.
+async def probe_file(context: JobContext, root: str, path: str) -> Found | None:
+    """Return what a file is, None for what is no media and not named as such.
+
+    A file that brings its decoder down is told as a fault. Of one whose name promises nothing the first bytes
+    are read before: what lies in a bucket is fetched for less.
 
     Raises:
         VanishedError: The file is gone.
         BadInputError: It cannot be opened.
     """
+    if promised_kind(path) is None:
+        head = await in_thread(lambda: context.roots.read(root, path, 0, HEAD_BYTES))
+        if sniff(head.content) is None:
+            return None
     with await in_thread(lambda: context.roots.open_file(root, path), OpenedFile.close) as file:
         probed = await _probed(context, file, path)
         return Found(size_bytes=file.size_bytes, mtime_ns=file.mtime_ns, probed=probed)
 
 
-def item_row(root: str, path: str, found: Found) -> ItemFacts | None:
+def item_row(root: str, path: str, found: Found | None) -> ItemFacts | None:
     """Return the library's row of a file; None for what is no media and not named as such."""
+    if found is None:
+        return None
     probed = found.probed
     if probed.facts is not None:
         row = sound_item(probed.facts)

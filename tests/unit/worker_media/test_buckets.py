@@ -104,6 +104,15 @@ def test_large_object_is_copied_in_pieces_and_read_in_parts(roots: Roots, bucket
     assert roots.read("media", "a.mp4", 5, 7).content == whole[5:12]
 
 
+def test_part_behind_the_end_is_empty(roots: Roots, bucket: Bucket) -> None:
+    bucket.put("in/here/empty", b"")
+    bucket.put("in/here/short", b"abc")
+
+    for path, start, size in (("empty", 0, 0), ("short", 3, 3), ("short", 100, 3)):
+        piece = roots.read("media", path, start, 10)
+        assert (piece.content, piece.size_bytes) == (b"", size)
+
+
 def test_copy_cannot_be_written_to_and_leaves_no_file(roots: Roots, bucket: Bucket, tmp_path: Path) -> None:
     bucket.put("in/here/a.mp4", b"movie")
 
