@@ -2,11 +2,13 @@
 
 from tests.support.filled_database import filled_dsn, reading, writing
 from tests.support.fresh_database import database_server, db_lists, db_readers, db_writer, fresh_dsn
+from tests.support.inboxes import app, inbox, led
 from tests.support.library_sites import library, rest, stack
 from tests.support.short_leases import channel, jobs, scheduler
 from tests.support.steered import steered, steered_worker, steps
 
 __all__ = [
+    "app",
     "channel",
     "database_server",
     "db_lists",
@@ -14,7 +16,9 @@ __all__ = [
     "db_writer",
     "filled_dsn",
     "fresh_dsn",
+    "inbox",
     "jobs",
+    "led",
     "library",
     "reading",
     "rest",

@@ -104,6 +104,7 @@ ROWS: dict[int, list[str]] = {
         "INSERT INTO collection VALUES ('trip', 'A trip', now())",
         "INSERT INTO collection_counter VALUES ('trip', 5, 1, now(), now())",
     ],
+    20: ["INSERT INTO inbox (type) VALUES ('no_such_type')"],
 }
 
 

@@ -53,6 +53,10 @@ FILL_LOGS = """
 INSERT INTO job_log SELECT id, 1, n, 'text' FROM job_done CROSS JOIN generate_series(1, 3) AS n
 """
 
+FILL_INBOX = """
+INSERT INTO inbox (type) SELECT 'type' || n % 50 FROM generate_series(1, $1::bigint) AS n
+"""
+
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def filled_dsn(database_server: EmbeddedPostgres) -> str:
@@ -66,7 +70,7 @@ async def filled_dsn(database_server: EmbeddedPostgres) -> str:
         more="finished_at",
         values="now()",
     )
-    for fill in (live, done, FILL_ITEMS):
+    for fill in (live, done, FILL_ITEMS, FILL_INBOX):
         await connection.execute(fill, ROWS)
     for fill in (FILL_DERIVATIVES, FILL_TAGS, FILL_LOGS, FILL_ATTEMPTS, "ANALYZE"):
         await connection.execute(fill)

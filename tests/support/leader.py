@@ -79,9 +79,9 @@ class Leader:
         types = JobTypes()
         self.leadership = leadership
         self.types = types
-        past = partial(read_done, readers)
-        self.jobs = Jobs(leadership, types, past)
-        self.actions = Actions(leadership, types, past)
+        self.past = partial(read_done, readers)
+        self.jobs = Jobs(leadership, types, self.past)
+        self.actions = Actions(leadership, types, self.past)
         self.views = Views(leadership, history)
         self.logs = JobLogs(leadership, history)
         self.clock = clock

@@ -22,16 +22,20 @@ from callsheet_scheduler.domain.effects import (
     ReleaseLease,
     ReviveJob,
     SettleOutput,
+    Taken,
     TurnEffect,
+    Unfit,
     Vram,
 )
 from callsheet_scheduler.domain.job import LEASED, JobId, JobState, LiveJob, Ties, Token, WorkerId
-from callsheet_scheduler.domain.limits import Limits, Pause, Scope
+from callsheet_scheduler.domain.limits import Pause, Scope
 from callsheet_scheduler.domain.schedules import Schedule
 from callsheet_scheduler.store.errors import (
     DisagreementError,
     RefusedError,
+    WithdrawnError,
 )
+from callsheet_scheduler.store.inbox import InboxRow
 from callsheet_scheduler.store.ledger import lease_of
 from callsheet_scheduler.store.queue import DoneJob, LogRow
 
@@ -79,6 +83,7 @@ class Contents:
     schedules: dict[str, Schedule] = field(default_factory=dict)
     devices: dict[DeviceId, KeepDevice] = field(default_factory=dict)
     allocations: dict[LeaseKey, Charge] = field(default_factory=dict)
+    inbox: dict[int, InboxRow] = field(default_factory=dict)
 
     def fork(self) -> "Contents":
         """Return a copy to change; rows are shared, for they never change."""
@@ -94,17 +99,51 @@ class Contents:
             schedules=dict(self.schedules),
             devices=dict(self.devices),
             allocations=dict(self.allocations),
+            inbox=self.inbox,
         )
 
     # ---- statements ----
 
-    def insert(self, rows: Sequence[NewRow]) -> dict[JobId, DoneJob]:
+    def insert(self, rows: Sequence[NewRow], taken: Sequence[Taken] = ()) -> dict[JobId, DoneJob]:
         """Insert jobs, unless some are in history: then return these and write nothing."""
+        if missing := {one.number for one in taken} - self.inbox.keys():
+            raise WithdrawnError(missing)
         known = {row.job.id: self.done_job(row.job.id) for row in rows if row.job.id in self.done}
         if known:
             return {job_id: done for job_id, done in known.items() if done is not None}
         self._insert(rows)
+        numbers = {one.number for one in taken}
+        self.inbox = {number: row for number, row in self.inbox.items() if number not in numbers}
+        for one in taken:
+            if one.unfit is not None:
+                self._fail(one.unfit)
         return {}
+
+    def _fail(self, unfit: Unfit) -> None:
+        """Put what is no acceptable job into history."""
+        first, second = unfit.ids
+        job = LiveJob(
+            id=second if first in self.live or first in self.done else first,
+            sequence=unfit.sequence,
+            type=unfit.type,
+            category=unfit.category,
+            priority=5,
+            interactive=False,
+            vram_mib=0,
+            max_retries=0,
+            request_hash=0,
+            parent_id=None,
+            created_at=unfit.at,
+            run_at=None,
+        )
+        self.done[job.id] = Done(
+            row=Row(job=job, params=unfit.params),
+            state=JobState.FAILED,
+            finished_at=unfit.at,
+            result=None,
+            error=unfit.error,
+            rung=0,
+        )
 
     def done_job(self, job_id: JobId) -> DoneJob | None:
         """Return what a repeated submission or result needs of a job of history."""
@@ -324,14 +363,6 @@ class Contents:
                 counted[row.job.host or "", scope] += 1
                 counted["", scope] += 1
         return counted
-
-
-def limits_of(contents: Contents) -> Limits:
-    """Return the limits that were kept."""
-    return Limits(
-        host={scope: one[0] for scope, one in contents.limits.items() if one[0] is not None},
-        fleet={scope: one[1] for scope, one in contents.limits.items() if one[1] is not None},
-    )
 
 
 def _copy(job: LiveJob, **changes: object) -> LiveJob:

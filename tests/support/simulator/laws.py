@@ -11,15 +11,19 @@ from callsheet_scheduler.domain.engine import Engine
 from callsheet_scheduler.domain.job import LEASED, TRANSITIONS, IfFails, JobId, JobState, LiveJob
 from callsheet_scheduler.domain.limits import Scope, scopes_of
 from callsheet_scheduler.domain.retry import OUT_OF_VRAM_MAX, YIELDS_MAX
+from callsheet_scheduler.store.inbox import InboxRow
 
 from callsheet.v1.lease_service_pb2 import RESULT_FATE_COMMITTED, RESULT_FATE_DUPLICATE
 from callsheet.worker.commands import LeaseKey
 from tests.support.simulator.cards import Cards
 from tests.support.simulator.contents import Contents
-from tests.support.simulator.scheduler import START
+from tests.support.simulator.scheduler import START, TYPES
 from tests.support.simulator.schedules import Timekeeper
 from tests.support.simulator.tables import Database
 from tests.support.simulator.traces import Traces
+
+#: Types of which there can be jobs.
+KNOWN = frozenset(one.name for one in TYPES)
 
 
 class LawBrokenError(AssertionError):
@@ -42,6 +46,8 @@ class Book:
     """Jobs that were ever final."""
     manual: Counter[str] = field(default_factory=Counter)
     """Retries that were asked for."""
+    left: dict[int, InboxRow] = field(default_factory=dict)
+    """What was ever left in the inbox, by number."""
     accepted: dict[str, float] = field(default_factory=dict)
     """Jobs whose submission was answered, and when."""
     ran_out: Counter[str] = field(default_factory=Counter)
@@ -95,8 +101,20 @@ class Laws:
                     self.timekeeper.came(one, START + asyncio.get_running_loop().time())
                 case _:
                     pass
+        self._inbox(before, after)
         self._within_limits(before, after)
         self._ledger_is_the_fold(after)
+
+    def _inbox(self, before: Contents, after: Contents) -> None:
+        """What goes from the inbox is a job, or one failed job."""
+        gone = before.inbox.keys() - after.inbox.keys()
+        for number in gone:
+            known = self.book.left[number].id in after.live.keys() | after.done.keys()
+            _demand(known, f"row {number} of the inbox went, and its job is nowhere")
+        unfit = after.done.keys() - before.done.keys() - before.live.keys()
+        _demand(len(unfit) <= len(gone), f"{len(gone)} rows of the inbox became {len(unfit)} failed jobs")
+        wrong = {one.id for one in self.book.left.values() if one.type not in KNOWN}
+        _demand(not wrong & after.live.keys(), "a row of an unknown type lives")
 
     def _ledger_is_the_fold(self, after: Contents) -> None:
         living = {lease for lease, charge in after.allocations.items() if charge.lingers_since is None}

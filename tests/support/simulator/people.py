@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 
 from callsheet_scheduler.domain.job import IfFails, JobId
 from callsheet_scheduler.domain.limits import SCOPE_OF, Scope
+from callsheet_scheduler.store.inbox import InboxRow
 from callsheet_scheduler.use_cases.actions import Action
 from callsheet_scheduler.use_cases.jobs import Submission
 from callsheet_scheduler.use_cases.queues import NewLimits
@@ -30,7 +31,7 @@ from callsheet.v1.job_pb2 import (
     FAILURE_KIND_TRANSIENT,
 )
 from tests.support.simulator.chance import Chance
-from tests.support.simulator.contents import POISON
+from tests.support.simulator.contents import POISON, Contents
 from tests.support.simulator.hellos import uuid7
 from tests.support.simulator.laws import Book, LawBrokenError
 from tests.support.simulator.scheduler import START, TYPES, Scheduler
@@ -102,6 +103,7 @@ class People:
         doings = (
             (self._submit, 10),
             (self._submit_again, 2),
+            (self._leave, 2),
             (self._act, 6),
             (self._pause_scope, 1),
             (self._limit, 1),
@@ -123,6 +125,33 @@ class People:
             submissions.append(self._new_submission(submissions))
         self._submitted += submissions
         await self._send(submissions)
+
+    async def _leave(self) -> None:
+        """Leave a job in the inbox, in a transaction of one's own: a good one, a bad one, or one again."""
+        random, left = self.chance.random, self.book.left
+        if left and random.random() < 0.2:
+            row = random.choice(list(left.values()))._replace(number=len(left) + 1)
+        else:
+            row = InboxRow(
+                number=len(left) + 1,
+                id=self.new_id(),
+                type=random.choice(["cut", "cut", "cut", "no_such_type"]),
+                params="{}",
+                priority=None,
+                interactive=random.random() < 0.2,
+                vram_mib=None,
+                max_retries=None,
+                run_at=None,
+                depends_on=[random.choice(list(left.values())).id] if left and random.random() < 0.2 else [],
+                unique_key="",
+                collection=f"trip-{random.randint(1, 3)}" if random.random() < 0.3 else "",
+            )
+        left[row.number] = row
+
+        def leave(contents: Contents) -> None:
+            contents.inbox = {**contents.inbox, row.number: row}
+
+        self.database.commit(leave, ())
 
     async def _submit_again(self) -> None:
         if self._submitted:

@@ -19,6 +19,7 @@ from callsheet_scheduler.domain.rules import Rules
 from callsheet_scheduler.domain.schedules import Timetable
 from callsheet_scheduler.leadership import Leadership, Term
 from callsheet_scheduler.maintenance.cron import run_cron
+from callsheet_scheduler.maintenance.inbox import run_inbox
 from callsheet_scheduler.rpc.lease_service import Context, LeaseService
 from callsheet_scheduler.store.connection import Own
 from callsheet_scheduler.store.shared import Shared
@@ -27,6 +28,7 @@ from callsheet_scheduler.use_cases.actions import Actions
 from callsheet_scheduler.use_cases.cron import Cron
 from callsheet_scheduler.use_cases.fleet import Workers
 from callsheet_scheduler.use_cases.grants import Grants
+from callsheet_scheduler.use_cases.inbox import Inbox
 from callsheet_scheduler.use_cases.job_types import JobTypes
 from callsheet_scheduler.use_cases.jobs import Jobs
 from callsheet_scheduler.use_cases.queues import Queues
@@ -38,10 +40,10 @@ from callsheet.v1.lease_service_pb2 import WorkRequest, WorkResponse
 from callsheet.worker.leftovers import Standing
 from tests.support.job_types import NOOP
 from tests.support.simulator.chance import Chance
-from tests.support.simulator.contents import Contents, Row, limits_of
+from tests.support.simulator.contents import Contents, Row
 from tests.support.simulator.schedules import kept_schedule
 from tests.support.simulator.streams import Pipe, StreamEndedError
-from tests.support.simulator.tables import Connection, Database
+from tests.support.simulator.tables import Connection, Database, limits_of
 
 START: Final = 1_800_000_000.0
 LEASE_TTL_S: Final = 10.0
@@ -99,6 +101,12 @@ class Controls:
 
         await self._connection.keep(change)
 
+    async def fetch(self, text: str, limit: int, _: int) -> list[dict[str, object]]:
+        """Read the inbox."""
+        assert text == statement("read_inbox"), text
+        inbox = await self._connection.read_inbox()
+        return [inbox[number]._asdict() for number in sorted(inbox)[:limit]]
+
 
 class Scheduler:
     """One process. Stands for ``Leadership`` towards the use cases."""
@@ -132,6 +140,7 @@ class Scheduler:
         self._service = LeaseService(grants, lease_ttl_s=LEASE_TTL_S, orphan_limit_s=ORPHAN_LIMIT_S)
         self.start(self._lead())
         self.start(run_cron(leadership, Cron(leadership, self.jobs)))
+        self.start(run_inbox(leadership, Inbox(leadership, self.jobs, types, self._read_done)))
 
     # ---- what the use cases ask of the leadership ----
 

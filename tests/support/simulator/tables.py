@@ -1,20 +1,23 @@
 """A database that fails where chance says so."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 from callsheet_scheduler.domain.effects import (
     NewRow,
+    Taken,
     TurnEffect,
 )
 from callsheet_scheduler.domain.job import JobId, Token
+from callsheet_scheduler.domain.limits import Limits
 from callsheet_scheduler.outlets import Tables
 from callsheet_scheduler.store.errors import (
     ContendedError,
     ExhaustedError,
     OutcomeUnknownError,
 )
+from callsheet_scheduler.store.inbox import InboxRow
 from callsheet_scheduler.store.queue import DoneJob, LogRow
 from typing_extensions import override
 
@@ -76,8 +79,8 @@ class Connection(Tables):
         self._gate = gate
 
     @override
-    async def insert(self, rows: Sequence[NewRow]) -> dict[JobId, DoneJob]:
-        return await self._transact(lambda tables: tables.insert(rows), rows)
+    async def insert(self, rows: Sequence[NewRow], taken: Sequence[Taken] = ()) -> dict[JobId, DoneJob]:
+        return await self._transact(lambda tables: tables.insert(rows, taken), rows)
 
     @override
     async def turn(self, batch: Sequence[TurnEffect], *, now: float) -> None:
@@ -103,6 +106,12 @@ class Connection(Tables):
     async def keep(self, change: Callable[[Contents], None]) -> None:
         """Write what an administrator decided."""
         await self._transact(change, ())
+
+    async def read_inbox(self) -> Mapping[int, InboxRow]:
+        """Return what applications left."""
+        await self._travel()
+        self._must_be_mine()
+        return self._database.contents.inbox
 
     async def _travel(self) -> None:
         await asyncio.sleep(self._chance.delay_s(0.004))
@@ -150,3 +159,11 @@ class Connection(Tables):
     def _unknown(self) -> OutcomeUnknownError:
         self._database.unknown += 1
         return OutcomeUnknownError("the connection was lost")
+
+
+def limits_of(contents: Contents) -> Limits:
+    """Return the limits that were kept."""
+    return Limits(
+        host={scope: one[0] for scope, one in contents.limits.items() if one[0] is not None},
+        fleet={scope: one[1] for scope, one in contents.limits.items() if one[1] is not None},
+    )

@@ -174,7 +174,7 @@ class World:
                 if not worker.alive:
                     worker.begin()
             leader = next((one for one in self.schedulers if one.term is not None), None)
-            empty = not contents.live and not contents.outputs and not contents.allocations
+            empty = not (contents.live or contents.outputs or contents.allocations or contents.inbox)
             if leader is not None and empty:
                 engine = leader.current().engine
                 if not any(worker.leases for worker in engine.fleet.workers.values()) and self._quiet():

@@ -8,18 +8,16 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from typing_extensions import override
 
-from callsheet.errors import CallsheetError, ConflictError, InvalidError, OverloadedError, UnavailableError
-from callsheet_scheduler.commit_lane import EXHAUSTED_PAUSE_S, CommitLane, Ledge
+from callsheet.errors import OverloadedError, UnavailableError
+from callsheet_scheduler.commit_lane import CommitLane, Ledge
 from callsheet_scheduler.domain.effects import (
     Fate,
     FinishJob,
     FreeVram,
-    InsertJobs,
     KeepDevice,
     LookUp,
     Message,
@@ -28,10 +26,12 @@ from callsheet_scheduler.domain.effects import (
     ReviveJob,
     SendAck,
     SettleOutput,
+    Taken,
     TurnEffect,
 )
 from callsheet_scheduler.domain.engine import Engine
 from callsheet_scheduler.domain.job import JobId, JobState
+from callsheet_scheduler.intake_lane import IntakeLedge, Surroundings
 from callsheet_scheduler.log_lane import Followers, LogLedge
 from callsheet_scheduler.outlets import Outbox, Tables
 from callsheet_scheduler.store.errors import DisagreementError, OutcomeUnknownError, StoreError
@@ -48,14 +48,6 @@ ROW_BYTES: Final = 512
 ValueT = TypeVar("ValueT")
 
 
-@dataclass(slots=True, eq=False)
-class _Submission:
-    """One call that waits for its jobs."""
-
-    future: asyncio.Future[dict[JobId, DoneJob]]
-    known: dict[JobId, DoneJob] = field(default_factory=dict[JobId, DoneJob])
-
-
 class Commits:
     """Carries the engine's effects to the database and its messages to the sessions."""
 
@@ -68,13 +60,14 @@ class Commits:
         self.reason = ""
         self.followers = Followers()
         self._tables = tables
-        self._intake = CommitLane(_Intake(self, tables))
+        self._submissions = IntakeLedge(
+            Surroundings(engine=engine, tables=tables, now=now, flush=self.flush, resolve=self.resolve)
+        )
+        self._intake = CommitLane(self._submissions)
         self._turn = CommitLane(_Turn(self, tables))
         self._logs = CommitLane(LogLedge(tables.logs, self.followers))
-        self._submissions: dict[int, _Submission] = {}
         self._waiting: dict[JobId, list[asyncio.Future[None]]] = {}
         self._lookups: set[asyncio.Task[None]] = set()
-        self._request = 0
 
     async def run(self) -> None:
         """Run the lanes until the leadership is over."""
@@ -95,8 +88,7 @@ class Commits:
         self.reason = reason
         self.lost.set()
         error = UnavailableError("the scheduler begins a new leadership; repeat the call")
-        for submission in self._submissions.values():
-            _fail(submission.future, error)
+        self._submissions.give_up(error)
         for waiting in self._waiting.values():
             for settled in waiting:
                 _fail(settled, error)
@@ -106,8 +98,10 @@ class Commits:
 
     # ---- what the use cases call ----
 
-    async def submit(self, rows: list[NewRow]) -> dict[JobId, DoneJob]:
+    async def submit(self, rows: list[NewRow], *, taken: Taken | None = None) -> dict[JobId, DoneJob]:
         """Insert all of *rows*, none of which is live, and wait for the commit.
+
+        *taken* is the row of the inbox that asks for them and goes with it.
 
         Returns:
             Those that were not inserted because the same submission is in history.
@@ -118,18 +112,7 @@ class Commits:
             UnavailableError: The leadership ended meanwhile; the outcome is unknown.
         """
         self._must_lead()
-        if self.engine.halted:
-            raise _overload()
-        self._request += 1
-        request = self._request
-        submission = _Submission(asyncio.get_running_loop().create_future())
-        self._submissions[request] = submission
-        self.engine.submit(request, rows, self.now())
-        self.flush()
-        try:
-            return await submission.future
-        finally:
-            self._submissions.pop(request, None)
+        return await self._submissions.submit(rows, taken)
 
     async def settled(self, job_id: JobId) -> None:
         """Wait until no statement about the job is under way."""
@@ -181,35 +164,6 @@ class Commits:
 
     # ---- what the lanes call ----
 
-    def answer(self, effect: InsertJobs, error: CallsheetError | None) -> None:
-        """Answer a submission, and wake who waits for its jobs."""
-        submission = self._submissions.get(effect.request)
-        if submission is not None and not submission.future.done():
-            if error is None:
-                submission.future.set_result(submission.known)
-            else:
-                submission.future.set_exception(error)
-        self.resolve(row.job.id for row in effect.rows)
-
-    def take_out(self, effect: InsertJobs, done: dict[JobId, DoneJob]) -> None:
-        """Take out of a submission what is in history already; all of it where that is another job."""
-        known = [row for row in effect.rows if row.job.id in done]
-        clash = next((row for row in known if done[row.job.id].request_hash != row.job.request_hash), None)
-        gone = list(effect.rows) if clash else known
-        if not gone:
-            return
-        refused = InsertJobs(request=effect.request, rows=gone, session=effect.session)
-        self.engine.insert_refused(refused, self.now(), {job_id: one.state for job_id, one in done.items()})
-        if clash is not None:
-            self.answer(effect, ConflictError(f"the id {clash.job.id} belongs to another job"))
-            effect.rows = []
-            return
-        effect.rows = [row for row in effect.rows if row.job.id not in done]
-        self.resolve(row.job.id for row in known)
-        submission = self._submissions.get(effect.request)
-        if submission is not None:
-            submission.known |= {row.job.id: done[row.job.id] for row in known}
-
     def resolve(self, ids: Iterable[JobId]) -> None:
         """Wake who waits for the end of a statement about one of *ids*, or follows it."""
         if self._waiting or self.followers:
@@ -260,50 +214,6 @@ class Commits:
             self._send(
                 SendAck(session=message.session, job_id=message.job_id, token=message.token, fate=fate)
             )
-
-
-class _Intake(Ledge[InsertJobs]):
-    """Submissions."""
-
-    def __init__(self, commits: Commits, tables: Tables) -> None:
-        self._commits = commits
-        self._tables = tables
-
-    @override
-    def weigh(self, item: InsertJobs) -> tuple[int, int]:
-        return len(item.rows), sum(len(row.params) for row in item.rows)
-
-    @override
-    async def write(self, batch: Sequence[InsertJobs]) -> None:
-        while rows := [row for effect in batch for row in effect.rows]:
-            done = await self._tables.insert(rows)
-            if not done:
-                return
-            for effect in batch:
-                self._commits.take_out(effect, done)
-
-    @override
-    def committed(self, batch: Sequence[InsertJobs]) -> None:
-        commits = self._commits
-        commits.engine.inserted([effect for effect in batch if effect.rows], commits.now())
-        for effect in batch:
-            commits.answer(effect, None)
-        commits.flush()
-
-    @override
-    def refused(self, item: InsertJobs, reason: str) -> None:
-        self._drop(item, InvalidError(reason, field="jobs"))
-
-    @override
-    def exhausted(self, item: InsertJobs, reason: str) -> bool:
-        log.error("a submission was refused: %s", reason)
-        self._drop(item, _overload())
-        return False
-
-    def _drop(self, item: InsertJobs, error: CallsheetError) -> None:
-        self._commits.engine.insert_refused(item, self._commits.now())
-        self._commits.answer(item, error)
-        self._commits.flush()
 
 
 class _Turn(Ledge[TurnEffect]):
@@ -369,13 +279,6 @@ def _settled_by(effect: TurnEffect) -> list[JobId]:
             return [effect.job.id, *(row.job.id for row in (*effect.follow_ups, *effect.known))]
         case _:
             return [effect.job.id]
-
-
-def _overload() -> OverloadedError:
-    return OverloadedError(
-        "the database takes nothing more at present: see its disk and memory",
-        retry_after_s=EXHAUSTED_PAUSE_S,
-    )
 
 
 def _fail(future: asyncio.Future[ValueT], error: Exception) -> None:

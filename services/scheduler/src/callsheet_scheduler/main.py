@@ -25,6 +25,7 @@ from callsheet.v1.schedule_service_pb2_grpc import add_ScheduleServiceServicer_t
 from callsheet_scheduler.leadership import Leadership
 from callsheet_scheduler.maintenance.cron import run_cron
 from callsheet_scheduler.maintenance.footprints import keep_footprints
+from callsheet_scheduler.maintenance.inbox import run_inbox
 from callsheet_scheduler.maintenance.partitions import Partitions
 from callsheet_scheduler.metrics import export_metrics
 from callsheet_scheduler.rpc.fleet_service import FleetService
@@ -50,6 +51,7 @@ from callsheet_scheduler.use_cases.cron import Cron
 from callsheet_scheduler.use_cases.devices import Devices
 from callsheet_scheduler.use_cases.fleet import Workers
 from callsheet_scheduler.use_cases.grants import Grants
+from callsheet_scheduler.use_cases.inbox import Inbox
 from callsheet_scheduler.use_cases.job_logs import JobLogs
 from callsheet_scheduler.use_cases.job_types import JobTypes
 from callsheet_scheduler.use_cases.jobs import Jobs
@@ -118,8 +120,7 @@ async def _main(settings: SchedulerSettings, stop: asyncio.Event) -> int:
 async def _serve(
     settings: SchedulerSettings, stop: asyncio.Event, leadership: Leadership, readers: Pool, types: JobTypes
 ) -> int:
-    dsn = settings.database_url
-    lists = open_lists(dsn, connections_max=settings.readers_max)
+    lists = open_lists(settings.database_url, connections_max=settings.readers_max)
     past = partial(read_done, readers)
     jobs = Jobs(leadership, types, past)
     actions = Actions(leadership, types, past)
@@ -154,12 +155,13 @@ async def _serve(
     try:
         port = await serve(server, settings.listen, SERVICES, checks)
         log.info("listening", extra={"grpc_port": port})
-        partitions = Partitions(leadership, dsn, history_days=settings.history_days)
+        partitions = Partitions(leadership, settings.database_url, history_days=settings.history_days)
         running += [
             asyncio.create_task(leadership.run(settings.advertised(port)), name="leadership"),
             asyncio.create_task(watching.run(), name="watching"),
             asyncio.create_task(partitions.run(), name="partitions"),
             asyncio.create_task(run_cron(leadership, Cron(leadership, jobs)), name="schedules"),
+            asyncio.create_task(run_inbox(leadership, Inbox(leadership, jobs, types, past)), name="inbox"),
             asyncio.create_task(keep_footprints(leadership), name="footprints"),
             asyncio.create_task(_tell_health(checks, leadership), name="health"),
         ]

@@ -15,6 +15,12 @@ HISTORY_FAILURES: Final = Counter(
     "callsheet_history_failures", "Rounds that failed in which days of history are made and dropped."
 )
 
+INBOX_ROWS: Final = Counter(
+    "callsheet_inbox_rows",
+    "Rows taken out of the inbox, by what they became: job, known, failed.",
+    ["became"],
+)
+
 
 class QueueMetrics(Collector):
     """Who leads; and from the leader, counts of live jobs and of workers."""

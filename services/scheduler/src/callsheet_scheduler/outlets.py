@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from callsheet_scheduler.domain.effects import NewRow, SessionMessage, TurnEffect
+from callsheet_scheduler.domain.effects import NewRow, SessionMessage, Taken, TurnEffect
 from callsheet_scheduler.domain.job import JobId, Token
 from callsheet_scheduler.store.queue import DoneJob, LogRow
 
@@ -19,8 +19,12 @@ class Outbox(Protocol):
 class Tables(Protocol):
     """Where batches are written. Every method raises the errors of ``store.errors``."""
 
-    async def insert(self, rows: Sequence[NewRow]) -> dict[JobId, DoneJob]:
-        """Insert jobs, unless some are in history: then return these and write nothing."""
+    async def insert(self, rows: Sequence[NewRow], taken: Sequence[Taken] = ()) -> dict[JobId, DoneJob]:
+        """Insert jobs, unless some are in history: then return these and write nothing.
+
+        Rows of the inbox are *taken* with it. `WithdrawnError` names those that are not there; then nothing
+        is written.
+        """
         ...
 
     async def turn(self, batch: Sequence[TurnEffect], *, now: float) -> None:

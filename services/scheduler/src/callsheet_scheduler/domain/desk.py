@@ -1,6 +1,6 @@
 """What the scheduler has before it, and the moves that its decisions are made of."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from callsheet.catalog import Category
@@ -122,6 +122,11 @@ class Desk:
         """Tell watchers of *job*, if there are any."""
         if self.watched:
             self.changed[job.id] = job.parent_id
+
+    def note_ids(self, ids: Iterable[JobId]) -> None:
+        """Tell watchers of jobs that never lived, if there are any."""
+        if self.watched:
+            self.changed |= dict.fromkeys(ids)
 
     def acknowledge(self, session: int, job_id: JobId, token: Token, fate: Fate) -> None:
         """Answer a result."""

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum, auto
-from typing import Final
+from typing import Final, NamedTuple
 
+from callsheet.catalog import Category
 from callsheet_scheduler.domain.device import Bounds, Card, Charge, LeaseKey
 from callsheet_scheduler.domain.job import JobId, JobState, LiveJob, Token
 from callsheet_scheduler.domain.library import LibraryChanges
@@ -57,6 +58,26 @@ class NewRow:
     params: str
 
 
+class Unfit(NamedTuple):
+    """A row of the inbox that is no acceptable job, as the failed job that it becomes."""
+
+    ids: tuple[JobId, JobId]
+    """The job has the second where another job has the first."""
+    sequence: int
+    type: str
+    category: Category
+    params: str
+    error: str
+    at: float
+
+
+class Taken(NamedTuple):
+    """A row of the inbox, which is taken out of it."""
+
+    number: int
+    unfit: Unfit | None = None
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class InsertJobs:
     """Insert all of these or none."""
@@ -66,6 +87,8 @@ class InsertJobs:
     rows: list[NewRow]
     session: dict[JobId, int] = field(default_factory=dict[JobId, int])
     """For those that are inserted leased: the session they were granted to."""
+    taken: Taken | None = None
+    """The row of the inbox that asks for them, which goes when they come."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

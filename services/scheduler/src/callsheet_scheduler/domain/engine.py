@@ -27,6 +27,7 @@ from callsheet_scheduler.domain.effects import (
     ReleaseLease,
     ReviveJob,
     SettleOutput,
+    Taken,
     TurnEffect,
 )
 from callsheet_scheduler.domain.fleet import Worker
@@ -44,9 +45,9 @@ class Engine(Takeover):
 
     # ---- submissions ----
 
-    def submit(self, request: int, rows: list[NewRow], now: float) -> None:
+    def submit(self, request: int, rows: list[NewRow], now: float, *, taken: Taken | None = None) -> None:
         """Accept jobs that are not live; those that a free slot awaits are inserted leased."""
-        effect = InsertJobs(request=request, rows=rows)
+        effect = InsertJobs(request=request, rows=rows, taken=taken)
         for row in sorted(rows, key=lambda row: place_of(row.job)) if len(rows) > 1 else rows:
             job = row.job
             job.busy = True
@@ -77,6 +78,8 @@ class Engine(Takeover):
     def inserted(self, effects: Iterable[InsertJobs], now: float) -> None:
         """The rows are durable."""
         for effect in effects:
+            if effect.taken is not None and effect.taken.unfit is not None:
+                self.note_ids(effect.taken.unfit.ids)
             for row in effect.rows:
                 session = effect.session.get(row.job.id)
                 if session is None:

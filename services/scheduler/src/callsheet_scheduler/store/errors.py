@@ -1,6 +1,6 @@
 """Tells what an error of the database means for what was to be written."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -48,6 +48,14 @@ class ExhaustedError(StoreError):
 
 class DisagreementError(StoreError):
     """The tables are not what the engine holds them to be; the leadership has to begin again."""
+
+
+class WithdrawnError(StoreError):
+    """Rows of the inbox are not there any more, or are being changed; nothing was written."""
+
+    def __init__(self, numbers: Collection[int]) -> None:
+        super().__init__(f"rows of the inbox were withdrawn: {sorted(numbers)}")
+        self.numbers = frozenset(numbers)
 
 
 class OutcomeUnknownError(StoreError):

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from callsheet_scheduler.domain.effects import NewRow, TurnEffect
+from callsheet_scheduler.domain.effects import NewRow, Taken, TurnEffect
 from callsheet_scheduler.domain.job import JobId, Token
 from callsheet_scheduler.store import queue
 from callsheet_scheduler.store.connection import Own, Pool
 from callsheet_scheduler.store.errors import sorted_errors
+from callsheet_scheduler.store.inbox import take_inbox
 from callsheet_scheduler.store.queue import DoneJob, LogRow
 from callsheet_scheduler.store.turn import write_turn
 
@@ -27,10 +28,26 @@ class QueueWriter:
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
 
-    async def insert(self, rows: Sequence[NewRow]) -> dict[JobId, DoneJob]:
-        """Insert jobs, unless some are in history: then return these and write nothing."""
+    async def insert(self, rows: Sequence[NewRow], taken: Sequence[Taken] = ()) -> dict[JobId, DoneJob]:
+        """Insert jobs, unless some are in history: then return these and write nothing.
+
+        Raises:
+            WithdrawnError: Rows of the inbox that are *taken* with it are not there; nothing was written.
+        """
+        connection = self._connections.intake
         async with sorted_errors():
-            return await queue.insert_jobs(self._connections.intake, rows)
+            if not taken:
+                return await queue.insert_jobs(connection, rows)
+            transaction = connection.transaction()
+            await transaction.start()
+            try:
+                await take_inbox(connection, taken)
+                done = await queue.insert_jobs(connection, rows) if rows else {}
+            except BaseException:
+                await transaction.rollback()
+                raise
+            await (transaction.rollback() if done else transaction.commit())
+            return done
 
     async def turn(self, batch: Sequence[TurnEffect], *, now: float) -> None:
         """Write one turn."""

@@ -82,6 +82,10 @@ class JobTypes:
         """Return every type by name."""
         return [self._types[name] for name in sorted(self._types)]
 
+    def find(self, name: str) -> KnownType | None:
+        """Return the type of this name, if it is known."""
+        return self._types.get(name)
+
     def get(self, name: str, *, field: str) -> KnownType:
         """Return the type of this name.
 

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from callsheet.catalog import Category
 from callsheet.errors import ConflictError, InvalidError, OverloadedError
 from callsheet.ids import check_id, new_job_id
-from callsheet_scheduler.domain.effects import NewRow
+from callsheet_scheduler.domain.effects import NewRow, Taken
 from callsheet_scheduler.domain.job import (
     FINAL,
     PRIORITY_DEFAULT,
@@ -79,8 +79,12 @@ class Jobs:
         self._read_done = read_done
         self._waiting_bytes = 0
 
-    async def submit(self, submissions: Sequence[Submission]) -> list[Accepted]:
+    async def submit(
+        self, submissions: Sequence[Submission], *, taken: Taken | None = None
+    ) -> list[Accepted]:
         """Accept all of *submissions* or none, and answer after the commit.
+
+        *taken* is the row of the inbox that asks for them; where they become or are jobs it goes with it.
 
         Raises:
             InvalidError: One is not acceptable; names its field.
@@ -113,7 +117,7 @@ class Jobs:
             ended |= await self._past(past)
         tie(rows, engine.queue.jobs, ended)
         # Nothing comes between the look at what lives and the insertion.
-        done = await self._insert(term, list(rows.values())) if rows else {}
+        done = await self._insert(term, list(rows.values()), taken) if rows or taken else {}
         return [_accepted(answer, done) for answer in answers]
 
     def _sorted_out(
@@ -155,13 +159,13 @@ class Jobs:
             raise InvalidError(message, field="depends_on")
         return found
 
-    async def _insert(self, term: Term, rows: list[NewRow]) -> dict[JobId, DoneJob]:
+    async def _insert(self, term: Term, rows: list[NewRow], taken: Taken | None) -> dict[JobId, DoneJob]:
         size_bytes = sum(ROW_BYTES + len(row.params) for row in rows)
         if self._waiting_bytes and self._waiting_bytes + size_bytes > WAITING_BYTES_MAX:
             raise OverloadedError("too many submissions wait to be written; come back in a moment")
         self._waiting_bytes += size_bytes
         try:
-            return await term.commits.submit(rows)
+            return await term.commits.submit(rows, taken=taken)
         finally:
             self._waiting_bytes -= size_bytes
 
@@ -183,8 +187,7 @@ class Jobs:
         vram_mib = known.vram_mib if submission.vram_mib is None else submission.vram_mib
         most_mib = known.vram_mib if known.category is Category.CPU else VRAM_MIB_MAX
         _check_range(vram_mib, known.vram_mib, most_mib, field=f"{field}.vram_required")
-        job_id = _job_id(submission.id, now, field=f"{field}.id")
-        term.days.check_new(job_id)
+        job_id = id_of_new(submission.id, term, now, field=f"{field}.id")
         check_slug(submission.collection, field=f"{field}.collection")
         parent_id = check_id(submission.parent_id, f"{field}.parent_id") if submission.parent_id else None
         job = LiveJob(
@@ -242,15 +245,29 @@ def _check_range(value: int, low: int, high: int, *, field: str) -> None:
         raise InvalidError(message, field=field)
 
 
-def _job_id(text: str, now: float, *, field: str) -> JobId:
-    if not text:
-        return JobId(new_job_id())
-    job_id = check_id(text, field)
-    at = int(job_id[:8] + job_id[9:13], 16) / 1000
-    if job_id[14] != "7" or not now - ID_AGE_MAX_S <= at <= now + ID_AHEAD_MAX_S:
+def id_of_new(text: str, term: Term, now: float, *, field: str) -> JobId:
+    """Return the id of a new job, a fresh one for no *text*.
+
+    Raises:
+        InvalidError: It is no id of now.
+        UnavailableError: Its day has no tables.
+    """
+    job_id = JobId(check_id(text, field) if text else new_job_id())
+    if text and (job_id[14] != "7" or not now - ID_AGE_MAX_S <= _instant_of(job_id) <= now + ID_AHEAD_MAX_S):
         message = "must be a UUIDv7 made in the last 24 hours by a clock that is right"
         raise InvalidError(message, field=field)
-    return JobId(job_id)
+    term.days.check_new(job_id)
+    return job_id
+
+
+def is_too_old(job_id: str, now: float) -> bool:
+    """Return whether an id of a job would have been accepted earlier; an empty one never was."""
+    return job_id[14:15] == "7" and _instant_of(job_id) < now - ID_AGE_MAX_S
+
+
+def _instant_of(job_id: str) -> float:
+    """Return the instant in a UUIDv7."""
+    return int(job_id[:8] + job_id[9:13], 16) / 1000
 
 
 def _hash(submission: Submission, params: str) -> int:
