@@ -7,9 +7,13 @@ from typing import Final
 from callsheet.params import (
     CacheBuildParams,
     CacheSweepParams,
+    ClipGenerateParams,
     CompileGifParams,
+    CompileMegaParams,
     CompileRandomParams,
     DerivativesGenerateParams,
+    DigestGenerateParams,
+    HighlightGenerateParams,
     JobParams,
     MoveToLibraryParams,
     ReencodeChunkParams,
@@ -123,6 +127,46 @@ COMPILE_RANDOM: Final = JobType(
     resumable=True,
     learns_vram=True,
 )
+COMPILE_MEGA: Final = JobType(
+    name="compile_mega",
+    description="Joins up to 300 videos into one, with a chapter for each.",
+    params=CompileMegaParams,
+    category=Category.GPU_ENCODE,
+    vram_mib=6000,
+    run_limit_s=24 * 3600,
+    resumable=True,
+    learns_vram=True,
+)
+DIGEST_GENERATE: Final = JobType(
+    name="digest_generate",
+    description="Tells a video in short: the best part of each of its stretches, and its highlights.",
+    params=DigestGenerateParams,
+    category=Category.GPU_AI,
+    vram_mib=8000,
+    run_limit_s=6 * 3600,
+    resumable=True,
+    learns_vram=True,
+)
+HIGHLIGHT_GENERATE: Final = JobType(
+    name="highlight_generate",
+    description="Joins the best moments of a video.",
+    params=HighlightGenerateParams,
+    category=Category.GPU_AI,
+    vram_mib=8000,
+    run_limit_s=6 * 3600,
+    resumable=True,
+    learns_vram=True,
+)
+CLIP_GENERATE: Final = JobType(
+    name="clip_generate",
+    description="Cuts parts out of a video, given ones or those that its digest is made of.",
+    params=ClipGenerateParams,
+    category=Category.GPU_AI,
+    vram_mib=6000,
+    run_limit_s=6 * 3600,
+    resumable=True,
+    learns_vram=True,
+)
 COMPILE_GIF: Final = JobType(
     name="compile_gif",
     description="Makes an animated GIF or WebP of a part of a video.",
@@ -166,10 +210,14 @@ CATALOG: Final[dict[str, JobType]] = {
         REENCODE_STREAMING,
         REENCODE_CHUNK,
         COMPILE_RANDOM,
+        COMPILE_MEGA,
         COMPILE_GIF,
         SCENE_EXTRACT,
         MOVE_TO_LIBRARY,
         TAG_GENERATION,
+        DIGEST_GENERATE,
+        HIGHLIGHT_GENERATE,
+        CLIP_GENERATE,
     )
 }
 """Every job type that Callsheet ships, by name."""

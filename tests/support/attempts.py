@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import JsonValue
+from typing_extensions import override
 
 from callsheet.service.settings import AnyRootSettings, RootSettings
 from callsheet.v1.job_pb2 import Job, NewJob
 from callsheet.v1.library_service_pb2 import Derivative, Item, ItemFacts, ItemState
 from callsheet.worker.children import AttemptChildren
+from callsheet.worker.commands import StopReason
 from callsheet.worker.context import JobContext
 from callsheet.worker.encode.limits import EncodingLimits
 from callsheet.worker.lease import Lease
@@ -42,6 +44,21 @@ class Diary:
     @property
     def text(self) -> str:
         return "\n".join(self.lines)
+
+
+class Pausing(Diary):
+    """Asks for a pause as soon as so many commands have begun; at the first word where that is none."""
+
+    def __init__(self, stop: Stop, commands: int) -> None:
+        super().__init__()
+        self.stop = stop
+        self.commands = commands
+
+    @override
+    def log(self, text: str) -> None:
+        super().log(text)
+        if self.text.count("FFmpeg command") == self.commands:
+            self.stop.ask(StopReason.PAUSED, begun=True)
 
 
 @dataclass(slots=True)

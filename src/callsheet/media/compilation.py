@@ -8,7 +8,7 @@ from typing import Final
 
 from callsheet.media.encoders import Encoder, h264_options
 from callsheet.media.recipes import recipe_of
-from callsheet.media.streaming import AUDIO_KBPS, GOP_S, tone_map_filters
+from callsheet.media.streaming import AUDIO_KBPS, GOP_S, LONG_SIDE_MAX, tone_map_filters
 from callsheet.media.survey import Survey, VideoTrack
 
 RATE: Final = 30
@@ -22,7 +22,24 @@ SIZES: Final = {
 }
 """Of the compilation, by the orientation that is asked for; other shapes get black bars."""
 MAXRATE_KBPS: Final = 4000
+"""Of what is 720 pixels on its short side."""
+FULL_MAXRATE_KBPS: Final = 8000
+"""Of what is larger."""
+SHORT_SIDE: Final = 720
+"""Pixels of the shorter side of a reel in the shape of its only source."""
 _CRF: Final = 21
+_RATES: Final = tuple(
+    Fraction(*rate)
+    for rate in (
+        (10, 1), (12, 1), (15, 1), (24000, 1001), (24, 1), (25, 1), (30000, 1001), (30, 1), (48, 1), (50, 1),
+        (60000, 1001), (60, 1),
+    )
+)  # fmt: skip
+_NEAR: Final = 0.005
+_BT601: Final = frozenset({5, 6})
+_BT709: Final = 1
+_BT2020: Final = frozenset({9, 10})
+_HD_ROWS: Final = 720
 _ESCAPED: Final = str.maketrans({mark: f"\\{mark}" for mark in "=;#\\\n"})
 
 
@@ -95,12 +112,40 @@ def clip_of(survey: Survey, wish: CompilationWish) -> Clip:
     return Clip(start_s=round(start_s, 3), frames=max(1, int(length_s * RATE)))
 
 
+def own_size(video: VideoTrack, short_side: int = SHORT_SIDE) -> tuple[int, int]:
+    """Return the even size of a reel in the shape of its only source; nothing is enlarged."""
+    scale = min(
+        1.0, short_side / min(video.width, video.height), LONG_SIDE_MAX / max(video.width, video.height)
+    )
+    return max(2, round(video.width * scale / 2) * 2), max(2, round(video.height * scale / 2) * 2)
+
+
+def own_rate(video: VideoTrack) -> Fraction:
+    """Return the even rate of a reel of one source: the source's where that is a usual one, else 30."""
+    nearest = min(_RATES, key=lambda rate: abs(float(rate) - video.frame_rate))
+    return nearest if abs(float(nearest) / (video.frame_rate or 1) - 1) < _NEAR else Fraction(RATE)
+
+
+def part_of(survey: Survey, start_s: float, length_s: float, rate: Fraction) -> Clip:
+    """Return a part of a video as whole frames, at least one, that end with its pictures."""
+    room_s = max(0.0, pictures_end_s(survey) - start_s)
+    return Clip(
+        start_s=round(start_s, 3), frames=max(1, min(round(length_s * rate), int(room_s * rate))), rate=rate
+    )
+
+
+def pictures_end_s(survey: Survey) -> float:
+    """Return when the last picture of a video ends; its sound may go on."""
+    video = survey.video
+    return survey.duration_s if video is None else min(survey.duration_s, video.start_s + video.duration_s)
+
+
 def clip_filters(video: VideoTrack, size: tuple[int, int], rate: Fraction = Fraction(RATE)) -> list[str]:
     """Return the filters that put frames into the middle of *size*, at an even rate, without end."""
     width, height = fitted(video.width, video.height, size)
     return [
         *(["bwdif=deint=interlaced"] if video.interlaced else []),
-        f"scale={width}:{height}:flags=bicubic:out_range=tv",
+        f"scale={width}:{height}:flags=bicubic:out_range=tv{_matrix(video)}",
         f"pad={size[0]}:{size[1]}:(ow-iw)/2:(oh-ih)/2",
         "setsar=1",
         *(tone_map_filters() if video.hdr else []),
@@ -110,10 +155,13 @@ def clip_filters(video: VideoTrack, size: tuple[int, int], rate: Fraction = Frac
     ]
 
 
-def clip_options(clip: Clip, encoder: Encoder) -> dict[str, str | float]:
+def clip_options(clip: Clip, encoder: Encoder, maxrate_kbps: int = MAXRATE_KBPS) -> dict[str, str | float]:
     """Return the options of a clip: its sound is kept lossless, so that joining leaves no gap."""
     return {
-        **h264_options(encoder, preset="medium", crf=_CRF, maxrate_kbps=MAXRATE_KBPS, gop_s=GOP_S),
+        **h264_options(encoder, preset="medium", crf=_CRF, maxrate_kbps=maxrate_kbps, gop_s=GOP_S),
+        "colorspace": "bt709",
+        "color_primaries": "bt709",
+        "color_trc": "bt709",
         "c:a": "pcm_s16le",
         "ac": 2,
         "ar": SAMPLE_RATE,
@@ -159,9 +207,27 @@ def chapters(clips: Sequence[tuple[str, Clip]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def expected_bytes(length_s: float) -> int:
+def maxrate_kbps(size: tuple[int, int]) -> int:
+    """Return the most that pictures of a size take."""
+    return MAXRATE_KBPS if min(size) <= SHORT_SIDE else FULL_MAXRATE_KBPS
+
+
+def expected_bytes(length_s: float, size: tuple[int, int]) -> int:
     """Return what so many seconds take at most, about, with their sound."""
-    return round(length_s * (MAXRATE_KBPS + 1536) * 1000 / 8) + (1 << 20)
+    return round(length_s * (maxrate_kbps(size) + 1536) * 1000 / 8) + (1 << 20)
+
+
+def _matrix(video: VideoTrack) -> str:
+    """Return the option that brings colours to BT.709; where a video does not say, its size decides."""
+    if video.hdr:
+        return ""  # the tone map does it
+    if video.matrix in _BT2020:
+        known = "bt2020"
+    elif video.matrix in _BT601 or (video.matrix != _BT709 and min(video.width, video.height) < _HD_ROWS):
+        known = "bt601"
+    else:
+        known = "bt709"
+    return f":in_color_matrix={known}:out_color_matrix=bt709"
 
 
 def _fits(one: Candidate, wish: CompilationWish) -> bool:

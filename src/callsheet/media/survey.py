@@ -35,6 +35,8 @@ class VideoTrack:
     pixel_format: str = ""
     transfer: int = 2
     """By ITU-T H.273; 2 where it is not said."""
+    matrix: int = 2
+    """Of its colours, by ITU-T H.273; 2 where it is not said."""
     interlaced: bool = False
     frames: int = 0
     frame_rate: float = 0.0

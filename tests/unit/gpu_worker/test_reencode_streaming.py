@@ -8,18 +8,16 @@ from uuid import UUID
 
 import pytest
 from callsheet_gpu_worker.processors.reencode_streaming import ReencodeStreaming
-from typing_extensions import override
 
 from callsheet.errors import BadInputError, CapacityError
 from callsheet.params import ReencodeStreamingParams
-from callsheet.worker.commands import StopReason
 from callsheet.worker.context import JobContext
 from callsheet.worker.encode.commands import Input, command, media_input
 from callsheet.worker.encode.limits import EncodingLimits
 from callsheet.worker.encode.runs import Meter, encode
 from callsheet.worker.processor import Outcome
-from callsheet.worker.stopping import PausedHereError, Stop
-from tests.support.attempts import Desk, Diary, desk, scanned
+from callsheet.worker.stopping import PausedHereError
+from tests.support.attempts import Desk, Diary, Pausing, desk, scanned
 from tests.support.folders import folder_of
 from tests.support.media import corners, ffmpeg, film, first_part, rotated_video, video
 from tests.support.videos import index_in_front, seen
@@ -235,21 +233,6 @@ async def test_chunks_are_joined_without_a_seam(
     assert made.instants == pytest.approx(source.instants, abs=0.0011)
     assert made.sound_s == pytest.approx(9, abs=0.1)
     assert place.kept() == [outcome.result["outputPath"]]
-
-
-class Pausing(Diary):
-    """Asks for a pause as soon as so many commands have begun."""
-
-    def __init__(self, stop: Stop, commands: int) -> None:
-        super().__init__()
-        self.stop = stop
-        self.commands = commands
-
-    @override
-    def log(self, text: str) -> None:
-        super().log(text)
-        if self.text.count("FFmpeg command") == self.commands:
-            self.stop.ask(StopReason.PAUSED, begun=True)
 
 
 async def paused(place: Desk, params: ReencodeStreamingParams, *, commands: int) -> Diary:

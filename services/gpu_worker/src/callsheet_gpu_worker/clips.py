@@ -3,7 +3,13 @@
 from collections.abc import Sequence
 
 from callsheet.errors import BadInputError
-from callsheet.media.compilation import Clip, clip_filters, clip_options, joined_options
+from callsheet.media.compilation import (
+    Clip,
+    clip_filters,
+    clip_options,
+    joined_options,
+    maxrate_kbps,
+)
 from callsheet.media.encoders import Encoder, input_options
 from callsheet.media.survey import Survey
 from callsheet.worker.encode.commands import (
@@ -31,7 +37,10 @@ def clip_command(
     begin: dict[str, str | float] = {"ss": f"{clip.start_s:.3f}"} if clip.start_s else {}
     file = media_input(Input(fd=source, options={**input_options(encoder), **begin}))
     sound = silence()["a"] if audio is None else file[str(audio.index)]
-    options = {"vf": ",".join(clip_filters(video, size, clip.rate)), **clip_options(clip, encoder)}
+    options = {
+        "vf": ",".join(clip_filters(video, size, clip.rate)),
+        **clip_options(clip, encoder, maxrate_kbps(size)),
+    }
     return command([file[str(video.index)], sound], options, output=output, inputs=[source])
 
 

@@ -62,6 +62,12 @@ class Plan:
     """At least one. Parts of one video that follow one another share a survey."""
     length_s: float
     """About."""
+    segments: str = ""
+    """Names what is taken of the parts, where the recipe and their contents leave that open."""
+    begin_percent: int = 0
+    """Of the job's progress."""
+    survey: tuple[str, Survey] | None = None
+    """Of an item that was looked at already, by its id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,8 +120,10 @@ async def earlier(context: JobContext, item: Item, *, kind: str, place: Place) -
     return Outcome(result={"outputPath": known.facts.path, "root": known.facts.root, "cached": True})
 
 
-async def made(context: JobContext, ladder: Ladder, plan: Plan) -> tuple[Reel, Made]:
-    """Make a reel from its first clip to its publication.
+async def made(
+    context: JobContext, ladder: Ladder, plan: Plan, *, further: dict[str, JsonValue] | None = None
+) -> tuple[Reel, Made]:
+    """Make a reel from its first clip to its publication; its item says *further* what it is made of.
 
     Raises:
         BrokenMediaError: None of its parts can be used.
@@ -123,7 +131,7 @@ async def made(context: JobContext, ladder: Ladder, plan: Plan) -> tuple[Reel, M
     """
     reel = await begun(context, ladder, plan)
     await fill(reel)
-    published = await joined(reel, reel.taken, plan.place)
+    published = await joined(reel, reel.taken, plan.place, further=further)
     await remove_kept(reel)
     return reel, published
 
@@ -150,7 +158,9 @@ def dropped(reel: Reel) -> list[JsonValue]:
 async def begun(context: JobContext, ladder: Ladder, plan: Plan) -> Reel:
     """Choose the encoder and look for what earlier attempts kept."""
     encoder = await ladder.choose(context)
-    key = blake2b(f"{plan.place.recipe}\n{encoder.name}".encode(), digest_size=8).hexdigest()
+    contents = [part.item.facts.identity for part in plan.parts]
+    text = f"{plan.place.recipe}\n{encoder.name}\n{contents}\n{plan.segments}"
+    key = blake2b(text.encode(), digest_size=8).hexdigest()
     kept = [
         Chunks(context=context, root=plan.place.root, folder=plan.place.folder, key=f"{key}{suffix}")
         for suffix in ("", "g", "r")
@@ -166,7 +176,8 @@ async def begun(context: JobContext, ladder: Ladder, plan: Plan) -> Reel:
         clips=kept[0],
         groups=kept[1],
         records=kept[2],
-        meter=Meter(context=context, total_s=plan.length_s, until=90),
+        meter=Meter(context=context, total_s=plan.length_s, begin=plan.begin_percent, until=90),
+        survey=plan.survey,
     )
 
 
@@ -178,7 +189,8 @@ async def fill(reel: Reel) -> None:
         CapacityError: No room on the disk or the card.
     """
     parts = reel.plan.parts
-    await outputs.require_room(reel.context, reel.plan.place.root, 2 * expected_bytes(reel.plan.length_s))
+    room = 2 * expected_bytes(reel.plan.length_s, reel.plan.size)
+    await outputs.require_room(reel.context, reel.plan.place.root, room)
     for group, begin in enumerate(range(0, len(parts), GROUP_PARTS)):
         numbers = range(begin, min(begin + GROUP_PARTS, len(parts)))
         if reel.groups.has(group) and reel.records.has(group):
@@ -205,7 +217,9 @@ async def joined(
         CapacityError: No room on the disk.
     """
     length_s = sum(one.clip.length_s for one in taken)
-    output = await outputs.begin(reel.context, place, expected_bytes=expected_bytes(float(length_s)))
+    output = await outputs.begin(
+        reel.context, place, expected_bytes=expected_bytes(float(length_s), reel.plan.size)
+    )
     try:
         argv = await _join(reel, taken, output)
         parts = [reel.plan.parts[one.number] for one in taken]

@@ -120,6 +120,7 @@ def _video(
         height=height,
         pixel_format=codec.pix_fmt or "",
         transfer=int(first.color_trc),
+        matrix=int(first.colorspace),
         interlaced=bool(first.interlaced_frame),
         frames=len(clock.pts),
         frame_rate=float(video.average_rate or video.guessed_rate or 0),

@@ -26,7 +26,9 @@ class Meter:
 
     context: JobContext
     total_s: float
-    """Of output, over all runs."""
+    """Of output, over all runs; 0 to say nothing of them."""
+    begin: int = 0
+    """The percent that the beginning of the first run stands for."""
     until: int = 97
     """The percent that the end of the last run stands for; checks and publication come after."""
     done_s: float = 0.0
@@ -35,9 +37,11 @@ class Meter:
 
     def take(self, block: Mapping[str, str]) -> None:
         """Hear a block of progress."""
+        if self.total_s <= 0:
+            return
         pace = pace_of(block, self.total_s - self.done_s)
-        part = min(1.0, (self.done_s + pace.done_s) / self.total_s) if self.total_s > 0 else 0.0
-        percent = int(part * self.until)
+        part = min(1.0, (self.done_s + pace.done_s) / self.total_s)
+        percent = self._percent(part)
         self.context.report.progress(percent)
         if percent >= self._logged + LOG_STEP_PERCENT:
             self._logged = percent
@@ -47,7 +51,10 @@ class Meter:
         """Count a run that has ended, or that an earlier attempt had done."""
         self.done_s += seconds
         if self.total_s > 0:
-            self.context.report.progress(int(min(1.0, self.done_s / self.total_s) * self.until))
+            self.context.report.progress(self._percent(min(1.0, self.done_s / self.total_s)))
+
+    def _percent(self, part: float) -> int:
+        return int(self.begin + part * (self.until - self.begin))
 
 
 async def encode(context: JobContext, command: Command, meter: Meter) -> None:

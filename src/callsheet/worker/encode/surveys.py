@@ -2,6 +2,8 @@
 
 import os
 
+from typing import Final
+
 from callsheet.errors import BadInputError
 from callsheet.media.identity import END_BYTES, quick_identity
 from callsheet.media.survey import Survey
@@ -13,15 +15,20 @@ from callsheet.worker.library import OpenedFile
 from callsheet.worker.sources import check_content
 from callsheet.worker.threads import in_thread
 
+KEYFRAMES_MAX: Final = 5000
+"""Keyframes of a survey of all of them; of a long video those that are some way apart."""
 
-async def surveyed(context: JobContext, item: Item, file: OpenedFile) -> Survey:
-    """Return what an encoder has to know of a video.
+
+async def surveyed(context: JobContext, item: Item, file: OpenedFile, *, keyframes: bool = False) -> Survey:
+    """Return what an encoder has to know of a video, in the usual chunks or from keyframe to keyframe.
 
     Raises:
         BrokenMediaError: It cannot be read; the item is marked so.
         BadInputError: It has another content than when it was scanned, or no moving pictures.
     """
     arguments = SurveyArguments(chunk_s=context.limits.chunk_s)
+    if keyframes:
+        arguments = SurveyArguments(chunk_s=0.0, chunks_max=KEYFRAMES_MAX)
     answer = await context.children.run(SURVEY, arguments, descriptors=[file.fd], deadline_s=DEADLINE_S)
     path, found = item.facts.path, answer.value
     check_content(item, found.identity, found.fault)
