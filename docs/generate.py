@@ -100,10 +100,13 @@ def job_type(kind: JobType) -> str:
 
 
 def meanings(params: type[JobParams]) -> dict[str, str]:
-    """Return what is said of each parameter, by its name on the wire."""
-    (node,) = ast.parse(inspect.getsource(params)).body
-    fields = settings_of(node) if isinstance(node, ast.ClassDef) else ()
-    return {to_camel(field.name): field.text.replace("``", "`") for field in fields}
+    """Return what is said of each parameter, inherited ones too, by its name on the wire."""
+    said: dict[str, str] = {}
+    for kind in reversed(params.mro()[: params.mro().index(JobParams)]):
+        (node,) = ast.parse(inspect.getsource(kind)).body
+        fields = settings_of(node) if isinstance(node, ast.ClassDef) else ()
+        said |= {to_camel(field.name): field.text.replace("``", "`") for field in fields}
+    return said
 
 
 def constraint(value: JsonValue) -> str:

@@ -185,7 +185,7 @@ class CompileRandomParams(JobParams):
     """The root to choose from."""
     path: RelativePath | None = None
     """Only videos in this folder of the root, and below."""
-    output_root: RootName = "outputs"
+    output_root: TargetRoot = "outputs"
     """The root to write to."""
     output_path: RelativePath | None = None
     """Where the MP4 is to lie in *output_root*; without it, in ``compilations/`` under a name of its own."""
@@ -211,7 +211,7 @@ class OneVideoParams(JobParams):
     """The item's path in *root*, where no id is given."""
     root: RootName = "library"
     """The root that *input_path* lies in."""
-    output_root: RootName = "outputs"
+    output_root: TargetRoot = "outputs"
     """The root to write to."""
     output_path: RelativePath | None = None
     """Where the MP4 is to lie in *output_root*; without it, in ``compilations/`` under a name of its own."""
@@ -284,7 +284,7 @@ class CompileGifParams(JobParams):
     """Frames per second."""
     format: Literal["gif", "webp"] = "gif"
     """An animated WebP takes about a third of a GIF."""
-    output_root: RootName = "outputs"
+    output_root: TargetRoot = "outputs"
     """The root to write to."""
     output_path: RelativePath | None = None
     """Where it is to lie in *output_root*; without it, in ``compilations/`` under a name of its own."""
@@ -307,7 +307,7 @@ class SceneExtractParams(JobParams):
     """Have the shots cut out as well, by jobs of the type `clip_generate`: each becomes an item."""
     count: Annotated[int, Field(ge=1, le=1000)] = 200
     """Clips at most, from the beginning; the list has all shots."""
-    output_root: RootName = "outputs"
+    output_root: TargetRoot = "outputs"
     """The root that clips are written to."""
     output_path: RelativePath | None = None
     """Where the clips are to lie in *output_root*, as `clip_generate` understands it; numbered beyond 50."""

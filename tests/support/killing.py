@@ -121,6 +121,41 @@ VICTIMS: Final[Mapping[str, Victim]] = {
         span_s=4,
         kind="gpu",
     ),
+    "compile_mega": Victim(
+        params=lambda one: {"count": 2, "seed": f"m{one.number}", "outputPath": one.wanted("mp4")},
+        span_s=4,
+        kind="gpu",
+    ),
+    "digest_generate": Victim(
+        params=lambda one: {
+            "videoId": one.film,
+            "targetLength": 2 + one.number % 40 / 10,
+            "outputPath": one.wanted("mp4"),
+        },
+        span_s=3,
+        kind="gpu",
+    ),
+    "highlight_generate": Victim(
+        params=lambda one: {
+            "videoId": one.film,
+            "clipLength": 1 + one.number % 40 / 20,
+            "count": 3,
+            "spacing": 1,
+            "outputPath": one.wanted("mp4"),
+        },
+        span_s=3,
+        kind="gpu",
+    ),
+    "clip_generate": Victim(
+        params=lambda one: {
+            "videoId": one.film,
+            "ranges": [{"start": 0, "end": 2}, {"start": 1 + one.number % 40 / 10, "end": 6}],
+            "exact": one.number % 2 == 0,
+            "outputPath": one.wanted("mp4"),
+        },
+        span_s=3,
+        kind="gpu",
+    ),
 }
 
 

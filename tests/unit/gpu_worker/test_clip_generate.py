@@ -14,6 +14,7 @@ from callsheet.params import ClipGenerateParams, DigestGenerateParams
 from callsheet.worker.processor import Outcome
 from callsheet.worker.stopping import PausedHereError
 from tests.support.attempts import Desk, Pausing, desk, scanned
+from tests.support.folders import folder_of
 from tests.support.media import corners, film, rotated_video
 from tests.support.programmes import MOVING, Scene, programme
 from tests.support.videos import index_in_front, picture_at, seen
@@ -28,7 +29,7 @@ async def place(tmp_path: Path) -> AsyncIterator[Desk]:
 
 
 def library(place: Desk) -> Path:
-    return place.roots["library"].path
+    return folder_of(place.roots["library"])
 
 
 async def rainbow(place: Desk, *, name: str = "rainbow.mp4", gop: int = 25, sound: bool = True) -> None:

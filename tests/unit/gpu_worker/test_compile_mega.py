@@ -16,6 +16,7 @@ from callsheet.worker.encode.limits import EncodingLimits
 from callsheet.worker.processor import BrokenMediaError, Outcome
 from callsheet.worker.stopping import PausedHereError
 from tests.support.attempts import Desk, Pausing, desk, scanned
+from tests.support.folders import folder_of
 from tests.support.programmes import Scene, programme
 from tests.support.videos import index_in_front, picture_at, seen
 
@@ -29,7 +30,7 @@ async def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     monkeypatch.setattr(reel, "GROUP_PARTS", 2)
     async with desk(tmp_path) as place:
         for name in COLOURS:
-            path = place.roots["library"].path / f"{name}.mp4"
+            path = folder_of(place.roots["library"]) / f"{name}.mp4"
             programme(path, Scene(seconds=1, picture=name, volume=0.3), size="160x90", sound=name != "blue")
             await scanned(place, f"{name}.mp4")
         yield place
@@ -81,7 +82,7 @@ async def test_given_videos_are_joined_in_their_order(place: Desk) -> None:
 
 
 async def test_bad_videos_are_left_out_and_listed_and_so_is_a_group_of_nothing_else(place: Desk) -> None:
-    folder = place.roots["library"].path
+    folder = folder_of(place.roots["library"])
     for name in ("blue", "cyan"):  # the first group, by path
         (folder / f"{name}.mp4").write_bytes(b"nothing")
 
@@ -99,7 +100,7 @@ async def test_bad_videos_are_left_out_and_listed_and_so_is_a_group_of_nothing_e
 
 
 async def test_paused_compilation_goes_on_with_its_groups(place: Desk) -> None:
-    (place.roots["library"].path / "cyan.mp4").write_bytes(b"nothing")
+    (folder_of(place.roots["library"]) / "cyan.mp4").write_bytes(b"nothing")
     context = place.context()
     context.report = Pausing(context.stop, 3)  # a clip, the group of it, a clip of the next
     with pytest.raises(PausedHereError):

@@ -16,6 +16,7 @@ from callsheet.v1.library_service_pb2 import ItemState
 from callsheet.worker.processor import BrokenMediaError, Outcome
 from callsheet.worker.stopping import PausedHereError
 from tests.support.attempts import Desk, Pausing, desk, scanned
+from tests.support.folders import folder_of
 from tests.support.media import film, rotated_video
 from tests.support.programmes import MOVING, STILL, Scene, programme
 from tests.support.videos import index_in_front, picture_at, seen
@@ -28,7 +29,7 @@ async def place(tmp_path: Path) -> AsyncIterator[Desk]:
 
 
 def library(place: Desk) -> Path:
-    return place.roots["library"].path
+    return folder_of(place.roots["library"])
 
 
 async def digest(place: Desk, path: str, **wishes: object) -> Outcome:

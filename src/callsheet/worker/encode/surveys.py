@@ -1,7 +1,6 @@
 """Has a decode child survey an item's file for an encoder, and knows it again."""
 
 import os
-
 from typing import Final
 
 from callsheet.errors import BadInputError
