@@ -78,6 +78,10 @@ bench/peers: $(VENV)/dev.stamp ## Measure the queue beside graphile-worker (need
 bench/media: $(VENV)/dev.stamp ## Measure a check, a thumbnail and a re-encode beside ffprobe and ffmpeg.
 	@$(BIN)/python -m bench.media
 
+.PHONY: bench/chunks
+bench/chunks: $(VENV)/dev.stamp ## Measure a long video on two workers of one core each beside one.
+	@$(BIN)/python -m bench.chunks
+
 .PHONY: bench/cache
 bench/cache: $(VENV)/dev.stamp ## Measure cache building beside a plain script, vipsthumbnail and ffmpegthumbnailer.
 	@$(BIN)/python -m bench.cache

@@ -41,7 +41,7 @@ class Rig:
         self.clock = SystemClock()
         self.scheduler_pid = scheduler_pid
         self._folder = folder
-        self._address = address
+        self.address = address
         self._database = database
         self._channel = open_channel(address)
         self._jobs: JobServiceAsyncStub = JobServiceStub(self._channel)
@@ -54,7 +54,7 @@ class Rig:
     @asynccontextmanager
     async def worker(self, slots: int, *, starts: Path | None = None) -> AsyncGenerator[None]:
         """Run a worker until the block ends; it notes in *starts* when it begins each job."""
-        arguments = ["--scheduler", self._address, "--slots", str(slots)]
+        arguments = ["--scheduler", self.address, "--slots", str(slots)]
         arguments += ["--spool", str(self._folder / "spool")]
         arguments += ["--starts", str(starts)] if starts else []
         async with process("bench.noop_worker", dict(os.environ), *arguments):

@@ -8,13 +8,17 @@ from pathlib import Path
 import grpc
 import pytest
 
+from callsheet.channel import open_channel
 from callsheet.v1.job_pb2 import Job, JobState
 from callsheet.v1.library_service_pb2 import Item
+from callsheet.worker.lease import Lease
+from callsheet.worker.reports import Remote
 from tests.support.numbered import numbered, phase_steps, read
 from tests.support.queue import PATIENCE_S, Jobs
 from tests.support.real_scheduler import RealScheduler
 from tests.support.short_leases import item_at
 from tests.support.worker_processes import WorkerProcess, worker_process
+from tests.support.workers import running_worker
 
 FRAMES = 12 * 25
 MADE = "playback/film.mp4"
@@ -77,7 +81,7 @@ def gpu_worker(
 async def submitted(jobs: Jobs, item: Item, *, preset: str = "veryslow", **wishes: object) -> str:
     await jobs.known("reencode_streaming", "reencode_chunk")
     params = {"videoId": item.id, "preset": preset, "targetBitrate": 8000, "outputPath": MADE, **wishes}
-    (job_id,) = await jobs.submitted("reencode_streaming", params=json.dumps(params))
+    (job_id,) = await jobs.submitted("reencode_streaming", params=json.dumps(params), collection="films")
     return job_id
 
 
@@ -124,6 +128,7 @@ async def test_both_workers_encode_and_one_file_comes_out(
     assert waiting.state in {JobState.JOB_STATE_PENDING, JobState.JOB_STATE_QUEUED, RUNNING}
     assert [attempt.outcome for attempt in done.attempts] == ["yielded", "completed"]
     assert {(child.type, child.state) for child in children} == {("reencode_chunk", COMPLETED)}
+    assert {child.collection for child in children} == {"films"}
     assert len(children) == 6
     assert {child.worker_id.split(".")[0].rpartition("-gpu")[0] for child in children} == {"atlas", "boreas"}
     assert "6 chunks were done by 2 workers." in await jobs.log_of(parent)
@@ -234,3 +239,28 @@ async def test_worker_that_cannot_write_to_the_target_gets_no_chunk(
     assert len(children) == 6
     assert {child.worker_id.rpartition("-gpu")[0] for child in children} == {"atlas"}
     assert_exact(tmp_path)
+
+
+async def test_free_workers_are_counted_that_take_such_jobs_and_reach_the_roots(
+    scheduler: RealScheduler, jobs: Jobs, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    async with (
+        running_worker(scheduler.port, tmp_path, slots=1),
+        running_worker(scheduler.port, elsewhere, slots=1),
+        open_channel(scheduler.address) as channel,
+    ):
+        await jobs.known("noop", "patient")
+        mine, other = await jobs.connected(2)
+        queue = Remote(channel, mine, 5.0).queue(Lease(job_id="job", token=1, attempt=1))
+
+        assert await queue.helpers("noop", []) == await queue.helpers("noop", ["made"]) == 1
+        await jobs.drain(other, grace_s=60)
+        assert await queue.helpers("noop", []) == 0
+        await jobs.undrain(other)
+        assert await queue.helpers("noop", ["nowhere"]) == 0
+        assert await queue.helpers("other", []) == 0
+        busy = await jobs.submitted("patient", "patient")
+        await jobs.reached(busy, JobState.JOB_STATE_RUNNING)
+        assert await queue.helpers("noop", []) == 0

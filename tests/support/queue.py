@@ -37,11 +37,23 @@ class Jobs:
         self._fleet = FleetServiceStub(channel)
 
     async def submitted(
-        self, *types: str, max_retries: int = 3, params: str = "{}", vram_mib: int | None = None
+        self,
+        *types: str,
+        max_retries: int = 3,
+        params: str = "{}",
+        vram_mib: int | None = None,
+        collection: str = "",
     ) -> list[str]:
         """Submit a job of each type and return their ids."""
         new = [
-            NewJob(id=new_job_id(), type=name, max_retries=max_retries, params_json=params, vram_mib=vram_mib)
+            NewJob(
+                id=new_job_id(),
+                type=name,
+                max_retries=max_retries,
+                params_json=params,
+                vram_mib=vram_mib,
+                collection=collection,
+            )
             for name in types
         ]
         await self._stub.SubmitJobs(SubmitJobsRequest(jobs=new), timeout=CALL_DEADLINE_S)
