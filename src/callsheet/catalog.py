@@ -10,6 +10,7 @@ from callsheet.params import (
     ClipGenerateParams,
     CompileGifParams,
     CompileMegaParams,
+    CompileQuadParams,
     CompileRandomParams,
     DerivativesGenerateParams,
     DigestGenerateParams,
@@ -167,6 +168,16 @@ CLIP_GENERATE: Final = JobType(
     resumable=True,
     learns_vram=True,
 )
+COMPILE_QUAD: Final = JobType(
+    name="compile_quad",
+    description="Shows four videos at once, two by two, with their sound mixed.",
+    params=CompileQuadParams,
+    category=Category.GPU_ENCODE,
+    vram_mib=4000,
+    run_limit_s=12 * 3600,
+    resumable=True,
+    learns_vram=True,
+)
 COMPILE_GIF: Final = JobType(
     name="compile_gif",
     description="Makes an animated GIF or WebP of a part of a video.",
@@ -211,6 +222,7 @@ CATALOG: Final[dict[str, JobType]] = {
         REENCODE_CHUNK,
         COMPILE_RANDOM,
         COMPILE_MEGA,
+        COMPILE_QUAD,
         COMPILE_GIF,
         SCENE_EXTRACT,
         MOVE_TO_LIBRARY,

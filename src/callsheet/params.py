@@ -265,6 +265,15 @@ class ClipGenerateParams(OneVideoParams):
     ``clips/a-1.mp4``. Without it, in ``compilations/`` under names of their own."""
 
 
+class CompileQuadParams(CompileRandomParams):
+    """Which four videos to show at once, and in which shape."""
+
+    count: Annotated[int, Field(ge=1, le=4, json_schema_extra={SIZE_MARK: True})] = 4
+    """How many videos, as far as there are so many that fit; the tiles of the others stay black."""
+    video_ids: Annotated[tuple[UUID, ...], Field(max_length=4)] = ()
+    """These items in reading order, whatever fits; without them they are chosen."""
+
+
 class CompileGifParams(JobParams):
     """Which part of a video to make an animation of."""
 

@@ -90,6 +90,15 @@ VICTIMS: Final[Mapping[str, Victim]] = {
         params=lambda one: {"inputPath": f"inbox/{one.number}.png", "outputPath": one.wanted("png")},
         span_s=0.1,
     ),
+    "compile_quad": Victim(
+        params=lambda one: {
+            "videoIds": [one.film, one.items["other.mp4"]],
+            "clipLength": 3 + one.number / 10,
+            "outputPath": one.wanted("mp4"),
+        },
+        span_s=4,
+        kind="gpu",
+    ),
     "scene_extract": Victim(
         params=lambda one: {"videoId": one.film, "minLength": one.number}, span_s=1, kind="gpu"
     ),

@@ -77,7 +77,7 @@ async def test_given_videos_are_joined_in_their_order(place: Desk) -> None:
     outcome = await joined(place, videoIds=[place.library.at(f"{name}.mp4").id for name in wanted])
 
     assert shown(place.output_of(outcome)) == wanted
-    with pytest.raises(BadInputError, match="videoIds: there is no item 00000000"):
+    with pytest.raises(BadInputError, match=r"videoIds\[0\]: there is no item 00000000"):
         await joined(place, videoIds=["00000000-0000-4000-8000-000000000000"])
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from typing import Final
+from uuid import UUID
 
 from callsheet.errors import BadInputError
 from callsheet.media.compilation import Candidate, CompilationWish, choose, clip_of
@@ -43,19 +44,23 @@ async def compiled(
     known = await reel.earlier(context, chosen[0], kind=KIND, place=place)
     if known is not None:
         return known
-    plan = Plan(
+    made, published = await reel.made(context, ladder, plan_of(wish, place, chosen, wish.size))
+    ids = [chosen[one.number].id for one in made.taken]
+    return reel.outcome(made, published, {"seed": wish.seed, "videoIds": list(ids)})
+
+
+def plan_of(wish: CompilationWish, place: Place, chosen: Sequence[Item], size: tuple[int, int]) -> Plan:
+    """Return the reel of these videos, each in a shape of *size*."""
+    return Plan(
         place=place,
         kind=KIND,
-        size=wish.size,
+        size=size,
         parts=[
             Part(item=item, title=item.facts.path.rpartition("/")[2], take=partial(clip_of, wish=wish))
             for item in chosen
         ],
         length_s=sum(min(item.facts.duration_s, wish.clip_s or item.facts.duration_s) for item in chosen),
     )
-    made, published = await reel.made(context, ladder, plan)
-    ids = [chosen[one.number].id for one in made.taken]
-    return reel.outcome(made, published, {"seed": wish.seed, "videoIds": list(ids)})
 
 
 def wish_of(params: CompileRandomParams, context: JobContext) -> CompilationWish:
@@ -104,3 +109,19 @@ async def chosen_by(context: JobContext, params: CompileRandomParams, wish: Comp
     context.report.log(f"{len(chosen)} of {len(items)} videos were chosen.")
     found = {item.id: item for item in await context.library.items([one.item_id for one in chosen])}
     return [found[one.item_id] for one in chosen if one.item_id in found]
+
+
+async def named(context: JobContext, video_ids: Sequence[UUID]) -> list[Item]:
+    """Return the items of these ids, in their order, also those that cannot be used.
+
+    Raises:
+        BadInputError: One of them is not there.
+    """
+    ids = [str(one) for one in video_ids]
+    found = {item.id: item for item in await context.library.items(list(dict.fromkeys(ids)))}
+    for number, one in enumerate(ids):
+        if one not in found:
+            raise BadInputError(
+                f"videoIds[{number}]: there is no item {one}; scan its folder, or take ids from the library"
+            )
+    return [found[one] for one in ids]
