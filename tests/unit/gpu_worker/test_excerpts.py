@@ -256,5 +256,5 @@ async def test_broken_video_is_marked_and_what_is_no_video_is_refused(place: Des
     else:
         with pytest.raises(BadInputError, match="is broken"):
             await DigestGenerate().process(params, place.context())
-    with pytest.raises(BadInputError, match="videoId: name a video by videoId or inputPath"):
+    with pytest.raises(BadInputError, match="videoId: name an item by videoId or inputPath"):
         await DigestGenerate().process(DigestGenerateParams(), place.context())

@@ -176,7 +176,7 @@ async def test_what_cannot_be_searched_says_why(place: Desk) -> None:
         await found(place, videoId=item.id, clips=True, outputPath="a.mkv")
     with pytest.raises(BadInputError, match="is no video"):
         await found(place, videoId=tone.id)
-    with pytest.raises(BadInputError, match="videoId: name a video"):
+    with pytest.raises(BadInputError, match="videoId: name an item"):
         await found(place)
     content = (path / "cards.mp4").read_bytes()
     (path / "cards.mp4").write_bytes(content[: len(content) // 2])
