@@ -181,6 +181,9 @@ async def test_media_are_found_by_where_they_stand(
         "missing_count": 0,
         "percent_done": pytest.approx(37.5),
     }
+    await db_writer.execute("UPDATE library_item SET collection = 'voyage-7' WHERE path LIKE '%done.jpg'")
+    slugs = await reporter.fetch("SELECT voyage_slug, total_media FROM media_processing_summary ORDER BY 1;")
+    assert [tuple(row) for row in slugs] == [("library", 7), ("voyage-7", 1)]
 
 
 async def test_batches_are_found_by_how_far_they_are(
