@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from callsheet.media.moments import (
@@ -58,16 +58,33 @@ def test_digest_lies_in_order_within_the_video_and_lasts_as_long_as_asked(
 
 @settings(deadline=None)
 @given(SCORES, st.integers(1, 12), st.floats(0.3, 8), st.floats(0, 20))
-def test_highlights_lie_in_order_within_the_video_and_are_no_more_than_asked(
+def test_highlights_lie_in_order_hold_the_best_and_are_as_many_as_asked_or_as_fit(
     seconds: list[tuple[float, float]], most: int, length_s: float, spacing_s: float
 ) -> None:
     video = timeline(seconds)
+    assume(length_s < video.duration_s)
+    last_s = video.duration_s - length_s
+    possible = [video.segment(start, length_s) for start in [*map(float, range(int(last_s) + 1)), last_s]]
+    wanted = [one for one in possible if not video.is_dead(one)] or possible
 
     found = highlights(video, most=most, length_s=length_s, spacing_s=spacing_s)
+    room = [
+        one
+        for one in wanted
+        if all(one.end_s <= other.start_s or other.end_s <= one.start_s for other in found)
+    ]
 
-    assert 1 <= len(found) <= most
     assert lie_within(found, video.duration_s)
-    assert all(one.length_s == pytest.approx(min(length_s, video.duration_s)) for one in found)
+    assert all(one.length_s == length_s for one in found)
+    assert {one.start_s for one in found} <= {one.start_s for one in wanted}
+    assert max(one.score for one in found) == max(one.score for one in wanted)
+    assert len(found) == most or (len(found) < most and not room)
+
+
+def test_highlights_of_a_video_that_is_shorter_than_one_of_them_are_all_of_it() -> None:
+    video = timeline([(1.0, 0.0)] * 3)
+
+    assert highlights(video, most=5, length_s=4, spacing_s=0) == [video.segment(0.0, 3.0)]
 
 
 @given(st.lists(st.floats(0, 255), min_size=2, max_size=50), st.floats(0.5, 4), st.floats(-50, 50))
