@@ -1,5 +1,6 @@
 """Fixtures for everything that needs a real database."""
 
+from tests.support.encoding_site import encoder
 from tests.support.filled_database import filled_dsn, reading, writing
 from tests.support.fresh_database import database_server, db_lists, db_readers, db_writer, fresh_dsn
 from tests.support.inboxes import app, inbox, led
@@ -14,6 +15,7 @@ __all__ = [
     "db_lists",
     "db_readers",
     "db_writer",
+    "encoder",
     "filled_dsn",
     "fresh_dsn",
     "inbox",

@@ -1,57 +1,21 @@
 """Digests, clips and compilations through scheduler and workers: what is kept, and a killed worker."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import grpc
 import pytest
 
-from callsheet.channel import open_channel
 from callsheet.v1.job_pb2 import JobState
-from callsheet.v1.library_service_pb2 import GetItemRequest, Item
-from callsheet.v1.library_service_pb2_grpc import LibraryServiceStub
+from callsheet.v1.library_service_pb2 import Item
+from tests.support.encoding_site import roots
 from tests.support.programmes import MOVING, STILL, Scene, programme
-from tests.support.queue import CALL_DEADLINE_S, Jobs
-from tests.support.real_scheduler import RealScheduler, real_scheduler
+from tests.support.queue import Jobs
+from tests.support.real_scheduler import RealScheduler
+from tests.support.short_leases import item_at
 from tests.support.videos import seen
 from tests.support.worker_processes import WorkerProcess, worker_process
-
-
-@pytest.fixture
-async def scheduler(fresh_dsn: str, tmp_path: Path) -> AsyncIterator[RealScheduler]:
-    async with real_scheduler(fresh_dsn, tmp_path, lease_ttl_s="2") as scheduler:
-        yield scheduler
-
-
-@pytest.fixture
-async def channel(scheduler: RealScheduler) -> AsyncIterator[grpc.aio.Channel]:
-    async with open_channel(scheduler.address) as channel:
-        yield channel
-
-
-@pytest.fixture
-async def worker(scheduler: RealScheduler, tmp_path: Path) -> AsyncIterator[WorkerProcess]:
-    """A GPU worker without a card, over the roots of the test."""
-    settings = {
-        "CALLSHEET_ROOTS": json.dumps(roots(tmp_path)),
-        "CALLSHEET_SOFTWARE_GPU": "true",
-        "CALLSHEET_SWEEP_INTERVAL_S": "1",
-    }
-    worker = WorkerProcess(scheduler.address, tmp_path, "atlas", settings, kind="gpu")
-    await worker.start()
-    yield worker
-    await worker.kill()
-
-
-def roots(folder: Path) -> dict[str, object]:
-    for name in ("library", "outputs", "derivatives"):
-        (folder / name).mkdir(exist_ok=True)
-    return {
-        "library": {"path": str(folder / "library")},
-        "outputs": {"path": str(folder / "outputs"), "writable": True},
-        "derivatives": {"path": str(folder / "derivatives"), "writable": True},
-    }
 
 
 async def scanned(scheduler: RealScheduler, channel: grpc.aio.Channel, folder: Path) -> Item:
@@ -66,17 +30,12 @@ async def scanned(scheduler: RealScheduler, channel: grpc.aio.Channel, folder: P
     return await item_at(channel, "library", "film.mp4")
 
 
-async def item_at(channel: grpc.aio.Channel, root: str, path: str) -> Item:
-    request = GetItemRequest(root=root, path=path)
-    return (await LibraryServiceStub(channel).GetItem(request, timeout=CALL_DEADLINE_S)).item
-
-
 def files(folder: Path) -> list[str]:
     return sorted(str(one.relative_to(folder)) for one in folder.rglob("*") if one.is_file())
 
 
 async def test_digest_its_clips_and_what_they_are_joined_to_are_items_of_the_library(
-    scheduler: RealScheduler, channel: grpc.aio.Channel, worker: WorkerProcess, tmp_path: Path
+    scheduler: RealScheduler, channel: grpc.aio.Channel, encoder: WorkerProcess, tmp_path: Path
 ) -> None:
     item, jobs = await scanned(scheduler, channel, tmp_path), Jobs(channel)
     await jobs.known("digest_generate", "clip_generate", "compile_mega")
@@ -108,7 +67,7 @@ async def test_digest_its_clips_and_what_they_are_joined_to_are_items_of_the_lib
 
 
 async def test_highlights_outlive_their_worker_and_leave_one_file(
-    scheduler: RealScheduler, channel: grpc.aio.Channel, worker: WorkerProcess, tmp_path: Path
+    scheduler: RealScheduler, channel: grpc.aio.Channel, encoder: WorkerProcess, tmp_path: Path
 ) -> None:
     item, jobs = await scanned(scheduler, channel, tmp_path), Jobs(channel)
     await jobs.known("highlight_generate")
@@ -116,11 +75,11 @@ async def test_highlights_outlive_their_worker_and_leave_one_file(
 
     (job_id,) = await jobs.submitted("highlight_generate", params=json.dumps(wish))
     await jobs.logged(job_id, "FFmpeg command")
-    await worker.kill()
-    await worker.start()
+    await encoder.kill()
+    await encoder.start()
     (done,) = await jobs.reached([job_id], JobState.JOB_STATE_COMPLETED)
     log = await jobs.log_of(job_id)
-    await worker.left()
+    await encoder.left()
 
     assert "1 of 1 parts were measured before." in log
     assert files(tmp_path / "outputs") == ["best.mp4"]

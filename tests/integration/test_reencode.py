@@ -2,14 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import grpc
-import pytest
 
 from callsheet.v1.job_pb2 import JobState
 from callsheet.v1.library_service_pb2 import Item
+from tests.support.encoding_site import roots
 from tests.support.media import film
 from tests.support.queue import PATIENCE_S, Jobs
 from tests.support.real_scheduler import RealScheduler
@@ -18,31 +17,6 @@ from tests.support.videos import seen
 from tests.support.worker_processes import WorkerProcess, worker_process
 
 FRAMES = 12 * 25
-
-
-@pytest.fixture
-async def worker(scheduler: RealScheduler, tmp_path: Path) -> AsyncIterator[WorkerProcess]:
-    """A GPU worker without a card, over the roots of the test."""
-    settings = {
-        "CALLSHEET_ROOTS": json.dumps(roots(tmp_path)),
-        "CALLSHEET_SOFTWARE_GPU": "true",
-        "CALLSHEET_CHUNK_S": "2",
-        "CALLSHEET_SWEEP_INTERVAL_S": "1",
-    }
-    worker = WorkerProcess(scheduler.address, tmp_path, "atlas", settings, kind="gpu")
-    await worker.start()
-    yield worker
-    await worker.kill()
-
-
-def roots(folder: Path) -> dict[str, object]:
-    for name in ("library", "outputs", "derivatives"):
-        (folder / name).mkdir(exist_ok=True)
-    return {
-        "library": {"path": str(folder / "library")},
-        "outputs": {"path": str(folder / "outputs"), "writable": True},
-        "derivatives": {"path": str(folder / "derivatives"), "writable": True},
-    }
 
 
 async def scanned(scheduler: RealScheduler, channel: grpc.aio.Channel, folder: Path) -> Item:
@@ -71,7 +45,7 @@ async def begun(jobs: Jobs, item: Item) -> str:
 
 
 async def test_paused_re_encode_goes_on_where_it_stopped(
-    scheduler: RealScheduler, channel: grpc.aio.Channel, worker: WorkerProcess, tmp_path: Path
+    scheduler: RealScheduler, channel: grpc.aio.Channel, encoder: WorkerProcess, tmp_path: Path
 ) -> None:
     item, jobs = await scanned(scheduler, channel, tmp_path), Jobs(channel)
 
@@ -97,16 +71,16 @@ async def test_paused_re_encode_goes_on_where_it_stopped(
 
 
 async def test_re_encode_outlives_its_worker_and_leaves_one_file(
-    scheduler: RealScheduler, channel: grpc.aio.Channel, worker: WorkerProcess, tmp_path: Path
+    scheduler: RealScheduler, channel: grpc.aio.Channel, encoder: WorkerProcess, tmp_path: Path
 ) -> None:
     item, jobs = await scanned(scheduler, channel, tmp_path), Jobs(channel)
 
     job_id = await begun(jobs, item)
-    await worker.kill()
-    await worker.start()
+    await encoder.kill()
+    await encoder.start()
     await jobs.reached([job_id], JobState.JOB_STATE_COMPLETED)
     log = await jobs.log_of(job_id)
-    await worker.left()
+    await encoder.left()
 
     assert "6 chunks, of which 1 are done." in log
     assert files(tmp_path / "outputs") == ["playback/film.mp4"]
@@ -114,7 +88,7 @@ async def test_re_encode_outlives_its_worker_and_leaves_one_file(
 
 
 async def test_chunks_of_a_cancelled_re_encode_are_swept(
-    scheduler: RealScheduler, channel: grpc.aio.Channel, worker: WorkerProcess, tmp_path: Path
+    scheduler: RealScheduler, channel: grpc.aio.Channel, encoder: WorkerProcess, tmp_path: Path
 ) -> None:
     item, jobs = await scanned(scheduler, channel, tmp_path), Jobs(channel)
 

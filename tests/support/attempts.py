@@ -26,6 +26,7 @@ from callsheet.worker.processor import Outcome
 from callsheet.worker.scratch import Scratch
 from callsheet.worker.stopping import Stop
 from callsheet.worker.work import Work
+from tests.support.folders import folder_of
 
 
 @dataclass(slots=True)
@@ -255,3 +256,8 @@ async def scanned(place: Desk, path: str, root: str = "library") -> Item:
     assert row is not None
     (item_id,) = await place.library.upsert([row])
     return place.library.rows[item_id]
+
+
+def library(place: Desk) -> Path:
+    """Return the folder of the originals."""
+    return folder_of(place.roots["library"])

@@ -1,9 +1,11 @@
-"""Cards for the tests of the GPU worker, in the test's own process."""
+"""Cards for the tests of the GPU worker, in the test's own process, and a desk for its processors."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.attempts import Desk, desk
 from tests.support.cards import VARIABLE, Driver, compiled, loaded
 
 
@@ -22,3 +24,10 @@ def driver(library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dr
     driver.set()
     monkeypatch.setenv(VARIABLE, str(driver.path))
     return driver
+
+
+@pytest.fixture
+async def place(tmp_path: Path) -> AsyncIterator[Desk]:
+    """A desk with an empty library."""
+    async with desk(tmp_path) as place:
+        yield place

@@ -1,7 +1,6 @@
 """Clips of real files: given parts and those of a digest, copied at keyframes or cut at their very frames."""
 
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +12,12 @@ from callsheet.errors import BadInputError
 from callsheet.params import ClipGenerateParams, DigestGenerateParams
 from callsheet.worker.processor import Outcome
 from callsheet.worker.stopping import PausedHereError
-from tests.support.attempts import Desk, Pausing, desk, scanned
-from tests.support.folders import folder_of
+from tests.support.attempts import Desk, Pausing, library, scanned
 from tests.support.media import corners, film, rotated_video
 from tests.support.programmes import MOVING, Scene, programme
 from tests.support.videos import index_in_front, picture_at, seen
 
 COLOURS = {"red": (1, 0, 0), "lime": (0, 1, 0), "blue": (0, 0, 1), "yellow": (1, 1, 0), "cyan": (0, 1, 1)}
-
-
-@pytest.fixture
-async def place(tmp_path: Path) -> AsyncIterator[Desk]:
-    async with desk(tmp_path) as place:
-        yield place
-
-
-def library(place: Desk) -> Path:
-    return folder_of(place.roots["library"])
 
 
 async def rainbow(place: Desk, *, name: str = "rainbow.mp4", gop: int = 25, sound: bool = True) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import uuid
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import av
@@ -18,8 +17,7 @@ from callsheet.v1.library_service_pb2 import Item
 from callsheet.worker.commands import StopReason
 from callsheet.worker.processor import BrokenMediaError, Outcome
 from callsheet.worker.stopping import PausedHereError
-from tests.support.attempts import Desk, desk, scanned
-from tests.support.folders import folder_of
+from tests.support.attempts import Desk, library, scanned
 from tests.support.media import ffmpeg
 from tests.support.videos import index_in_front, picture_at, seen
 
@@ -33,16 +31,6 @@ VIDEOS = {
 #: How loud one of the tones is in the mix: made at an eighth, halved, one channel spread over two.
 TONE = 0.125 / 2 / 2**0.5
 LETTERS = {"100": "R", "010": "G", "001": "B", "111": "W", "000": "-"}
-
-
-@pytest.fixture
-async def place(tmp_path: Path) -> AsyncIterator[Desk]:
-    async with desk(tmp_path) as place:
-        yield place
-
-
-def library(place: Desk) -> Path:
-    return folder_of(place.roots["library"])
 
 
 async def four(place: Desk) -> list[Item]:

@@ -1,9 +1,7 @@
 """Random compilations of real files: what is chosen, how it is joined, what a bad clip does."""
 
 import json
-from collections.abc import AsyncIterator
 from itertools import pairwise
-from pathlib import Path
 
 import av
 import pytest
@@ -17,22 +15,11 @@ from callsheet.v1.library_service_pb2 import Item
 from callsheet.worker.commands import StopReason
 from callsheet.worker.processor import Outcome
 from callsheet.worker.stopping import PausedHereError
-from tests.support.attempts import Desk, desk, scanned
-from tests.support.folders import folder_of
+from tests.support.attempts import Desk, library, scanned
 from tests.support.media import ffmpeg
 from tests.support.videos import index_in_front, picture_at, seen
 
 COLOURS = {"red": (1, 0, 0), "lime": (0, 1, 0), "blue": (0, 0, 1)}
-
-
-@pytest.fixture
-async def place(tmp_path: Path) -> AsyncIterator[Desk]:
-    async with desk(tmp_path) as place:
-        yield place
-
-
-def library(place: Desk) -> Path:
-    return folder_of(place.roots["library"])
 
 
 async def colours(place: Desk) -> dict[str, Item]:

@@ -1,7 +1,6 @@
 """Digests and highlights of videos whose scenes are known: what is shown, what is left out, what goes on."""
 
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import av
@@ -15,21 +14,10 @@ from callsheet.params import DigestGenerateParams, HighlightGenerateParams
 from callsheet.v1.library_service_pb2 import ItemState
 from callsheet.worker.processor import BrokenMediaError, Outcome
 from callsheet.worker.stopping import PausedHereError
-from tests.support.attempts import Desk, Pausing, desk, scanned
-from tests.support.folders import folder_of
+from tests.support.attempts import Desk, Pausing, library, scanned
 from tests.support.media import film, rotated_video
 from tests.support.programmes import MOVING, STILL, Scene, programme
 from tests.support.videos import index_in_front, picture_at, seen
-
-
-@pytest.fixture
-async def place(tmp_path: Path) -> AsyncIterator[Desk]:
-    async with desk(tmp_path) as place:
-        yield place
-
-
-def library(place: Desk) -> Path:
-    return folder_of(place.roots["library"])
 
 
 async def digest(place: Desk, path: str, **wishes: object) -> Outcome:

@@ -2,8 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from uuid import UUID
 
 import pytest
@@ -17,22 +16,11 @@ from callsheet.worker.encode.limits import EncodingLimits
 from callsheet.worker.encode.runs import Meter, encode
 from callsheet.worker.processor import Outcome
 from callsheet.worker.stopping import PausedHereError
-from tests.support.attempts import Desk, Diary, Pausing, desk, scanned
-from tests.support.folders import folder_of
+from tests.support.attempts import Desk, Diary, Pausing, library, scanned
 from tests.support.media import corners, ffmpeg, film, first_part, rotated_video, video
 from tests.support.videos import index_in_front, seen
 
 WEBM = ("-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-c:a", "libopus")
-
-
-@pytest.fixture
-async def place(tmp_path: Path) -> AsyncIterator[Desk]:
-    async with desk(tmp_path) as place:
-        yield place
-
-
-def library(place: Desk) -> Path:
-    return folder_of(place.roots["library"])
 
 
 async def wish(place: Desk, path: str, **wishes: object) -> ReencodeStreamingParams:

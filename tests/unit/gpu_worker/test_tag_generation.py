@@ -1,6 +1,5 @@
 """Tags of real files: by metadata, by measurement, by a model in ONNX Runtime; never one too many."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -15,22 +14,11 @@ from callsheet.worker.devices import DeviceShare
 from callsheet.worker.inference.limits import InferenceLimits
 from callsheet.worker.inference.works import PROCESSOR
 from callsheet.worker.processor import Outcome
-from tests.support.attempts import Desk, desk, scanned
-from tests.support.folders import folder_of
+from tests.support.attempts import Desk, library, scanned
 from tests.support.media import ffmpeg, film, quadrants
 from tests.support.onnx_models import HUNGRY_GRAPH, put_model
 
 MODEL = "colours@0123456789ab"
-
-
-@pytest.fixture
-async def place(tmp_path: Path) -> AsyncIterator[Desk]:
-    async with desk(tmp_path) as place:
-        yield place
-
-
-def library(place: Desk) -> Path:
-    return folder_of(place.roots["library"])
 
 
 @pytest.fixture
