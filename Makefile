@@ -16,12 +16,13 @@ SEED ?=
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
-PACKAGES := . services/scheduler services/cpu_worker services/gpu_worker services/gateway
-SERVICES := scheduler cpu_worker gpu_worker gateway
+PACKAGES := . services/scheduler services/cpu_worker services/gpu_worker services/gateway services/immich_agent
+WEB := services/gateway/web
+SERVICES := scheduler cpu_worker gpu_worker gateway immich_agent
 PROJECTS := $(patsubst %,%/pyproject.toml,$(PACKAGES))
 PROTOS := $(wildcard protos/callsheet/v1/*.proto protos/externalscaler/*.proto)
 MIGRATIONS := services/scheduler/src/callsheet_scheduler/store/migrations
-GATES := check-format check-lint check-types-mypy check-types-pyright check-imports check-protos check-sql verify
+GATES := check-format check-lint check-types-mypy check-types-pyright check-imports check-protos check-sql check-page verify
 
 export UV_PYTHON_DOWNLOADS := never
 export UV_NO_PROGRESS := 1
@@ -37,13 +38,19 @@ help: ## Print this.
 
 .PHONY: run
 run: $(VENV)/local.stamp ## Start everything here: make run [MEDIA=/path] [PORT=8080] [DATA=var]; Ctrl-C ends it.
+	@$(BIN)/python $(WEB)/build.py --optional
 	@set -- up --port "$$PORT" --data "$$DATA"; \
 	if [ -n "$$MEDIA" ]; then set -- "$$@" --media "$$MEDIA"; fi; \
 	exec $(BIN)/callsheet "$$@"
 
+.PHONY: page
+page: $(VENV)/local.stamp ## Build the page that the gateway serves; what is built already stays.
+	@$(BIN)/python $(WEB)/build.py
+
 .PHONY: test
 test: $(VENV)/dev.stamp ## Run all tests in parallel: make test [TESTS=tests/unit] [WORKERS=logical].
-	@$(BIN)/pytest -q -rs -n $(WORKERS) --dist worksteal $(TESTS)
+	@$(BIN)/python $(WEB)/build.py --optional
+	@$(BIN)/pytest -q -rs --durations 40 --durations-min 3 -n $(WORKERS) --dist worksteal $(TESTS)
 
 .PHONY: nemesis
 nemesis: $(VENV)/dev.stamp ## Strike real processes and judge what they did: make nemesis [ROUNDS=20] [SEED=n].
@@ -57,9 +64,13 @@ test/simulation: $(VENV)/dev.stamp ## Break the simulated system: make test/simu
 test/gpus: $(VENV)/dev.stamp ## Rounds of chance with GPU workers on a real database: make test/gpus [GPU_ROUNDS=1000] [SEED=n].
 	@GPU_ROUNDS="$(or $(GPU_ROUNDS),1000)" GPU_SEED="$(or $(SEED),1)" $(BIN)/pytest -q -s tests/integration/test_gpu_rounds.py
 
+.PHONY: test/api
+test/api: $(VENV)/dev.stamp ## Try every endpoint by chance, against its description and with hostile bytes: make test/api [API_EXAMPLES=50].
+	@API_EXAMPLES="$(or $(API_EXAMPLES),50)" $(BIN)/pytest -q tests/integration/test_hostile_requests.py
+
 .PHONY: test/kills
-test/kills: $(VENV)/dev.stamp ## Kill workers at random instants of every job type: make test/kills [KILL_ROUNDS=100] [SEED=n].
-	@KILL_ROUNDS="$(or $(KILL_ROUNDS),100)" KILL_SEED="$(SEED)" $(BIN)/pytest -q -s --log-cli-level=info tests/integration/test_killed_at_random.py
+test/kills: $(VENV)/dev.stamp ## Kill workers at random instants of every job type: make test/kills [KILL_ROUNDS=100] [SEED=n] [KILL_TYPES="scan validate"].
+	@KILL_ROUNDS="$(or $(KILL_ROUNDS),100)" KILL_SEED="$(SEED)" KILL_TYPES="$(KILL_TYPES)" $(BIN)/pytest -q -s --log-cli-level=info tests/integration/test_killed_at_random.py
 
 .PHONY: check
 check: $(VENV)/dev.stamp ## Format, lint, types, import contracts, protos, SQL, generated files.
@@ -78,9 +89,17 @@ bench/peers: $(VENV)/dev.stamp ## Measure the queue beside graphile-worker (need
 bench/media: $(VENV)/dev.stamp ## Measure a check, a thumbnail and a re-encode beside ffprobe and ffmpeg.
 	@$(BIN)/python -m bench.media
 
+.PHONY: bench/gateway
+bench/gateway: $(VENV)/dev.stamp ## Measure REST beside gRPC, with 1,000,000 jobs of history, and with 1,000 who listen.
+	@$(BIN)/python -m bench.gateway
+
 .PHONY: bench/chunks
 bench/chunks: $(VENV)/dev.stamp ## Measure a long video on two workers of one core each beside one.
 	@$(BIN)/python -m bench.chunks
+
+.PHONY: bench/immich
+bench/immich: $(VENV)/dev.stamp ## Drain a simulated Immich server by its daemon's algorithm and by our policy.
+	@$(BIN)/python -m bench.immich
 
 .PHONY: bench/cache
 bench/cache: $(VENV)/dev.stamp ## Measure cache building beside a plain script, vipsthumbnail and ffmpegthumbnailer.
@@ -91,6 +110,7 @@ format: $(VENV)/dev.stamp ## Write code and protos in their form.
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/buf format --write
+	@$(BIN)/python $(WEB)/build.py --format
 
 .PHONY: proto
 proto: $(VENV)/dev.stamp ## Write the stubs of the protos, src/callsheet/v1.
@@ -111,6 +131,7 @@ verify: $(VENV)/dev.stamp ## See that what is generated is what would be generat
 .PHONY: lock
 lock: $(VENV)/uv.stamp ## Choose the newest versions again, requirements/*.txt.
 	@$(call compile,--upgrade requirements/uv.in,uv)
+	@$(call compile,--upgrade requirements/node.in,node)
 	@$(call compile,--upgrade --all-extras $(PROJECTS) requirements/build.in requirements/dev.in,dev)
 	@$(call compile,--constraint requirements/dev.txt --all-extras $(PROJECTS) requirements/build.in,local)
 	@$(foreach service,$(SERVICES),$(call compile,--constraint requirements/dev.txt services/$(service)/pyproject.toml requirements/build.in,$(service)) &&) true
@@ -118,6 +139,7 @@ lock: $(VENV)/uv.stamp ## Choose the newest versions again, requirements/*.txt.
 .PHONY: clean
 clean: ## Remove what was installed and cached; keeps DATA.
 	@rm -rf $(VENV) .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(WEB)/node_modules services/gateway/src/callsheet_gateway/page
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: $(filter check-%,$(GATES))
@@ -135,6 +157,8 @@ check-protos: $(VENV)/dev.stamp
 	@$(BIN)/buf lint && $(BIN)/buf format --diff --exit-code
 check-sql: $(VENV)/dev.stamp
 	@$(BIN)/squawk $(MIGRATIONS)/*.sql
+check-page: $(VENV)/dev.stamp
+	@$(BIN)/python $(WEB)/build.py --check
 
 # Stubs of all protos below a folder; those of KEDA's contract lie beside ours.
 generate = $(BIN)/python -m grpc_tools.protoc -Icallsheet/v1=protos/externalscaler -Iprotos \

@@ -100,7 +100,7 @@ async def measure(options: argparse.Namespace) -> Figures:
     for waiting in options.waiting:
         parts[f"waiting-{waiting}"] = _flow_behind(options.jobs, waiting)
     for name in options.only or parts:
-        with _folder() as folder:
+        with folder_of_bench() as folder:
             async with rig(folder) as made:
                 await made.meet()
                 figures |= await parts[name](made, folder)
@@ -108,7 +108,8 @@ async def measure(options: argparse.Namespace) -> Figures:
 
 
 @contextmanager
-def _folder() -> Generator[Path]:
+def folder_of_bench() -> Generator[Path]:
+    """Give a folder that is gone at the end."""
     with tempfile.TemporaryDirectory(prefix="callsheet-bench-") as name:
         folder = Path(name)
         folder.chmod(0o711)  # so that the database of a root lies here too

@@ -42,7 +42,7 @@ class Rig:
         self.scheduler_pid = scheduler_pid
         self._folder = folder
         self.address = address
-        self._database = database
+        self.database = database
         self._channel = open_channel(address)
         self._jobs: JobServiceAsyncStub = JobServiceStub(self._channel)
         self._fleet: FleetServiceAsyncStub = FleetServiceStub(self._channel)
@@ -89,7 +89,7 @@ class Rig:
 
     async def completed(self) -> int:
         """Return how many jobs are done, by the counters that a turn writes."""
-        return await self._database.fetchval(COMPLETED, JOB_STATE_COMPLETED) or 0
+        return await self.database.fetchval(COMPLETED, JOB_STATE_COMPLETED) or 0
 
     async def until_completed(self, jobs: int) -> None:
         """Wait until *jobs* are done."""

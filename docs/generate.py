@@ -90,9 +90,10 @@ def job_type(kind: JobType) -> str:
         (f"`{name}`", "yes" if name in needed else "", constraint(value), texts.get(name, ""))
         for name, value in (properties.items() if isinstance(properties, dict) else ())
     )
+    nobody = " Only other jobs submit it." if kind.internal else ""
     facts = (
         f"Category `{kind.category.name.lower()}`, VRAM {kind.vram_mib} MiB,"
-        f" run limit {kind.run_limit_s} s.\n"
+        f" run limit {kind.run_limit_s} s.{nobody}\n"
     )
     return f"## `{kind.name}`\n\n{kind.description} {facts}\n" + table(
         ("parameter", "required", "value", "meaning"), rows

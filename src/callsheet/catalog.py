@@ -7,14 +7,7 @@ from typing import Final
 from callsheet.params import (
     CacheBuildParams,
     CacheSweepParams,
-    ClipGenerateParams,
-    CompileGifParams,
-    CompileMegaParams,
-    CompileQuadParams,
-    CompileRandomParams,
     DerivativesGenerateParams,
-    DigestGenerateParams,
-    HighlightGenerateParams,
     JobParams,
     MoveToLibraryParams,
     ReencodeChunkParams,
@@ -24,6 +17,15 @@ from callsheet.params import (
     TagGenerationParams,
     ThumbnailGenerateParams,
     ValidateParams,
+)
+from callsheet.reel_params import (
+    ClipGenerateParams,
+    CompileGifParams,
+    CompileMegaParams,
+    CompileQuadParams,
+    CompileRandomParams,
+    DigestGenerateParams,
+    HighlightGenerateParams,
 )
 
 
@@ -55,6 +57,8 @@ class JobType:
     """Its attempts can be paused: they keep a checkpoint from which a later one goes on."""
     learns_vram: bool = False
     """A new job is charged with what jobs of its size turned out to need, once enough have run."""
+    internal: bool = False
+    """Its jobs are submitted by other jobs, not by people: it is not offered to them."""
 
 
 SCAN: Final = JobType(
@@ -117,6 +121,7 @@ REENCODE_CHUNK: Final = JobType(
     vram_mib=4000,
     run_limit_s=12 * 3600,
     learns_vram=True,
+    internal=True,
 )
 COMPILE_RANDOM: Final = JobType(
     name="compile_random",

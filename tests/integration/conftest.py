@@ -7,6 +7,7 @@ from tests.support.inboxes import app, inbox, led
 from tests.support.library_sites import library, rest, stack
 from tests.support.short_leases import channel, jobs, scheduler
 from tests.support.steered import steered, steered_worker, steps
+from tests.support.upload_sites import upload_site
 
 __all__ = [
     "app",
@@ -29,5 +30,6 @@ __all__ = [
     "steered",
     "steered_worker",
     "steps",
+    "upload_site",
     "writing",
 ]

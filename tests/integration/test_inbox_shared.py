@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 from callsheet_scheduler.domain.effects import Taken
 from callsheet_scheduler.domain.job import JobState as State
-from callsheet_scheduler.maintenance.inbox import run_inbox
+from callsheet_scheduler.maintenance.looking import look_while_leading
 from callsheet_scheduler.use_cases.inbox import Inbox
 from callsheet_scheduler.use_cases.jobs import Submission
 
@@ -72,7 +72,7 @@ async def test_flood_of_rows_keeps_no_submission_waiting(
     await app.execute(
         "INSERT INTO inbox (type, params) SELECT 'public_scan', $1 FROM generate_series(1, 5000)", SCAN
     )
-    taking = asyncio.create_task(run_inbox(led.leadership, inbox))
+    taking = asyncio.create_task(look_while_leading(led.leadership, "the inbox waits", inbox.take))
     try:
         await until(lambda: _began(app))
         await led.submit()
@@ -93,7 +93,7 @@ async def _began(app: asyncpg.Connection) -> bool:
 async def test_takeover_while_rows_are_read_doubles_nothing_and_loses_nothing(
     fresh_dsn: str, app: asyncpg.Connection, tmp_path: Path, how: signal.Signals
 ) -> None:
-    total = 4000
+    total = 12_000
     async with replicas_on(fresh_dsn, tmp_path, leader_ttl_s="2") as replicas:
         first, _ = await leader_of(replicas)
         rows = await app.fetch(

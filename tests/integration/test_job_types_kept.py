@@ -44,14 +44,14 @@ async def test_type_that_is_named_twice_counts_once(queue: Leader, db_writer: as
     assert await load_job_types(db_writer) == [newer]
 
 
-async def test_type_that_could_not_be_written_is_written_the_next_time(
-    queue: Leader, db_writer: asyncpg.Connection
-) -> None:
+async def test_type_is_known_once_it_is_written(queue: Leader, db_writer: asyncpg.Connection) -> None:
     await db_writer.execute("ALTER TABLE job_type RENAME TO away")
     with pytest.raises(UnavailableError):
         await come(queue, SHEET)
+    assert queue.types.find(SHEET.name) is None
     await db_writer.execute("ALTER TABLE away RENAME TO job_type")
     await come(queue, SHEET)
+    assert queue.types.find(SHEET.name) == SHEET
     assert await load_job_types(db_writer) == [SHEET]
 
 

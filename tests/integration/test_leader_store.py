@@ -90,7 +90,7 @@ async def test_a_take_over_ends_what_an_earlier_leader_writes(sessions: Sessions
 async def test_a_take_over_ends_a_statement_that_runs(sessions: Sessions) -> None:
     candidate, term = await leading(sessions)
     writer = await sessions.writer(term)
-    sleeping = asyncio.ensure_future(writer.execute("SELECT pg_sleep(20)"))
+    sleeping = asyncio.ensure_future(writer.execute("SELECT pg_sleep(100)"))
     watcher = await sessions.writer(term)
     while not await watcher.fetchval(  # noqa: ASYNC110 -- another session
         "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active'"
@@ -98,7 +98,7 @@ async def test_a_take_over_ends_a_statement_that_runs(sessions: Sessions) -> Non
         await asyncio.sleep(0.01)
     candidate.terminate()
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await leading(sessions, SECOND)
 
     with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)):
@@ -116,12 +116,12 @@ async def test_nobody_writes_for_a_leadership_that_is_over(sessions: Sessions) -
 
 async def test_a_leadership_that_is_over_is_not_renewed(sessions: Sessions, fresh_dsn: str) -> None:
     candidate, term = await leading(sessions)
-    await leader.renew(candidate, term, at=1e9, deadline_s=5)
+    await leader.renew(candidate, term, at=1e9, deadline_s=30)
     other = await open_writer(fresh_dsn)
     await other.execute("UPDATE leader SET term = term + 1")
 
     with pytest.raises(UnavailableError, match=f"leadership {term} has ended"):
-        await leader.renew(candidate, term, at=2e9, deadline_s=5)
+        await leader.renew(candidate, term, at=2e9, deadline_s=30)
 
     assert await other.fetchval("SELECT last_at FROM leader") == 1e9
     await other.close()
@@ -130,10 +130,10 @@ async def test_a_leadership_that_is_over_is_not_renewed(sessions: Sessions, fres
 async def test_the_instants_of_an_earlier_leader_are_handed_on(sessions: Sessions) -> None:
     candidate, term = await leading(sessions)
     ahead = 4e9
-    await leader.renew(candidate, term, at=ahead, deadline_s=5)
+    await leader.renew(candidate, term, at=ahead, deadline_s=30)
     candidate.terminate()
     successor = await sessions.candidate()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not (await leader.try_candidate(successor)).won:  # noqa: ASYNC110 -- another session
             await asyncio.sleep(0.01)
 
@@ -145,7 +145,7 @@ async def test_a_candidate_that_falls_silent_loses_its_key(sessions: Sessions) -
     assert (await leader.try_candidate(silent)).won
     successor = await sessions.candidate()
 
-    async with asyncio.timeout(TTL_S + 10):
+    async with asyncio.timeout(TTL_S + 30):
         while not (await leader.try_candidate(successor)).won:  # noqa: ASYNC110 -- another session
             await asyncio.sleep(0.05)
 

@@ -31,13 +31,16 @@ log = logging.getLogger(__name__)
 #: A stopped scheduler answers nothing: whoever waits for it has to ask another.
 PATIENCE = Patience(total_s=60, try_s=2)
 
-#: Seconds within which a standby grants after its leader was killed.
-TAKE_OVER_S = 5.0
+#: How long a leadership lasts that ends by silence alone; any machine notices another end sooner.
+LASTING_S = 40.0
 
 
 @pytest.fixture
-async def replicas(fresh_dsn: str, tmp_path: Path) -> AsyncIterator[list[Replica]]:
-    async with replicas_on(fresh_dsn, tmp_path, leader_ttl_s="2", lease_ttl_s="4") as replicas:
+async def replicas(
+    request: pytest.FixtureRequest, fresh_dsn: str, tmp_path: Path
+) -> AsyncIterator[list[Replica]]:
+    ttl_s = str(getattr(request, "param", 2.0))
+    async with replicas_on(fresh_dsn, tmp_path, leader_ttl_s=ttl_s, lease_ttl_s="4") as replicas:
         yield replicas
 
 
@@ -109,7 +112,7 @@ async def test_a_standby_names_the_leader_and_a_client_follows(replicas: list[Re
     leader, (standby,) = await leader_of(replicas)
     async with grpc.aio.insecure_channel(standby.address) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await JobServiceStub(channel).GetStats(GetStatsRequest(), timeout=10)
+            await JobServiceStub(channel).GetStats(GetStatsRequest(), timeout=30)
 
     refusal = from_rpc_error(caught.value)
     assert isinstance(refusal, StandbyError)
@@ -119,6 +122,7 @@ async def test_a_standby_names_the_leader_and_a_client_follows(replicas: list[Re
         assert (await client.job(job.id)).id == job.id
 
 
+@pytest.mark.parametrize("replicas", [LASTING_S], indirect=True)
 async def test_a_standby_grants_within_seconds_and_running_jobs_go_on(
     replicas: list[Replica], client: Client, tmp_path: Path
 ) -> None:
@@ -135,12 +139,13 @@ async def test_a_standby_grants_within_seconds_and_running_jobs_go_on(
         worker.patient.go_on.set()
         done = await finished(client, job_id)
 
-    assert took_s < TAKE_OVER_S
+    assert took_s < LASTING_S
     assert await standby.leads()
     assert done.state == JobState.JOB_STATE_COMPLETED
     assert (worker.patient.begun, worker.patient.cancelled, len(done.attempts)) == (1, 0, 1)
 
 
+@pytest.mark.parametrize("replicas", [LASTING_S], indirect=True)
 async def test_a_leader_that_is_told_to_end_hands_over_at_once(
     replicas: list[Replica], client: Client, tmp_path: Path
 ) -> None:
@@ -156,7 +161,7 @@ async def test_a_leader_that_is_told_to_end_hands_over_at_once(
         worker.patient.go_on.set()
         done = await finished(client, job_id)
 
-    assert took_s < TAKE_OVER_S
+    assert took_s < LASTING_S
     assert (worker.patient.begun, len(done.attempts)) == (1, 1)
 
 
@@ -168,7 +173,7 @@ async def test_a_leader_that_was_stopped_changes_no_row_when_it_wakes(
         leader, (standby,) = await leader_of(replicas)
         async with grpc.aio.insecure_channel(leader.address) as channel:
             stub = JobServiceStub(channel)
-            await stub.GetStats(GetStatsRequest(), timeout=10)
+            await stub.GetStats(GetStatsRequest(), timeout=30)
             leader.process.signal(signal.SIGSTOP)
             lost = NewJob(id=new_job_id(), type="noop")
             late = stub.SubmitJobs(SubmitJobsRequest(jobs=[lost]), timeout=2 * PATIENCE_S)

@@ -167,7 +167,7 @@ async def test_scan_that_writes_while_the_move_commits_makes_no_second_item(
 
 async def blocked(connection: asyncpg.Connection) -> None:
     """Wait until another connection waits for a row of this one's transaction."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not await connection.fetchval(  # noqa: ASYNC110 -- another connection
             "SELECT count(*) FROM pg_stat_activity WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))"
         ):

@@ -93,6 +93,22 @@ async def test_tags_of_content_that_has_passed_are_neither_shown_nor_found_nor_w
     assert await db_writer.fetchval("SELECT count(*) FROM library_tag") == 1
 
 
+async def test_tags_of_content_that_has_passed_go_when_the_item_is_tagged_again(
+    db_writer: asyncpg.Connection,
+) -> None:
+    [item_id, other] = await scanned(db_writer, photo("a"), photo("b"))
+    for one in (item_id, other):
+        await tag(db_writer, one, "dog", source="clip@01")
+        await tag(db_writer, one, "dark", source="heuristic")
+    await scanned(db_writer, photo("a", identity="bb"))
+    await tag(db_writer, item_id, "passed", source="heuristic", identity="aa")
+
+    await tag(db_writer, item_id, "bright", source="heuristic", identity="bb")
+
+    rows = await db_writer.fetch("SELECT item_id::text, tag FROM library_tag ORDER BY tag")
+    assert [tuple(row) for row in rows] == [(item_id, "bright"), (other, "dark"), (other, "dog")]
+
+
 async def test_items_are_found_that_have_all_of_the_tags_whoever_says_so(
     db_writer: asyncpg.Connection, store: LibraryStore
 ) -> None:

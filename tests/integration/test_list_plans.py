@@ -7,8 +7,8 @@ import asyncpg
 import pytest
 import sqlalchemy as sa
 from callsheet_scheduler.domain.job import FINAL, JobId, JobState
-from callsheet_scheduler.domain.library import ItemState, MediaKind
-from callsheet_scheduler.store.history import JobFilter, page_statement
+from callsheet_scheduler.domain.library import ItemState, MediaKind, Orientation
+from callsheet_scheduler.store.job_lists import JobFilter, page_statement
 from callsheet_scheduler.store.library_reads import ItemFilter, items_statement
 
 from callsheet.catalog import Category
@@ -56,6 +56,19 @@ async def test_pages_of_jobs_go_by_index(
     assert whole_scans(text) == []
 
 
+@pytest.mark.parametrize("oldest_first", [False, True], ids=["newest first", "oldest first"])
+async def test_free_text_is_looked_for_between_two_ids_alone(
+    reading: asyncpg.Connection, *, oldest_first: bool
+) -> None:
+    wanted = JobFilter(query="nowhere", oldest_first=oldest_first)
+    rows = await reading.fetch("SELECT id::text FROM job_done ORDER BY id OFFSET 10000 LIMIT 400")
+    ids = [JobId(row["id"]) for row in rows]
+    last, edge = (ids[0], ids[-1]) if oldest_first else (ids[-1], ids[0])
+    text = await plan(reading, rendered(page_statement(wanted, last=last, skip=0, limit=21, edge=edge)))
+    assert whole_scans(text) == []
+    assert "Index Cond" in text
+
+
 async def test_failed_jobs_are_found_by_the_index_of_what_did_not_complete(
     reading: asyncpg.Connection,
 ) -> None:
@@ -75,6 +88,7 @@ async def test_failed_jobs_are_found_by_the_index_of_what_did_not_complete(
         ItemFilter(root="root2", folder="year3/day77", kinds=(MediaKind.IMAGE,)),
         ItemFilter(root="root2", states=(ItemState.OK,)),
         ItemFilter(root="root2", tags=("image",)),
+        ItemFilter(root="root2", orientations=(Orientation.LANDSCAPE,), min_duration_s=1.0),
     ],
 )
 async def test_pages_of_items_go_by_index(

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from callsheet_scheduler.domain.job import JobId, JobState
 from callsheet_scheduler.local.postgres import EmbeddedPostgres
-from callsheet_scheduler.store.history import JobFilter
+from callsheet_scheduler.store.job_lists import JobFilter
 from callsheet_scheduler.store.migrate import migrate, migrations
 from callsheet_scheduler.store.partitions import make_partitions
 
@@ -103,6 +103,16 @@ ROWS: dict[int, list[str]] = {
     14: [
         "INSERT INTO collection VALUES ('trip', 'A trip', now())",
         "INSERT INTO collection_counter VALUES ('trip', 5, 1, now(), now())",
+    ],
+    30: ["INSERT INTO ended_session VALUES ('aa', 'infinity')"],
+    25: ["INSERT INTO job_type_change VALUES ('public_scan', NULL, 60, NULL, now(), 'admin', '{{}}')"],
+    22: [
+        """
+        INSERT INTO api_key VALUES (
+            '{item}', 'site', 2, decode(repeat('00', 32), 'hex'), now(), 'admin', NULL, NULL, NULL, NULL
+        )
+        """,
+        "INSERT INTO audit_entry VALUES ('{item}', now(), 'admin', '::1', 'POST /a', '/a', 200, '')",
     ],
     20: ["INSERT INTO inbox (type) VALUES ('no_such_type')"],
 }

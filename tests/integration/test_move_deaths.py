@@ -10,11 +10,15 @@ from pathlib import Path
 import grpc
 import pytest
 
+from callsheet.service.settings import BucketSettings, RootSettings
 from callsheet.v1.job_pb2 import JobState
 from callsheet.v1.library_service_pb2 import Item, ItemState, ListItemsRequest
 from callsheet.v1.library_service_pb2_grpc import LibraryServiceStub
+from callsheet.worker.library import Roots
+from callsheet.worker.scratch import Scratch
 from tests.support import mortal_worker
 from tests.support.media import video
+from tests.support.objects import Bucket, Objects
 from tests.support.queue import CALL_DEADLINE_S, PATIENCE_S, Jobs
 from tests.support.real_scheduler import RealScheduler
 from tests.support.worker_processes import WorkerProcess
@@ -34,16 +38,23 @@ def archive(tmp_path: Path) -> Iterator[Path]:
 class Site:
     """Two roots, a worker that can die in a move, and the queue."""
 
-    def __init__(self, scheduler: RealScheduler, channel: grpc.aio.Channel, folder: Path, far: Path) -> None:
+    def __init__(
+        self,
+        scheduler: RealScheduler,
+        channel: grpc.aio.Channel,
+        folder: Path,
+        far: RootSettings | BucketSettings,
+    ) -> None:
         self.library, self.far, self.order = folder / "library", far, folder / "dies-at"
         self.jobs, self._library = Jobs(channel), LibraryServiceStub(channel)
-        for one in (self.library / "inbox", self.library / "library", far):
-            one.mkdir(parents=True, exist_ok=True)
+        for one in ("inbox", "library"):
+            (self.library / one).mkdir(parents=True)
         places = {
             "library": {"path": str(self.library), "writable": True},
-            "archive": {"path": str(far), "writable": True},
+            "archive": far.model_dump(mode="json"),
             "derivatives": {"path": str(folder), "writable": True},
         }
+        self._far_files = Roots({"archive": far}, Scratch(folder / "scratch", floor_mib=1)).store("archive")
         settings = {
             "CALLSHEET_ROOTS": json.dumps(places),
             "CALLSHEET_SWEEP_INTERVAL_S": "1",
@@ -65,11 +76,11 @@ class Site:
         return list(answer.items)
 
     def files(self) -> list[str]:
+        near = (one.relative_to(self.library) for one in self.library.rglob("*") if one.is_file())
+        visible = (one.path for one in self._far_files.walk(""))
         return sorted(
-            f"{root.name}/{one.relative_to(root)}" if root is self.library else f"far/{one.relative_to(root)}"
-            for root in (self.library, self.far)
-            for one in root.rglob("*")
-            if one.is_file()
+            {f"library/{path}" for path in near}
+            | {f"far/{path}" for path in (*visible, *self._far_files.hidden(lambda _: True))}
         )
 
     async def moved_across_a_death(self, step: str, **wishes: object) -> dict[str, object]:
@@ -90,6 +101,15 @@ class Site:
         return found
 
 
+def far_root(request: pytest.FixtureRequest, elsewhere: str) -> RootSettings | BucketSettings:
+    """Return a root that no file can be renamed to."""
+    if elsewhere == "a bucket":
+        objects: Objects = request.getfixturevalue("objects")
+        bucket: Bucket = request.getfixturevalue("bucket")
+        return objects.settings(bucket.name, "far")
+    return RootSettings(path=request.getfixturevalue("archive"), writable=True)
+
+
 async def settled(site: Site, wanted: list[str]) -> None:
     """Wait until only *wanted* lies in the roots: hidden leftovers are swept."""
     async with asyncio.timeout(PATIENCE_S):
@@ -100,7 +120,7 @@ async def settled(site: Site, wanted: list[str]) -> None:
 async def test_renaming_outlives_a_death_behind_every_step(
     scheduler: RealScheduler, channel: grpc.aio.Channel, tmp_path: Path, archive: Path
 ) -> None:
-    site = Site(scheduler, channel, tmp_path, archive)
+    site = Site(scheduler, channel, tmp_path, RootSettings(path=archive, writable=True))
     video(site.library / "inbox/a.mp4", seconds=1)
     content = (site.library / "inbox/a.mp4").read_bytes()
     await site.worker.start()
@@ -120,10 +140,15 @@ async def test_renaming_outlives_a_death_behind_every_step(
         await site.worker.kill()
 
 
-async def test_move_across_file_systems_outlives_a_death_behind_every_step(
-    scheduler: RealScheduler, channel: grpc.aio.Channel, tmp_path: Path, archive: Path
+@pytest.mark.parametrize("elsewhere", ["another file system", "a bucket"])
+async def test_move_to_another_root_outlives_a_death_behind_every_step(
+    scheduler: RealScheduler,
+    channel: grpc.aio.Channel,
+    tmp_path: Path,
+    elsewhere: str,
+    request: pytest.FixtureRequest,
 ) -> None:
-    site = Site(scheduler, channel, tmp_path, archive)
+    site = Site(scheduler, channel, tmp_path, far_root(request, elsewhere))
     video(site.library / "inbox/a.mp4", seconds=1)
     content = (site.library / "inbox/a.mp4").read_bytes()
     mtime_ns = (site.library / "inbox/a.mp4").stat().st_mtime_ns
@@ -139,7 +164,8 @@ async def test_move_across_file_systems_outlives_a_death_behind_every_step(
             shown = "library" if number % 2 else "far"
 
             assert (item.id, item.facts.root) == (before.id, root)
-            assert (item.facts.path, item.facts.mtime_ns) == (f"films/{number}.mp4", mtime_ns)
+            assert item.facts.path == f"films/{number}.mp4"
+            assert item.facts.mtime_ns == mtime_ns or elsewhere == "a bucket"
             assert item.facts.state == ItemState.ITEM_STATE_OK
             await settled(site, [f"{shown}/films/{number}.mp4"])
         assert (site.library / site.files()[0].removeprefix("library/")).read_bytes() == content

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 from callsheet_scheduler.domain.job import JobId
 from callsheet_scheduler.domain.schedules import CatchUp, Schedule, Template
-from callsheet_scheduler.store.history import JobFilter
+from callsheet_scheduler.store.job_lists import JobFilter
 from callsheet_scheduler.use_cases.cron import Cron
 from callsheet_scheduler.use_cases.schedules import SCHEDULES_MAX, Schedules, Wanted
 

@@ -130,6 +130,11 @@ async def test_schedules_are_kept_on_the_command_line(callsheet: CommandLine, re
     job = document["job"]
     assert isinstance(job, dict)
     assert (job["params"], job["priority"], job["unique_key"]) == ({"path": "b"}, 9, "nightly")
+    for key in ("weekly", ""):
+        changed = await callsheet.run("schedules", "change", "nightly", "--unique", key, "--json")
+        job = changed.document()["job"]
+        assert isinstance(job, dict)
+        assert (job["params"], job["priority"], job["unique_key"]) == ({"path": "b"}, 9, key)
     paused = await callsheet.run("schedules", "pause", "nightly")
     assert " paused " in paused.out
     run = await callsheet.run("schedules", "run", "nightly")

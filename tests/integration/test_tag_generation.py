@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import pytest
 from callsheet_gateway.settings import GatewaySettings
 
 from callsheet.channel import open_channel
@@ -32,7 +31,6 @@ async def scanned(scheduler: RealScheduler, jobs: Jobs, folder: Path) -> None:
         )
 
 
-@pytest.mark.timeout(180)
 async def test_model_tags_videos_that_rest_and_the_command_line_find_then(
     fresh_dsn: str, tmp_path: Path
 ) -> None:

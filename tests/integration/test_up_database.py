@@ -35,7 +35,7 @@ async def postgres(data: Path) -> AsyncIterator[EmbeddedPostgres]:
 
 
 async def ask(dsn: str, question: str) -> object:
-    connection = await asyncpg.connect(dsn, ssl=False, timeout=10)
+    connection = await asyncpg.connect(dsn, ssl=False, timeout=30)
     try:
         answer: object = await connection.fetchval(question)
         return answer

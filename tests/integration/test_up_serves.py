@@ -13,6 +13,7 @@ from tests.support.folders import open_folder
 from tests.support.media import first_part, quadrants
 
 TOKEN_MODE = 0o600
+SWEEP = "30 4 * * 0"
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ async def test_first_start_fills_the_library_and_the_second_goes_on(place: Path,
     data = place / "data"
     before = listing(media)
 
-    async with running_up(data, "--media", str(media)) as up:
+    async with running_up(data, "--media", str(media), environment={"CALLSHEET_SWEEP_SCHEDULE": SWEEP}) as up:
         await up.ready()
         assert any(up.token() in line for line in up.said)
         assert {stat.S_IMODE((data / name).stat().st_mode) for name in ("admin-token", "join-token")} == {
@@ -56,6 +57,12 @@ async def test_first_start_fills_the_library_and_the_second_goes_on(place: Path,
         assert "torn.jpg" in await up.line("torn.jpg")
         found = await items(up)
         token = up.token()
+        nightly = json.loads((await up.get("/api/schedules", token=token)).body)["data"]
+        assert [(one["name"], one["cron"], one["job"]["type"]) for one in nightly] == [
+            ("cache-build", "0 3 * * *", "cache_build"),
+            ("cache-sweep", SWEEP, "cache_sweep"),
+        ]
+        assert [one["job"]["params"] for one in nightly] == [{"roots": ["library", "uploads"]}] * 2
         assert json.loads((data / "connection.json").read_text())["roots"]["library"] == str(media)
 
         async with running_up(data) as second:

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 TTL_S = 3.0
 HEARTBEAT_S = TTL_S / 5
-BUSY_S = 2.0
+BUSY_S = 30.0
 """How much longer anything may take because the machine is busy."""
 LONG_TTL_S = 20.0
 """For what must not expire: a process may take seconds to start."""

@@ -230,7 +230,7 @@ async def test_unfinished_jobs_of_a_type_are_told_whoever_caused_them(
             FleetServiceStub(channel),
             Lease(job_id=done[0], token=1, attempt=1),
             worker_id="",
-            deadline_s=5.0,
+            deadline_s=30.0,
         )
 
         found = await queue.unfinished("patient")
@@ -266,7 +266,7 @@ async def test_library_is_not_written_under_a_lease_that_is_lost(
         (job_id,) = await jobs.submitted("patient")
         await jobs.reached([job_id], JobState.JOB_STATE_RUNNING)
         lease = Lease(job_id=job_id, token=1, attempt=1)
-        library = RemoteLibrary(LibraryServiceStub(channel), lease, deadline_s=5.0)
+        library = RemoteLibrary(LibraryServiceStub(channel), lease, deadline_s=30.0)
 
         with pytest.raises(LeaseLostError):
             await library.upsert([_facts("b.jpg")])
@@ -372,7 +372,7 @@ async def test_scheduler_tells_what_is_certain_of_a_lease(
         running_worker(scheduler.port, tmp_path, more=[told]),
         open_channel(scheduler.address) as channel,
     ):
-        questions = LeaseQuestions(JobServiceStub(channel), LibraryServiceStub(channel), deadline_s=5.0)
+        questions = LeaseQuestions(JobServiceStub(channel), LibraryServiceStub(channel), deadline_s=30.0)
         await jobs.known("tell_lease")
         ids = await jobs.submitted("tell_lease")
         lease = await told.leases.get()

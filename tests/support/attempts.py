@@ -68,6 +68,7 @@ class Shelf:
 
     rows: dict[str, Item] = field(default_factory=dict[str, Item])
     writes: list[int] = field(default_factory=list[int])
+    in_hand: list[str] = field(default_factory=list[str])
 
     async def items(self, ids: Sequence[str]) -> list[Item]:
         return [self.rows[one] for one in ids if one in self.rows]
@@ -87,6 +88,9 @@ class Shelf:
 
     async def fence(self) -> None:
         self.writes.append(0)
+
+    async def take_in_hand(self, item: Item) -> None:
+        self.in_hand.append(item.facts.path)
 
     async def move(self, item_id: str, facts: ItemFacts) -> None:
         for other in [one for one in self.rows.values() if one.id != item_id]:
@@ -180,15 +184,16 @@ class Desk:
     stop: Stop = field(default_factory=Stop)
     checkpoint: Mapping[str, JsonValue] | None = None
     token: int = 0
+    collection: str = ""
     limits: EncodingLimits = field(default_factory=EncodingLimits)
 
-    def context(self, job_id: str = "job-1") -> JobContext:
+    def context(self, job_id: str = "job-1", *, attempt: int = 1) -> JobContext:
         """Return the context of a new attempt of a job, under a new lease."""
         self.token += 1
         self.diary = Diary()
         self.stop = Stop()
         return JobContext(
-            lease=Lease(job_id=job_id, token=self.token, attempt=1),
+            lease=Lease(job_id=job_id, token=self.token, attempt=attempt, collection=self.collection),
             report=self.diary,
             library=self.library,
             queue=self.queue,

@@ -73,10 +73,11 @@ def _bmp(path: Path) -> None:
     path.write_bytes(bytes(content))
 
 
-def _pdf(path: Path) -> None:
-    """Write a page whose content is two gigabytes of drawing when it is inflated, in two steps."""
+def inflating_page(path: Path, megabytes: int = 2000) -> None:
+    """Write a page whose content is so much drawing when it is inflated, in two steps."""
     drawing = zlib.compressobj(9)
-    once = b"".join(drawing.compress(b"0 0 m 9 9 l S\n" * 80_000) for _ in range(1900)) + drawing.flush()
+    part = b"0 0 m 9 9 l S\n" * 75_000
+    once = b"".join(drawing.compress(part) for _ in range(megabytes)) + drawing.flush()
     _write_pdf(path, zlib.compress(once, 9), "/Filter [/FlateDecode /FlateDecode]", "0 0 612 792")
 
 
@@ -146,7 +147,7 @@ BOMBS: Final[Mapping[str, Callable[[Path], None]]] = {
     "pixels.heic": _in_boxes,
     "pixels.webp": _webp,
     "pixels.bmp": _bmp,
-    "inflates.pdf": _pdf,
+    "inflates.pdf": inflating_page,
     "wide.pdf": _wide_pdf,
     "wide.mkv": _wide_video,
     "frames.avi": _motion_jpeg,

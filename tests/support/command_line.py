@@ -3,10 +3,11 @@
 import asyncio
 import json
 import os
-import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.support.warm import WarmProcess, start_warm
 
 LIMIT_S = 60.0
 
@@ -40,15 +41,13 @@ class CommandLine:
         if scheduler is not None:
             self.environment["CALLSHEET_SCHEDULER"] = scheduler
 
-    async def start(self, *arguments: str) -> asyncio.subprocess.Process:
+    async def start(self, *arguments: str) -> WarmProcess:
         """Start a command and return its process."""
-        return await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
+        return await start_warm(
             "callsheet.cli.app",
             *arguments,
-            cwd=self.folder,
-            env=self.environment,
+            folder=self.folder,
+            environment=self.environment,
             stdin=DEVNULL,
             stdout=PIPE,
             stderr=PIPE,

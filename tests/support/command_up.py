@@ -177,7 +177,7 @@ async def gone(processes: Mapping[int, str]) -> None:
         return [command for pid, command in processes.items() if _command(pid) == command]
 
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while left():  # noqa: ASYNC110 -- not our children
                 await asyncio.sleep(0.02)
     except TimeoutError:

@@ -18,8 +18,10 @@ INSERT INTO {table} (
     params, state, token, attempt, retry_count, lost_count, capacity_count, {more}
 )
 SELECT
-    (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint - n * 4000), 12, '0')
-        || '7000a000' || lpad(to_hex(n), 12, '0'))::uuid,
+    (lpad(
+        to_hex((extract(epoch FROM date_trunc('day', now(), 'UTC')) * 1000)::bigint + (n - $1 / 2) * 4000),
+        12, '0'
+    ) || '7000{mark}000' || lpad(to_hex(n), 12, '0'))::uuid,
     n, 'type' || n % 50, 1 + n % 3, 5, false, 0, 3, 0, now(), '{{}}', {state}, n, 0, 0, 0, 0, {values}
 FROM generate_series(1, $1::bigint) AS n
 """
@@ -57,20 +59,38 @@ FILL_INBOX = """
 INSERT INTO inbox (type) SELECT 'type' || n % 50 FROM generate_series(1, $1::bigint) AS n
 """
 
+FILL_KEYS = """
+INSERT INTO api_key
+SELECT
+    gen_random_uuid(), 'key' || n, 2, decode(lpad(to_hex(n), 64, '0'), 'hex'), now(), '', NULL, NULL, NULL,
+    NULL
+FROM generate_series(1, $1::bigint) AS n
+"""
+
+FILL_AUDIT = """
+INSERT INTO audit_entry
+SELECT gen_random_uuid(), now(), 'actor' || n % 50, '', '', '', 200, ''
+FROM generate_series(1, $1::bigint) AS n
+"""
+
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def filled_dsn(database_server: EmbeddedPostgres) -> str:
-    """A database with tens of thousands of rows in each table and fresh statistics."""
+    """A database with tens of thousands of rows in each table and fresh statistics.
+
+    Half of the jobs are of yesterday and half of today, whatever the hour: few rows are read from end to end.
+    """
     dsn = await new_database(database_server)
     connection = await asyncpg.connect(dsn, ssl=False)
-    live = FILL_JOBS.format(table="job_live", state="1", more="error", values="NULL")
+    live = FILL_JOBS.format(table="job_live", mark="a", state="1", more="error", values="NULL")
     done = FILL_JOBS.format(
         table="job_done",
+        mark="b",
         state="CASE WHEN n % 200 = 0 THEN 6 ELSE 5 END",
         more="finished_at",
         values="now()",
     )
-    for fill in (live, done, FILL_ITEMS, FILL_INBOX):
+    for fill in (live, done, FILL_ITEMS, FILL_INBOX, FILL_KEYS, FILL_AUDIT):
         await connection.execute(fill, ROWS)
     for fill in (FILL_DERIVATIVES, FILL_TAGS, FILL_LOGS, FILL_ATTEMPTS, "ANALYZE"):
         await connection.execute(fill)

@@ -2,60 +2,53 @@
 
 import asyncio
 import os
-import sys
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
 from callsheet_gateway.app import make_app
-from callsheet_gateway.auth import Credentials
-from callsheet_gateway.border import Border
-from callsheet_gateway.making import Making
+from callsheet_gateway.assembly import assembled
 from callsheet_gateway.settings import GatewaySettings
-from callsheet_gateway.state import State
-from callsheet_gateway.views import Views
+from starlette.types import ASGIApp
 
 from callsheet.client import Client, Patience
-from callsheet.service.clock import SystemClock
-from callsheet.worker.library import Roots
+from tests.support.warm import WarmProcess, start_warm
 
 TOKEN = "t" * 43
-START_LIMIT_S = 30.0
+
+
+class Rest(httpx.AsyncClient):
+    """A client of REST that knows what it speaks with."""
+
+    app: ASGIApp
+
+
+START_LIMIT_S = 60.0
 
 
 @asynccontextmanager
 async def rest_over(
     scheduler: str, settings: GatewaySettings, *, patience: Patience | None = None
-) -> AsyncGenerator[httpx.AsyncClient]:
+) -> AsyncGenerator[Rest]:
     """Give a client of REST, with the administrator's token, over the scheduler at this address."""
     async with Client(scheduler, patience=patience) as client, rest_through(client, settings) as rest:
         yield rest
 
 
 @asynccontextmanager
-async def rest_through(client: Client, settings: GatewaySettings) -> AsyncGenerator[httpx.AsyncClient]:
+async def rest_through(client: Client, settings: GatewaySettings) -> AsyncGenerator[Rest]:
     """Give a client of REST, with the administrator's token, over this client of the scheduler."""
-    making = Making(client, wait_s=settings.miss_wait_s, wishes_max=settings.misses_max)
-    views = Views(client, every_s=settings.views_told_s)
-    state = State(
-        settings=settings,
-        credentials=Credentials(TOKEN),
-        client=client,
-        roots=Roots(settings.roots),
-        making=making,
-        views=views,
-    )
-    app = Border(make_app(state), body_bytes_max=settings.body_bytes_max, clock=SystemClock())
-    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
-    headers = {"Authorization": f"Bearer {TOKEN}"}
-    async with httpx.AsyncClient(
-        transport=transport, base_url="http://gateway", headers=headers, timeout=60.0
-    ) as rest:
-        yield rest
-    await making.close()
-    await views.close()
+    async with assembled(settings, client, TOKEN) as state:
+        app = make_app(state)
+        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        async with Rest(
+            transport=transport, base_url="http://gateway", headers=headers, timeout=60.0
+        ) as rest:
+            rest.app = app
+            yield rest
 
 
 def write_token(folder: Path) -> Path:
@@ -66,17 +59,17 @@ def write_token(folder: Path) -> Path:
     return file
 
 
-async def started(folder: Path, settings: Mapping[str, str]) -> Process:
+async def started(folder: Path, settings: Mapping[str, str]) -> WarmProcess:
     """Start ``callsheet_gateway.main`` with *settings*, variables without their prefix in any case."""
     own = {"listen": "127.0.0.1:0", "scheduler": "127.0.0.1:1", "admin_token_file": str(write_token(folder))}
     variables = {f"CALLSHEET_{name.upper()}": value for name, value in (own | dict(settings)).items()}
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "callsheet_gateway.main", env=os.environ | variables, stderr=PIPE, stdout=PIPE
+    return await start_warm(
+        "callsheet_gateway.main", environment=os.environ | variables, stderr=PIPE, stdout=PIPE
     )
 
 
 @asynccontextmanager
-async def real_gateway(folder: Path, **settings: str) -> AsyncGenerator[tuple[Process, int]]:
+async def real_gateway(folder: Path, **settings: str) -> AsyncGenerator[tuple[WarmProcess, int]]:
     """Run a gateway process; gives it and its port once it answers."""
     port_file = folder / "gateway-port"
     process = await started(folder, settings | {"port_file": str(port_file)})

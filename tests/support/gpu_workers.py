@@ -48,6 +48,6 @@ class GpuHost:
 
     async def says(self, words: str) -> None:
         """Wait until a worker's log has these words."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while words not in self.log:  # noqa: ASYNC110 - what is awaited happens in another process
                 await asyncio.sleep(0.05)

@@ -211,7 +211,7 @@ def descend(arguments: Targets, descriptors: Sequence[int]) -> Answer[str]:
             while True:
                 pass
         case "swell":
-            kept = [bytearray(b"x" * (64 << 20)) for _ in range(1024)]
+            kept = [bytearray(64 << 20) for _ in range(1024)]
             return Answer(value=str(len(kept)))
         case "crash":
             ctypes.string_at(8)

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -258,11 +258,11 @@ class Killing:
         return {row["path"]: row["size_bytes"] for row in rows}
 
 
-def drawn(chance: Random, rounds: int) -> list[str]:
-    """Return a job type for each round: all of them, in an order of chance, again and again."""
+def drawn(chance: Random, rounds: int, among: Collection[str] = VICTIMS) -> list[str]:
+    """Return a job type for each round: all of *among*, in an order of chance, again and again."""
     types: list[str] = []
     while len(types) < rounds:
-        types += chance.sample(sorted(VICTIMS), len(VICTIMS))
+        types += chance.sample(sorted(among), len(among))
     return types[:rounds]
 
 

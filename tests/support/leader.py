@@ -18,6 +18,7 @@ from callsheet_scheduler.leadership import Leadership, Term
 from callsheet_scheduler.store.history import HistoryStore
 from callsheet_scheduler.store.pool import open_lists, open_readers
 from callsheet_scheduler.store.records import read_done
+from callsheet_scheduler.store.sizes import read_sizes
 from callsheet_scheduler.use_cases.actions import Actions
 from callsheet_scheduler.use_cases.grants import Attempt, Completion, Grants, Session
 from callsheet_scheduler.use_cases.job_logs import JobLogs
@@ -80,7 +81,7 @@ class Leader:
         self.leadership = leadership
         self.types = types
         self.past = partial(read_done, readers)
-        self.jobs = Jobs(leadership, types, self.past)
+        self.jobs = Jobs(leadership, types, self.past, partial(read_sizes, readers))
         self.actions = Actions(leadership, types, self.past)
         self.views = Views(leadership, history)
         self.logs = JobLogs(leadership, history)

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import sys
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,11 +21,12 @@ from tests.support.fresh_database import new_database
 from tests.support.gateways import rest_over
 from tests.support.media import quadrants
 from tests.support.real_scheduler import RealScheduler, real_scheduler
+from tests.support.warm import WarmProcess, start_warm
 
 Json = dict[str, object]
 OBJECT: TypeAdapter[Json] = TypeAdapter(Json)
 OBJECTS: TypeAdapter[list[Json]] = TypeAdapter(list[Json])
-PATIENCE = Patience(total_s=5.0, try_s=5.0)
+PATIENCE = Patience(total_s=5.0, try_s=30.0)
 
 
 class Stack(NamedTuple):
@@ -80,9 +80,7 @@ def library(stack: Stack) -> Path:
     return stack.library
 
 
-async def started_worker(
-    scheduler: RealScheduler, settings: GatewaySettings, folder: Path
-) -> asyncio.subprocess.Process:
+async def started_worker(scheduler: RealScheduler, settings: GatewaySettings, folder: Path) -> WarmProcess:
     roots = {name: root.model_dump(mode="json") for name, root in settings.roots.items()}
     environment = os.environ | {
         "CALLSHEET_SCHEDULER": scheduler.address,
@@ -94,9 +92,7 @@ async def started_worker(
         "CALLSHEET_DRAIN_GRACE_S": "1",
         "CALLSHEET_LOG_LEVEL": "warning",
     }
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "callsheet_cpu_worker.main", env=environment
-    )
+    return await start_warm("callsheet_cpu_worker.main", environment=environment)
 
 
 def picture(path: Path, width: int = 640, height: int = 480) -> Path:

@@ -14,6 +14,7 @@ from typing_extensions import override
 from callsheet.catalog import Category, JobType
 from callsheet.errors import BadInputError, TransientError
 from callsheet.params import JobParams
+from callsheet.v1.library_service_pb2 import Item, ItemState
 from callsheet.worker.context import JobContext
 from callsheet.worker.decode.works import PROBE, ProbeArguments
 from callsheet.worker.library import OpenedFile
@@ -29,6 +30,8 @@ ENTRIES: Final = (
     "test_encode = tests.support.plug_ins:Encode\n"
     "test_gpu = tests.support.plug_ins:OnGpu\n"
     "test_deadly = tests.support.plug_ins:Deadly\n"
+    "test_deadly_many = tests.support.plug_ins:DeadlyMany\n"
+    "test_deadly_scan = tests.support.deadly_scan:DeadlyScan\n"
 )
 
 
@@ -128,9 +131,33 @@ class Deadly(Processor[DeadlyParams]):
     @override
     async def process(self, params: DeadlyParams, context: JobContext) -> Outcome:
         (item,) = await context.library.items([str(params.video_id)])
-        if item.facts.path.startswith("deadly"):
-            os.kill(os.getpid(), signal.SIGKILL)
+        _read(item)
         return Outcome()
+
+
+class DeadlyManyParams(JobParams):
+    item_ids: list[UUID]
+
+
+class DeadlyMany(Processor[DeadlyManyParams]):
+    """Reads one item after the other, those alone that are not broken."""
+
+    job_type = JobType(name="test_deadly_many", description="Kills by one.", params=DeadlyManyParams)
+
+    @override
+    async def process(self, params: DeadlyManyParams, context: JobContext) -> Outcome:
+        items = await context.library.items([str(one) for one in params.item_ids])
+        usable = [item for item in items if item.facts.state == ItemState.ITEM_STATE_OK]
+        for item in sorted(usable, key=lambda item: item.facts.path):
+            if context.lease.attempt > 1:
+                await context.library.take_in_hand(item)
+            _read(item)
+        return Outcome(result={"read": len(usable)})
+
+
+def _read(item: Item) -> None:
+    if item.facts.path.startswith("deadly"):
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 async def opened(context: JobContext, path: str) -> OpenedFile:

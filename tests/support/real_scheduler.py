@@ -3,11 +3,11 @@
 import asyncio
 import os
 import signal
-import sys
-from asyncio.subprocess import Process
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+
+from tests.support.warm import WarmProcess, start_warm
 
 START_LIMIT_S = 60.0
 
@@ -19,7 +19,7 @@ class RealScheduler:
         self._dsn = dsn
         self._folder = folder
         self._settings = settings
-        self._process: Process | None = None
+        self._process: WarmProcess | None = None
         self.port = 0
 
     @property
@@ -37,9 +37,7 @@ class RealScheduler:
             "CALLSHEET_PORT_FILE": str(port_file),
             "CALLSHEET_LOG_LEVEL": "warning",
         }
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "callsheet_scheduler.main", env=environment | self._settings
-        )
+        self._process = await start_warm("callsheet_scheduler.main", environment=environment | self._settings)
         async with asyncio.timeout(START_LIMIT_S):
             while not port_file.exists():
                 assert self._process.returncode is None, "the scheduler ended while it started"

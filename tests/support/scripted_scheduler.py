@@ -25,7 +25,7 @@ from callsheet.v1.lease_service_pb2_grpc import LeaseServiceServicer, add_LeaseS
 Context = grpc.aio.ServicerContext[WorkRequest, WorkResponse]
 
 #: How long a test waits for something that ought to happen.
-PATIENCE_S = 20.0
+PATIENCE_S = 30.0
 
 
 class Stream:

@@ -55,7 +55,7 @@ async def steered(
 ) -> AsyncGenerator[Steered]:
     dsn = await new_database(database_server)
     async with real_scheduler(dsn, tmp_path_factory.mktemp("scheduler")) as scheduler:
-        patience = Patience(total_s=20.0, try_s=10.0)
+        patience = Patience(total_s=20.0, try_s=30.0)
         async with rest_over(scheduler.address, GatewaySettings(), patience=patience) as client:
             yield Steered(scheduler, Rest(client))
 

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.support.plug_ins import ROOT, installed
+from tests.support.warm import WarmProcess, start_warm
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -49,7 +50,7 @@ class WorkerProcess:
             }
             | settings
         )
-        self.process: Process | None = None
+        self.process: Process | WarmProcess | None = None
 
     @property
     def pid(self) -> int:
@@ -58,6 +59,9 @@ class WorkerProcess:
 
     async def start(self, *, stderr: int | None = None) -> None:
         """Start it, with the identity that its spool keeps; its log goes to the descriptor *stderr*."""
+        if self._python == sys.executable:
+            self.process = await start_warm(self._module, environment=self._environment, stderr=stderr)
+            return
         self.process = await asyncio.create_subprocess_exec(
             self._python, "-m", self._module, env=self._environment, stderr=stderr
         )

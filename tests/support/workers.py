@@ -113,7 +113,7 @@ class RunningWorker:
 
     async def exit_code(self) -> int:
         """Wait until it has left."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             return await self.running
 
 

@@ -8,6 +8,7 @@ from typing import Final
 import typer
 
 from callsheet.cli import (
+    access,
     cache,
     collections,
     fleet,
@@ -19,6 +20,7 @@ from callsheet.cli import (
     scan,
     schedules,
     top,
+    types,
     verify,
 )
 from callsheet.cli.commands import report
@@ -38,7 +40,10 @@ BUILT_IN: Final = frozenset(
         "models",
         "fleet",
         "gpus",
+        "keys",
+        "audit",
         "top",
+        "types",
         "verify",
     }
 )
@@ -62,6 +67,7 @@ def build_app(arguments: Sequence[str]) -> typer.Typer:
     app.registered_commands += scan.app.registered_commands
     app.registered_commands += verify.app.registered_commands
     app.add_typer(jobs.app, name="jobs")
+    app.add_typer(types.app, name="types")
     app.add_typer(queues.app, name="queues")
     app.add_typer(collections.app, name="collections")
     app.add_typer(schedules.app, name="schedules")
@@ -69,6 +75,8 @@ def build_app(arguments: Sequence[str]) -> typer.Typer:
     app.add_typer(cache.app, name="cache")
     app.add_typer(models.app, name="models")
     app.add_typer(fleet.app, name="fleet")
+    app.add_typer(access.keys, name="keys")
+    app.add_typer(access.audit, name="audit")
     app.registered_commands += gpus.app.registered_commands
     app.registered_commands += top.app.registered_commands
     add_commands(app, known=BUILT_IN, wanted=arguments[0] if arguments else None)

@@ -12,12 +12,8 @@ from callsheet.cli.humane import ago_text, duration_text
 from callsheet.cli.instants import instant, rfc3339, seconds_between
 from callsheet.cli.output import state_cell
 from callsheet.v1.job_pb2 import Job, JobAttempt, JobState, StopRung
-from callsheet.v1.job_service_pb2 import JobType, LearnedNeeds
 
 COLUMNS: Final = ("ID", "TYPE", "STATE", "DONE>", "PRIORITY>", "CREATED", "RAN>", "NOTE")
-
-#: VRAM is in MiB; LEARNED stands in brackets where it is proposed and does not hold.
-TYPE_COLUMNS: Final = ("TYPE", "CATEGORY", "VRAM>", "LEARNED>", "RUNS>", "MEDIAN>", "95 %>", "DOES")
 
 #: Characters of a reason in a table.
 NOTE_MAX: Final = 120
@@ -67,6 +63,7 @@ def job_facts(job: Job, now: datetime) -> list[tuple[str, str | Text]]:
         ("unique key", job.unique_key),
         ("children", str(job.children or "")),
         ("collection", job.collection),
+        ("submitted by", job.submitted_by),
         ("worker", job.worker_id),
         ("retries", f"{job.retry_count} of {job.max_retries}"),
     ]
@@ -87,22 +84,6 @@ def job_facts(job: Job, now: datetime) -> list[tuple[str, str | Text]]:
     facts.append(("ended by", _RUNGS.get(job.stop_rung, "")))
     facts += [(f"attempt {attempt.number}", _attempt_text(attempt)) for attempt in job.attempts]
     return [(name, value) for name, value in facts if value]
-
-
-def type_row(one: JobType) -> tuple[str, ...]:
-    """Return the cells for `TYPE_COLUMNS`."""
-    known = one.learned[0] if one.learned else LearnedNeeds()
-    learned = f"{known.vram_mib}" if one.learns_vram else f"({known.vram_mib})"
-    return (
-        one.name,
-        category_text(one.category),
-        str(one.vram_mib or ""),
-        learned if known.vram_mib else "",
-        str(known.runs or ""),
-        duration_text(known.median_run_s) if known.runs else "",
-        duration_text(known.p95_run_s) if known.runs else "",
-        one.description,
-    )
 
 
 def _attempt_text(attempt: JobAttempt) -> str:

@@ -14,7 +14,7 @@ from callsheet.cli.actions import add_actions
 from callsheet.cli.commands import Reach, command
 from callsheet.cli.exits import ExitCode
 from callsheet.cli.filters import Filter
-from callsheet.cli.job_views import COLUMNS, TYPE_COLUMNS, job_facts, job_row, type_row
+from callsheet.cli.job_views import COLUMNS, job_facts, job_row
 from callsheet.cli.progress import follow_job
 from callsheet.cli.wishes import Wishes
 from callsheet.errors import InvalidError
@@ -86,7 +86,7 @@ async def list_children(reach: Reach, job_id: JobIdArgument) -> ExitCode:
 @command(app, "submit")
 async def submit_job(
     reach: Reach,
-    job_type: Annotated[str, typer.Argument(metavar="TYPE", help="The job type; see `jobs types`.")],
+    job_type: Annotated[str, typer.Argument(metavar="TYPE", help="The job type; see `types list`.")],
     wishes: Wishes,
     *,
     params: Annotated[
@@ -138,21 +138,6 @@ async def read_log(
             else:
                 sys.stdout.write(plain(piece))
                 sys.stdout.flush()
-    return ExitCode.OK
-
-
-@command(app, "types")
-async def list_types(reach: Reach) -> ExitCode:
-    """List the job types that the scheduler knows."""
-    types = await reach.client.job_types()
-    if reach.output.as_json:
-        for one in types:
-            reach.output.document(one)
-    else:
-        reach.output.table(
-            TYPE_COLUMNS,
-            [type_row(one) for one in types],
-        )
     return ExitCode.OK
 
 

@@ -38,7 +38,7 @@ async def scan(
         str,
         typer.Option(
             metavar="SLUG",
-            help="The collection of the scan, its jobs, and new or changed files; with --force of all.",
+            help="The collection of the scan, its jobs, and all files that it finds.",
         ),
     ] = "",
     wait: Annotated[

@@ -85,7 +85,7 @@ async def add_schedule(  # noqa: PLR0913 -- each option is one parameter
     reach: Reach,
     name: NameArgument,
     cron: Annotated[str, typer.Argument(metavar="CRON", help="Such as '0 3 * * *': daily at three.")],
-    job_type: Annotated[str, typer.Argument(metavar="TYPE", help="The job type; see `jobs types`.")],
+    job_type: Annotated[str, typer.Argument(metavar="TYPE", help="The job type; see `types list`.")],
     *,
     zone: ZoneOption = "UTC",
     jitter_s: JitterOption = None,
@@ -133,6 +133,12 @@ async def change_schedule(  # noqa: PLR0913 -- each option is one parameter
     param: ParamOption = None,
     priority: PriorityOption = None,
     max_retries: RetriesOption = None,
+    unique_key: Annotated[
+        str | None,
+        typer.Option(
+            "--unique", metavar="KEY", help="No run begins while a job of this key is not final; '' for none."
+        ),
+    ] = None,
 ) -> ExitCode:
     """Change what is given; the rest stays. `--param` changes one parameter, `--params` all of them."""
     job = (await reach.client.schedule(name)).job
@@ -145,6 +151,8 @@ async def change_schedule(  # noqa: PLR0913 -- each option is one parameter
         job.priority = priority
     if max_retries is not None:
         job.max_retries = max_retries
+    if unique_key is not None:
+        job.unique_key = unique_key
     wanted = ChangeScheduleRequest(
         name=name,
         cron=cron or None,

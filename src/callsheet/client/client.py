@@ -4,12 +4,14 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from typing import Final
 
+from callsheet.client.accessing import Accessing
 from callsheet.client.scheduling import Scheduling
 from callsheet.client.steering import FINAL, Steering
 from callsheet.errors import InvalidError, OverloadedError, UnavailableError
 from callsheet.ids import new_job_id
 from callsheet.v1.job_pb2 import Job, NewJob
 from callsheet.v1.job_service_pb2 import (
+    ChangeJobTypeRequest,
     GetJobRequest,
     GetStatsRequest,
     GetStatsResponse,
@@ -54,7 +56,7 @@ ITEMS_PAGE: Final = 200
 WATCH_QUIET_S: Final = 15.0
 
 
-class Client(Steering, Scheduling):
+class Client(Steering, Scheduling, Accessing):
     """A connection to a scheduler. Methods return the messages of the contract.
 
     Every method is safe to repeat and repeats itself while no scheduler answers, as long as *patience*
@@ -153,6 +155,21 @@ class Client(Steering, Scheduling):
                 for job in message.jobs:
                     yield job
 
+    async def changes(self) -> AsyncGenerator[Sequence[Job], None]:
+        """Yield changed jobs, of every job, until the stream is lost; unlike others it is not opened again.
+
+        The first round is empty: from then on no change is missed.
+        """
+        call = self._jobs.WatchJobs(WatchJobsRequest())
+        try:
+            await self._repeating.opened(call)
+            yield ()
+            async with aclosing(self._repeating.answers(call)) as rounds:
+                async for message in rounds:
+                    yield message.jobs
+        finally:
+            call.cancel()
+
     async def final(self, job_id: str) -> Job:
         """Wait until a job is final and return it."""
         job = await self.job(job_id)
@@ -189,9 +206,19 @@ class Client(Steering, Scheduling):
         """Return counts and rates of the whole queue."""
         return await self._repeating.call(self._jobs.GetStats, GetStatsRequest())
 
-    async def job_types(self) -> Sequence[JobType]:
-        """Return every job type that the scheduler knows, by name."""
-        return (await self._repeating.call(self._jobs.ListJobTypes, ListJobTypesRequest())).types
+    async def job_types(self, *, internal: bool = False, runs: bool = False) -> Sequence[JobType]:
+        """Return the job types that the scheduler knows, by name.
+
+        Args:
+            internal: Also those whose jobs only other jobs submit.
+            runs: With the newest run times themselves.
+        """
+        request = ListJobTypesRequest(internal=internal, runs=runs)
+        return (await self._repeating.call(self._jobs.ListJobTypes, request)).types
+
+    async def change_job_type(self, wanted: ChangeJobTypeRequest) -> JobType:
+        """Change what jobs of a type need, and return the type."""
+        return (await self._repeating.call(self._jobs.ChangeJobType, wanted)).type
 
     # Library
 

@@ -154,6 +154,38 @@ class Repeating:
                 tries = self._tries()
             await tries.pause(cause)
 
+    async def opened(self, call: "grpc.aio.UnaryStreamCall[RequestT, ResponseT]") -> None:
+        """Wait until a stream is open.
+
+        Raises:
+            CallsheetError: The scheduler refused; `UnavailableError` when it does not answer in the time of
+                one try.
+        """
+        try:
+            async with asyncio.timeout(self.patience.try_s):
+                await call.initial_metadata()
+                if call.done():
+                    await call.read()
+        except TimeoutError:
+            raise UnavailableError(f"no answer from the scheduler at {self.target}") from None
+        except grpc.aio.AioRpcError as error:
+            raise self._cause(error) from error
+
+    async def answers(
+        self, call: "grpc.aio.UnaryStreamCall[RequestT, ResponseT]"
+    ) -> AsyncGenerator[ResponseT, None]:
+        """Yield the answers of a stream that is not opened again.
+
+        Raises:
+            CallsheetError: The scheduler refused; `UnavailableError` also when the stream ends.
+        """
+        try:
+            async for message in call:
+                yield message
+        except grpc.aio.AioRpcError as error:
+            raise self._cause(error) from error
+        raise UnavailableError(f"the scheduler at {self.target} ended the stream")
+
     def _cause(self, error: grpc.aio.AioRpcError) -> CallsheetError:
         """Return the error of the tree; one that says that there was no answer names the target."""
         cause = from_rpc_error(error)

@@ -7,6 +7,7 @@ from typing import Self
 from callsheet.channel import open_channel
 from callsheet.client.repeating import Patience, Repeating
 from callsheet.service.clock import Clock, SystemClock
+from callsheet.v1.access_service_pb2_grpc import AccessServiceStub
 from callsheet.v1.fleet_service_pb2_grpc import FleetServiceStub
 from callsheet.v1.job_service_pb2_grpc import JobServiceStub
 from callsheet.v1.library_service_pb2_grpc import LibraryServiceStub
@@ -35,6 +36,7 @@ class Wire:
         self._library = LibraryServiceStub(self._channel)
         self._fleet = FleetServiceStub(self._channel)
         self._schedules = ScheduleServiceStub(self._channel)
+        self._access = AccessServiceStub(self._channel)
 
     async def __aenter__(self) -> Self:
         return self

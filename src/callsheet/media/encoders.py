@@ -18,6 +18,11 @@ class Encoder:
     on_card: bool = False
     """Whether the card encodes."""
 
+    @property
+    def uses_card(self) -> bool:
+        """Whether it does anything on the card."""
+        return self.on_card or self.decodes_on_card
+
 
 #: Rungs that need a card have not been run on a GPU yet.
 LADDER: Final = (
@@ -43,11 +48,7 @@ def named(name: object) -> Encoder | None:
 
 def rungs(*, card: bool, sessions: int) -> Sequence[Encoder]:
     """Return what may be tried: on a card that gives so many encoder sessions, or without one."""
-    return [
-        one
-        for one in LADDER
-        if (card or not (one.on_card or one.decodes_on_card)) and (sessions > 0 or not one.on_card)
-    ]
+    return [one for one in LADDER if (card or not one.uses_card) and (sessions > 0 or not one.on_card)]
 
 
 def input_options(encoder: Encoder) -> dict[str, str | float]:

@@ -117,6 +117,7 @@ def digest(timeline: Timeline, target_s: float, *, highlights: bool) -> list[Seg
     for one in best_of_bins:
         if len(chosen) < total and _apart(one, chosen, 0.0):
             chosen.append(one)
+    chosen += _best(timeline, length_s, total - len(chosen), 0.0, chosen, dead_too=True)
     return _joined(chosen, timeline)
 
 

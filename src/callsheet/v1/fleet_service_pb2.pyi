@@ -149,6 +149,7 @@ class Worker(_message.Message):
     DRAINING_FIELD_NUMBER: _builtins.int
     LEAVING_FIELD_NUMBER: _builtins.int
     SANDBOX_LACKS_FIELD_NUMBER: _builtins.int
+    WRITABLE_ROOTS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Its identity."""
     host: _builtins.str
@@ -189,6 +190,10 @@ class Worker(_message.Message):
     def sandbox_lacks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Protections that its children go without."""
 
+    @_builtins.property
+    def writable_roots(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Those of its roots that it may write to."""
+
     def __init__(
         self,
         *,
@@ -207,10 +212,11 @@ class Worker(_message.Message):
         draining: _builtins.bool = ...,
         leaving: _builtins.bool = ...,
         sandbox_lacks: _abc.Iterable[_builtins.str] | None = ...,
+        writable_roots: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["last_heartbeat_at", b"last_heartbeat_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["connected", b"connected", "draining", b"draining", "host", b"host", "id", b"id", "last_heartbeat_at", b"last_heartbeat_at", "leases", b"leases", "leaving", b"leaving", "load", b"load", "roots", b"roots", "sandbox", b"sandbox", "sandbox_lacks", b"sandbox_lacks", "slots", b"slots", "software_gpu", b"software_gpu", "types", b"types", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connected", b"connected", "draining", b"draining", "host", b"host", "id", b"id", "last_heartbeat_at", b"last_heartbeat_at", "leases", b"leases", "leaving", b"leaving", "load", b"load", "roots", b"roots", "sandbox", b"sandbox", "sandbox_lacks", b"sandbox_lacks", "slots", b"slots", "software_gpu", b"software_gpu", "types", b"types", "version", b"version", "writable_roots", b"writable_roots"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -218,6 +218,7 @@ class NewJob(_message.Message):
     IF_DEPENDENCY_FAILS_FIELD_NUMBER: _builtins.int
     UNIQUE_KEY_FIELD_NUMBER: _builtins.int
     COLLECTION_FIELD_NUMBER: _builtins.int
+    SUBMITTED_BY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUIDv7 chosen by the caller, so that a repeated submission is the same job; empty to have one
     chosen. Its instant must lie between 24 hours before and 5 minutes after the database's clock.
@@ -249,6 +250,10 @@ class NewJob(_message.Message):
     a letter or digit. One that does not exist yet is made. Empty for that of its parent, if the parent lives.
     What an attempt submits with its result belongs to the collection of its job, whatever this says.
     """
+    submitted_by: _builtins.str
+    """Who asks for it, at most 300 characters; empty for nobody in particular. Empty for that of its parent, if
+    the parent lives. What an attempt submits is its job's submitter's, whatever this says.
+    """
     @_builtins.property
     def run_at(self) -> _timestamp_pb2.Timestamp:
         """Not started before this instant."""
@@ -276,10 +281,11 @@ class NewJob(_message.Message):
         if_dependency_fails: Global___IfDependencyFails.ValueType = ...,
         unique_key: _builtins.str = ...,
         collection: _builtins.str = ...,
+        submitted_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_retries", b"_max_retries", "_vram_mib", b"_vram_mib", "max_retries", b"max_retries", "run_at", b"run_at", "vram_mib", b"vram_mib"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_retries", b"_max_retries", "_vram_mib", b"_vram_mib", "category", b"category", "collection", b"collection", "depends_on", b"depends_on", "id", b"id", "if_dependency_fails", b"if_dependency_fails", "interactive", b"interactive", "max_retries", b"max_retries", "params_json", b"params_json", "parent_id", b"parent_id", "priority", b"priority", "run_at", b"run_at", "type", b"type", "unique_key", b"unique_key", "vram_mib", b"vram_mib"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_retries", b"_max_retries", "_vram_mib", b"_vram_mib", "category", b"category", "collection", b"collection", "depends_on", b"depends_on", "id", b"id", "if_dependency_fails", b"if_dependency_fails", "interactive", b"interactive", "max_retries", b"max_retries", "params_json", b"params_json", "parent_id", b"parent_id", "priority", b"priority", "run_at", b"run_at", "submitted_by", b"submitted_by", "type", b"type", "unique_key", b"unique_key", "vram_mib", b"vram_mib"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_retries: _TypeAlias = _typing.Literal["max_retries"]  # noqa: Y015
     _WhichOneofArgType__max_retries: _TypeAlias = _typing.Literal["_max_retries", b"_max_retries"]  # noqa: Y015
@@ -334,6 +340,7 @@ class Job(_message.Message):
     CHILDREN_FIELD_NUMBER: _builtins.int
     PREDICTED_START_AT_FIELD_NUMBER: _builtins.int
     COLLECTION_FIELD_NUMBER: _builtins.int
+    SUBMITTED_BY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUIDv7."""
     type: _builtins.str
@@ -384,6 +391,8 @@ class Job(_message.Message):
     """How many jobs it has yielded to."""
     collection: _builtins.str
     """The slug of the collection that it belongs to; empty for none."""
+    submitted_by: _builtins.str
+    """Who asked for it; empty for nobody in particular."""
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
         """When it was accepted."""
@@ -469,10 +478,11 @@ class Job(_message.Message):
         children: _builtins.int = ...,
         predicted_start_at: _timestamp_pb2.Timestamp | None = ...,
         collection: _builtins.str = ...,
+        submitted_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cancel_requested_at", b"cancel_requested_at", "created_at", b"created_at", "finished_at", b"finished_at", "pause_requested_at", b"pause_requested_at", "predicted_end_at", b"predicted_end_at", "predicted_start_at", b"predicted_start_at", "retry_after", b"retry_after", "run_at", b"run_at", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "attempts", b"attempts", "cancel_requested_at", b"cancel_requested_at", "category", b"category", "children", b"children", "collection", b"collection", "created_at", b"created_at", "depends_on", b"depends_on", "device_uuid", b"device_uuid", "error", b"error", "finished_at", b"finished_at", "id", b"id", "if_dependency_fails", b"if_dependency_fails", "interactive", b"interactive", "max_retries", b"max_retries", "params_json", b"params_json", "parent_id", b"parent_id", "pause_requested_at", b"pause_requested_at", "predicted_end_at", b"predicted_end_at", "predicted_start_at", b"predicted_start_at", "priority", b"priority", "progress_percent", b"progress_percent", "queue_position", b"queue_position", "result_json", b"result_json", "retry_after", b"retry_after", "retry_count", b"retry_count", "run_at", b"run_at", "software", b"software", "started_at", b"started_at", "state", b"state", "stop_rung", b"stop_rung", "type", b"type", "unique_key", b"unique_key", "vram_mib", b"vram_mib", "waiting_reason", b"waiting_reason", "worker_id", b"worker_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "attempts", b"attempts", "cancel_requested_at", b"cancel_requested_at", "category", b"category", "children", b"children", "collection", b"collection", "created_at", b"created_at", "depends_on", b"depends_on", "device_uuid", b"device_uuid", "error", b"error", "finished_at", b"finished_at", "id", b"id", "if_dependency_fails", b"if_dependency_fails", "interactive", b"interactive", "max_retries", b"max_retries", "params_json", b"params_json", "parent_id", b"parent_id", "pause_requested_at", b"pause_requested_at", "predicted_end_at", b"predicted_end_at", "predicted_start_at", b"predicted_start_at", "priority", b"priority", "progress_percent", b"progress_percent", "queue_position", b"queue_position", "result_json", b"result_json", "retry_after", b"retry_after", "retry_count", b"retry_count", "run_at", b"run_at", "software", b"software", "started_at", b"started_at", "state", b"state", "stop_rung", b"stop_rung", "submitted_by", b"submitted_by", "type", b"type", "unique_key", b"unique_key", "vram_mib", b"vram_mib", "waiting_reason", b"waiting_reason", "worker_id", b"worker_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -57,6 +57,34 @@ JOB_ACTION_PRIORITIZE: JobAction.ValueType  # 5
 """As PrioritizeJob."""
 Global___JobAction: _TypeAlias = JobAction  # noqa: Y015
 
+class _FigureSource:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FigureSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FigureSource.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FIGURE_SOURCE_UNSPECIFIED: _FigureSource.ValueType  # 0
+    """Not set."""
+    FIGURE_SOURCE_DECLARED: _FigureSource.ValueType  # 1
+    """The type declares it."""
+    FIGURE_SOURCE_CHANGED: _FigureSource.ValueType  # 2
+    """An administrator decided on it."""
+    FIGURE_SOURCE_LEARNED: _FigureSource.ValueType  # 3
+    """It is learned of jobs of the type."""
+
+class FigureSource(_FigureSource, metaclass=_FigureSourceEnumTypeWrapper):
+    """Where a figure comes from."""
+
+FIGURE_SOURCE_UNSPECIFIED: FigureSource.ValueType  # 0
+"""Not set."""
+FIGURE_SOURCE_DECLARED: FigureSource.ValueType  # 1
+"""The type declares it."""
+FIGURE_SOURCE_CHANGED: FigureSource.ValueType  # 2
+"""An administrator decided on it."""
+FIGURE_SOURCE_LEARNED: FigureSource.ValueType  # 3
+"""It is learned of jobs of the type."""
+Global___FigureSource: _TypeAlias = FigureSource  # noqa: Y015
+
 @_typing.final
 class SubmitJobsRequest(_message.Message):
     """Jobs to be accepted together."""
@@ -203,8 +231,11 @@ class ListJobsRequest(_message.Message):
     PARENT_ID_FIELD_NUMBER: _builtins.int
     OLDEST_FIRST_FIELD_NUMBER: _builtins.int
     COLLECTION_FIELD_NUMBER: _builtins.int
+    SUBMITTED_BY_FIELD_NUMBER: _builtins.int
     query: _builtins.str
-    """A part of the id, type, parameters or error."""
+    """A part of the id, type, parameters or error. It is looked for in 200,000 of the jobs that pass the other
+    filters; next_page_token goes on behind them, even if the page is short or empty.
+    """
     page_size: _builtins.int
     """How many at most, 1 to 200; 0 means 20."""
     page_token: _builtins.str
@@ -217,6 +248,8 @@ class ListJobsRequest(_message.Message):
     """From the oldest on, instead of from the newest. A page_token goes on in the order that it began in."""
     collection: _builtins.str
     """Only jobs of the collection with this slug; empty for any."""
+    submitted_by: _builtins.str
+    """Only jobs that this caller asked for; empty for any."""
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[_job_pb2.JobState.ValueType]:
         """Any of these states."""
@@ -242,10 +275,11 @@ class ListJobsRequest(_message.Message):
         parent_id: _builtins.str = ...,
         oldest_first: _builtins.bool = ...,
         collection: _builtins.str = ...,
+        submitted_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["categories", b"categories", "collection", b"collection", "oldest_first", b"oldest_first", "page_size", b"page_size", "page_token", b"page_token", "parent_id", b"parent_id", "query", b"query", "skip", b"skip", "states", b"states", "types", b"types"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["categories", b"categories", "collection", b"collection", "oldest_first", b"oldest_first", "page_size", b"page_size", "page_token", b"page_token", "parent_id", b"parent_id", "query", b"query", "skip", b"skip", "states", b"states", "submitted_by", b"submitted_by", "types", b"types"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -266,7 +300,7 @@ class ListJobsResponse(_message.Message):
     total: _builtins.int
     """How many jobs pass the filters."""
     total_is_exact: _builtins.bool
-    """False when total stopped counting at 10,000."""
+    """False when there may be more: counting stops at 10,000, and for a query after 20,000 jobs."""
     @_builtins.property
     def jobs(self) -> _containers.RepeatedCompositeFieldContainer[_job_pb2.Job]:
         """Newest first, unless the request has it otherwise."""
@@ -910,16 +944,25 @@ Global___StateCount: _TypeAlias = StateCount  # noqa: Y015
 
 @_typing.final
 class ListJobTypesRequest(_message.Message):
-    """Nothing to say."""
+    """Which job types to list."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    INTERNAL_FIELD_NUMBER: _builtins.int
+    RUNS_FIELD_NUMBER: _builtins.int
+    internal: _builtins.bool
+    """Also those whose jobs only other jobs submit."""
+    runs: _builtins.bool
+    """With the newest runs themselves."""
     def __init__(
         self,
+        *,
+        internal: _builtins.bool = ...,
+        runs: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["internal", b"internal", "runs", b"runs"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -964,6 +1007,9 @@ class JobType(_message.Message):
     RESUMABLE_FIELD_NUMBER: _builtins.int
     LEARNS_VRAM_FIELD_NUMBER: _builtins.int
     LEARNED_FIELD_NUMBER: _builtins.int
+    INTERNAL_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
+    CHARGE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name, [a-z][a-z0-9_]*, at most 64 characters."""
     description: _builtins.str
@@ -982,11 +1028,21 @@ class JobType(_message.Message):
     """A new job is charged with the VRAM that jobs of its size turned out to need, once enough have run;
     else that is only shown.
     """
+    internal: _builtins.bool
+    """Its jobs are submitted by other jobs, not by people."""
     @_builtins.property
     def learned(self) -> _containers.RepeatedCompositeFieldContainer[Global___LearnedNeeds]:
         """What its attempts turned out to need: all of them together first, then those of each size that is
         known. Only in answers.
         """
+
+    @_builtins.property
+    def change(self) -> Global___TypeChange:
+        """What was decided instead of what it declares. Only in answers."""
+
+    @_builtins.property
+    def charge(self) -> Global___VramCharge:
+        """What a new job is charged with that asks for nothing, where its size says nothing. Only in answers."""
 
     def __init__(
         self,
@@ -1000,14 +1056,169 @@ class JobType(_message.Message):
         resumable: _builtins.bool = ...,
         learns_vram: _builtins.bool = ...,
         learned: _abc.Iterable[Global___LearnedNeeds] | None = ...,
+        internal: _builtins.bool = ...,
+        change: Global___TypeChange | None = ...,
+        charge: Global___VramCharge | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "charge", b"charge"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "description", b"description", "learned", b"learned", "learns_vram", b"learns_vram", "name", b"name", "params_schema_json", b"params_schema_json", "resumable", b"resumable", "run_limit_s", b"run_limit_s", "vram_mib", b"vram_mib"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "change", b"change", "charge", b"charge", "description", b"description", "internal", b"internal", "learned", b"learned", "learns_vram", b"learns_vram", "name", b"name", "params_schema_json", b"params_schema_json", "resumable", b"resumable", "run_limit_s", b"run_limit_s", "vram_mib", b"vram_mib"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___JobType: _TypeAlias = JobType  # noqa: Y015
+
+@_typing.final
+class TypeChange(_message.Message):
+    """What administrators decided of a job type; where a field is unset its declaration holds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VRAM_MIB_FIELD_NUMBER: _builtins.int
+    RUN_LIMIT_S_FIELD_NUMBER: _builtins.int
+    LEARNS_VRAM_FIELD_NUMBER: _builtins.int
+    vram_mib: _builtins.int
+    """VRAM in MiB."""
+    run_limit_s: _builtins.int
+    """How long one attempt may run, in seconds."""
+    learns_vram: _builtins.bool
+    """Whether new jobs are charged with what is learned."""
+    def __init__(
+        self,
+        *,
+        vram_mib: _builtins.int | None = ...,
+        run_limit_s: _builtins.int | None = ...,
+        learns_vram: _builtins.bool | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_learns_vram", b"_learns_vram", "_run_limit_s", b"_run_limit_s", "_vram_mib", b"_vram_mib", "learns_vram", b"learns_vram", "run_limit_s", b"run_limit_s", "vram_mib", b"vram_mib"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_learns_vram", b"_learns_vram", "_run_limit_s", b"_run_limit_s", "_vram_mib", b"_vram_mib", "learns_vram", b"learns_vram", "run_limit_s", b"run_limit_s", "vram_mib", b"vram_mib"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__learns_vram: _TypeAlias = _typing.Literal["learns_vram"]  # noqa: Y015
+    _WhichOneofArgType__learns_vram: _TypeAlias = _typing.Literal["_learns_vram", b"_learns_vram"]  # noqa: Y015
+    _WhichOneofReturnType__run_limit_s: _TypeAlias = _typing.Literal["run_limit_s"]  # noqa: Y015
+    _WhichOneofArgType__run_limit_s: _TypeAlias = _typing.Literal["_run_limit_s", b"_run_limit_s"]  # noqa: Y015
+    _WhichOneofReturnType__vram_mib: _TypeAlias = _typing.Literal["vram_mib"]  # noqa: Y015
+    _WhichOneofArgType__vram_mib: _TypeAlias = _typing.Literal["_vram_mib", b"_vram_mib"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__learns_vram) -> _WhichOneofReturnType__learns_vram | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__run_limit_s) -> _WhichOneofReturnType__run_limit_s | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__vram_mib) -> _WhichOneofReturnType__vram_mib | None: ...
+
+Global___TypeChange: _TypeAlias = TypeChange  # noqa: Y015
+
+@_typing.final
+class VramCharge(_message.Message):
+    """What a job is charged with."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VRAM_MIB_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    vram_mib: _builtins.int
+    """VRAM in MiB."""
+    source: Global___FigureSource.ValueType
+    """Whose figure that is."""
+    def __init__(
+        self,
+        *,
+        vram_mib: _builtins.int = ...,
+        source: Global___FigureSource.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["source", b"source", "vram_mib", b"vram_mib"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VramCharge: _TypeAlias = VramCharge  # noqa: Y015
+
+@_typing.final
+class ChangeJobTypeRequest(_message.Message):
+    """What to change of a job type. What is not named stays as it is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    VRAM_MIB_FIELD_NUMBER: _builtins.int
+    RUN_LIMIT_S_FIELD_NUMBER: _builtins.int
+    LEARNS_VRAM_FIELD_NUMBER: _builtins.int
+    CLEAR_VRAM_MIB_FIELD_NUMBER: _builtins.int
+    CLEAR_RUN_LIMIT_S_FIELD_NUMBER: _builtins.int
+    CLEAR_LEARNS_VRAM_FIELD_NUMBER: _builtins.int
+    REQUESTED_BY_FIELD_NUMBER: _builtins.int
+    type: _builtins.str
+    """Its name."""
+    vram_mib: _builtins.int
+    """VRAM in MiB that its jobs need."""
+    run_limit_s: _builtins.int
+    """How long one attempt may run, in seconds, at most a week."""
+    learns_vram: _builtins.bool
+    """Whether new jobs are charged with what is learned."""
+    clear_vram_mib: _builtins.bool
+    """Go back to the VRAM that it declares."""
+    clear_run_limit_s: _builtins.bool
+    """Go back to the run limit that it declares."""
+    clear_learns_vram: _builtins.bool
+    """Go back to what it declares of learning."""
+    requested_by: _builtins.str
+    """Who asked; empty means an administrator."""
+    def __init__(
+        self,
+        *,
+        type: _builtins.str = ...,
+        vram_mib: _builtins.int | None = ...,
+        run_limit_s: _builtins.int | None = ...,
+        learns_vram: _builtins.bool | None = ...,
+        clear_vram_mib: _builtins.bool = ...,
+        clear_run_limit_s: _builtins.bool = ...,
+        clear_learns_vram: _builtins.bool = ...,
+        requested_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_learns_vram", b"_learns_vram", "_run_limit_s", b"_run_limit_s", "_vram_mib", b"_vram_mib", "learns_vram", b"learns_vram", "run_limit_s", b"run_limit_s", "vram_mib", b"vram_mib"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_learns_vram", b"_learns_vram", "_run_limit_s", b"_run_limit_s", "_vram_mib", b"_vram_mib", "clear_learns_vram", b"clear_learns_vram", "clear_run_limit_s", b"clear_run_limit_s", "clear_vram_mib", b"clear_vram_mib", "learns_vram", b"learns_vram", "requested_by", b"requested_by", "run_limit_s", b"run_limit_s", "type", b"type", "vram_mib", b"vram_mib"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__learns_vram: _TypeAlias = _typing.Literal["learns_vram"]  # noqa: Y015
+    _WhichOneofArgType__learns_vram: _TypeAlias = _typing.Literal["_learns_vram", b"_learns_vram"]  # noqa: Y015
+    _WhichOneofReturnType__run_limit_s: _TypeAlias = _typing.Literal["run_limit_s"]  # noqa: Y015
+    _WhichOneofArgType__run_limit_s: _TypeAlias = _typing.Literal["_run_limit_s", b"_run_limit_s"]  # noqa: Y015
+    _WhichOneofReturnType__vram_mib: _TypeAlias = _typing.Literal["vram_mib"]  # noqa: Y015
+    _WhichOneofArgType__vram_mib: _TypeAlias = _typing.Literal["_vram_mib", b"_vram_mib"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__learns_vram) -> _WhichOneofReturnType__learns_vram | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__run_limit_s) -> _WhichOneofReturnType__run_limit_s | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__vram_mib) -> _WhichOneofReturnType__vram_mib | None: ...
+
+Global___ChangeJobTypeRequest: _TypeAlias = ChangeJobTypeRequest  # noqa: Y015
+
+@_typing.final
+class ChangeJobTypeResponse(_message.Message):
+    """The job type after the request."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def type(self) -> Global___JobType:
+        """With what is in force."""
+
+    def __init__(
+        self,
+        *,
+        type: Global___JobType | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["type", b"type"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChangeJobTypeResponse: _TypeAlias = ChangeJobTypeResponse  # noqa: Y015
 
 @_typing.final
 class LearnedNeeds(_message.Message):
@@ -1021,8 +1232,14 @@ class LearnedNeeds(_message.Message):
     P95_RUN_S_FIELD_NUMBER: _builtins.int
     VRAM_MIB_FIELD_NUMBER: _builtins.int
     VRAM_RUNS_FIELD_NUMBER: _builtins.int
+    P99_RUN_S_FIELD_NUMBER: _builtins.int
+    P99_VRAM_MIB_FIELD_NUMBER: _builtins.int
+    CHARGE_FIELD_NUMBER: _builtins.int
+    RUN_S_FIELD_NUMBER: _builtins.int
     size_class: _builtins.int
-    """Of inputs of 2^(n-1) up to 2^n; 0 of empty ones; unset for all together."""
+    """Of inputs of 2^(n-1) up to 2^n, of media megapixels times seconds; 0 of less than 1; unset for all
+    together.
+    """
     runs: _builtins.int
     """Attempts that completed, ever."""
     median_run_s: _builtins.float
@@ -1033,6 +1250,18 @@ class LearnedNeeds(_message.Message):
     """VRAM in MiB that would have been enough for 95 % of them, with a margin; 0 while too few were measured."""
     vram_runs: _builtins.int
     """How many that rests on."""
+    p99_run_s: _builtins.float
+    """99 % of them ran no longer, in seconds."""
+    p99_vram_mib: _builtins.int
+    """As vram_mib, for 99 % of them."""
+    @_builtins.property
+    def charge(self) -> Global___VramCharge:
+        """What a new job is charged with that asks for nothing."""
+
+    @_builtins.property
+    def run_s(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """How long the newest ran, oldest first, in seconds; only if asked for."""
+
     def __init__(
         self,
         *,
@@ -1042,10 +1271,14 @@ class LearnedNeeds(_message.Message):
         p95_run_s: _builtins.float = ...,
         vram_mib: _builtins.int = ...,
         vram_runs: _builtins.int = ...,
+        p99_run_s: _builtins.float = ...,
+        p99_vram_mib: _builtins.int = ...,
+        charge: Global___VramCharge | None = ...,
+        run_s: _abc.Iterable[_builtins.float] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_size_class", b"_size_class", "size_class", b"size_class"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_size_class", b"_size_class", "charge", b"charge", "size_class", b"size_class"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_size_class", b"_size_class", "median_run_s", b"median_run_s", "p95_run_s", b"p95_run_s", "runs", b"runs", "size_class", b"size_class", "vram_mib", b"vram_mib", "vram_runs", b"vram_runs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_size_class", b"_size_class", "charge", b"charge", "median_run_s", b"median_run_s", "p95_run_s", b"p95_run_s", "p99_run_s", b"p99_run_s", "p99_vram_mib", b"p99_vram_mib", "run_s", b"run_s", "runs", b"runs", "size_class", b"size_class", "vram_mib", b"vram_mib", "vram_runs", b"vram_runs"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__size_class: _TypeAlias = _typing.Literal["size_class"]  # noqa: Y015
     _WhichOneofArgType__size_class: _TypeAlias = _typing.Literal["_size_class", b"_size_class"]  # noqa: Y015

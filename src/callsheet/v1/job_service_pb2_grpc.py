@@ -106,6 +106,11 @@ class JobServiceStub:
                 request_serializer=callsheet_dot_v1_dot_job__service__pb2.ListJobTypesRequest.SerializeToString,
                 response_deserializer=callsheet_dot_v1_dot_job__service__pb2.ListJobTypesResponse.FromString,
                 _registered_method=True)
+        self.ChangeJobType = channel.unary_unary(
+                '/callsheet.v1.JobService/ChangeJobType',
+                request_serializer=callsheet_dot_v1_dot_job__service__pb2.ChangeJobTypeRequest.SerializeToString,
+                response_deserializer=callsheet_dot_v1_dot_job__service__pb2.ChangeJobTypeResponse.FromString,
+                _registered_method=True)
 
 
 class JobServiceServicer:
@@ -217,6 +222,15 @@ class JobServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ChangeJobType(self, request, context):
+        """Change what a job type needs, and whether what is learned of its jobs holds. New jobs follow, and those
+        that wait and have the figure of the type, in a moment; what runs keeps what it has. NOT_FOUND if there
+        is no such type.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_JobServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -289,6 +303,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.ListJobTypes,
                     request_deserializer=callsheet_dot_v1_dot_job__service__pb2.ListJobTypesRequest.FromString,
                     response_serializer=callsheet_dot_v1_dot_job__service__pb2.ListJobTypesResponse.SerializeToString,
+            ),
+            'ChangeJobType': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangeJobType,
+                    request_deserializer=callsheet_dot_v1_dot_job__service__pb2.ChangeJobTypeRequest.FromString,
+                    response_serializer=callsheet_dot_v1_dot_job__service__pb2.ChangeJobTypeResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -671,6 +690,33 @@ class JobService:
             '/callsheet.v1.JobService/ListJobTypes',
             callsheet_dot_v1_dot_job__service__pb2.ListJobTypesRequest.SerializeToString,
             callsheet_dot_v1_dot_job__service__pb2.ListJobTypesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChangeJobType(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/callsheet.v1.JobService/ChangeJobType',
+            callsheet_dot_v1_dot_job__service__pb2.ChangeJobTypeRequest.SerializeToString,
+            callsheet_dot_v1_dot_job__service__pb2.ChangeJobTypeResponse.FromString,
             options,
             channel_credentials,
             insecure,

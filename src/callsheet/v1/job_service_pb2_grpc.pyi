@@ -74,6 +74,11 @@ class JobServiceStub:
     """Counts and rates of the whole queue."""
     ListJobTypes: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.ListJobTypesRequest, _job_service_pb2.ListJobTypesResponse]
     """Every job type that the scheduler knows."""
+    ChangeJobType: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.ChangeJobTypeRequest, _job_service_pb2.ChangeJobTypeResponse]
+    """Change what a job type needs, and whether what is learned of its jobs holds. New jobs follow, and those
+    that wait and have the figure of the type, in a moment; what runs keeps what it has. NOT_FOUND if there
+    is no such type.
+    """
 
 @_typing.type_check_only
 class JobServiceAsyncStub(JobServiceStub):
@@ -121,6 +126,11 @@ class JobServiceAsyncStub(JobServiceStub):
     """Counts and rates of the whole queue."""
     ListJobTypes: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ListJobTypesRequest, _job_service_pb2.ListJobTypesResponse]  # type: ignore[assignment]
     """Every job type that the scheduler knows."""
+    ChangeJobType: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ChangeJobTypeRequest, _job_service_pb2.ChangeJobTypeResponse]  # type: ignore[assignment]
+    """Change what a job type needs, and whether what is learned of its jobs holds. New jobs follow, and those
+    that wait and have the figure of the type, in a moment; what runs keeps what it has. NOT_FOUND if there
+    is no such type.
+    """
 
 class JobServiceServicer(metaclass=_abc_1.ABCMeta):
     """The queue as its clients see it. Every answer is given after the commit it speaks of. While no
@@ -249,5 +259,16 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.ListJobTypesResponse, _abc.Awaitable[_job_service_pb2.ListJobTypesResponse]]:
         """Every job type that the scheduler knows."""
+
+    @_abc_1.abstractmethod
+    def ChangeJobType(
+        self,
+        request: _job_service_pb2.ChangeJobTypeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_service_pb2.ChangeJobTypeResponse, _abc.Awaitable[_job_service_pb2.ChangeJobTypeResponse]]:
+        """Change what a job type needs, and whether what is learned of its jobs holds. New jobs follow, and those
+        that wait and have the figure of the type, in a moment; what runs keeps what it has. NOT_FOUND if there
+        is no such type.
+        """
 
 def add_JobServiceServicer_to_server(servicer: JobServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -81,6 +81,34 @@ ITEM_STATE_MISSING: ItemState.ValueType  # 3
 """Its file is gone."""
 Global___ItemState: _TypeAlias = ItemState  # noqa: Y015
 
+class _Orientation:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OrientationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Orientation.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ORIENTATION_UNSPECIFIED: _Orientation.ValueType  # 0
+    """Not set; refused."""
+    ORIENTATION_LANDSCAPE: _Orientation.ValueType  # 1
+    """Wider than high."""
+    ORIENTATION_PORTRAIT: _Orientation.ValueType  # 2
+    """Higher than wide."""
+    ORIENTATION_SQUARE: _Orientation.ValueType  # 3
+    """As wide as high."""
+
+class Orientation(_Orientation, metaclass=_OrientationEnumTypeWrapper):
+    """How an upright picture lies."""
+
+ORIENTATION_UNSPECIFIED: Orientation.ValueType  # 0
+"""Not set; refused."""
+ORIENTATION_LANDSCAPE: Orientation.ValueType  # 1
+"""Wider than high."""
+ORIENTATION_PORTRAIT: Orientation.ValueType  # 2
+"""Higher than wide."""
+ORIENTATION_SQUARE: Orientation.ValueType  # 3
+"""As wide as high."""
+Global___Orientation: _TypeAlias = Orientation  # noqa: Y015
+
 @_typing.final
 class Collection(_message.Message):
     """Jobs and items under one slug, with one progress."""
@@ -815,6 +843,7 @@ class UpsertItemsRequest(_message.Message):
     ITEMS_FIELD_NUMBER: _builtins.int
     MISSING_IDS_FIELD_NUMBER: _builtins.int
     FORGET_IDS_FIELD_NUMBER: _builtins.int
+    IN_HAND_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
     """The job under whose lease this is written."""
     token: _builtins.int
@@ -833,6 +862,12 @@ class UpsertItemsRequest(_message.Message):
         of content that has passed. Their files are the caller's to remove afterwards.
         """
 
+    @_builtins.property
+    def in_hand(self) -> Global___ItemInHand:
+        """The item that the job touches next, in place of the one that it named before. One that was in hand when
+        three workers in a row were lost is marked broken, and the job goes on without it.
+        """
+
     def __init__(
         self,
         *,
@@ -841,14 +876,41 @@ class UpsertItemsRequest(_message.Message):
         items: _abc.Iterable[Global___ItemFacts] | None = ...,
         missing_ids: _abc.Iterable[_builtins.str] | None = ...,
         forget_ids: _abc.Iterable[_builtins.str] | None = ...,
+        in_hand: Global___ItemInHand | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["in_hand", b"in_hand"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["forget_ids", b"forget_ids", "items", b"items", "job_id", b"job_id", "missing_ids", b"missing_ids", "token", b"token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["forget_ids", b"forget_ids", "in_hand", b"in_hand", "items", b"items", "job_id", b"job_id", "missing_ids", b"missing_ids", "token", b"token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UpsertItemsRequest: _TypeAlias = UpsertItemsRequest  # noqa: Y015
+
+@_typing.final
+class ItemInHand(_message.Message):
+    """An item with the content that a job is about to touch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEM_ID_FIELD_NUMBER: _builtins.int
+    SOURCE_IDENTITY_FIELD_NUMBER: _builtins.int
+    item_id: _builtins.str
+    """Which."""
+    source_identity: _builtins.str
+    """The identity of its content."""
+    def __init__(
+        self,
+        *,
+        item_id: _builtins.str = ...,
+        source_identity: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["item_id", b"item_id", "source_identity", b"source_identity"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ItemInHand: _TypeAlias = ItemInHand  # noqa: Y015
 
 @_typing.final
 class UpsertItemsResponse(_message.Message):
@@ -889,18 +951,25 @@ class ListItemsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     COLLECTION_FIELD_NUMBER: _builtins.int
     TAGS_FIELD_NUMBER: _builtins.int
+    ORIENTATIONS_FIELD_NUMBER: _builtins.int
+    MIN_DURATION_S_FIELD_NUMBER: _builtins.int
+    MAX_DURATION_S_FIELD_NUMBER: _builtins.int
     root: _builtins.str
     """In this root."""
     folder: _builtins.str
     """In this folder or below it, relative to the root."""
     query: _builtins.str
-    """A part of the path, in any case."""
+    """A part of the path or of the title among the further facts, in any case."""
     page_size: _builtins.int
     """How many at most, 1 to 1,000; 0 means 100."""
     page_token: _builtins.str
     """From the response before; empty for the first page."""
     collection: _builtins.str
     """In the collection with this slug; empty for any."""
+    min_duration_s: _builtins.float
+    """At least so many seconds long."""
+    max_duration_s: _builtins.float
+    """At most so many seconds long."""
     @_builtins.property
     def kinds(self) -> _containers.RepeatedScalarFieldContainer[Global___MediaKind.ValueType]:
         """Any of these kinds."""
@@ -912,6 +981,10 @@ class ListItemsRequest(_message.Message):
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """With all of these tags, whoever says so; at most 20."""
+
+    @_builtins.property
+    def orientations(self) -> _containers.RepeatedScalarFieldContainer[Global___Orientation.ValueType]:
+        """Any of these orientations; an item without a picture has none."""
 
     def __init__(
         self,
@@ -925,12 +998,22 @@ class ListItemsRequest(_message.Message):
         page_token: _builtins.str = ...,
         collection: _builtins.str = ...,
         tags: _abc.Iterable[_builtins.str] | None = ...,
+        orientations: _abc.Iterable[Global___Orientation.ValueType] | None = ...,
+        min_duration_s: _builtins.float | None = ...,
+        max_duration_s: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_duration_s", b"_max_duration_s", "_min_duration_s", b"_min_duration_s", "max_duration_s", b"max_duration_s", "min_duration_s", b"min_duration_s"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "folder", b"folder", "kinds", b"kinds", "page_size", b"page_size", "page_token", b"page_token", "query", b"query", "root", b"root", "states", b"states", "tags", b"tags"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_duration_s", b"_max_duration_s", "_min_duration_s", b"_min_duration_s", "collection", b"collection", "folder", b"folder", "kinds", b"kinds", "max_duration_s", b"max_duration_s", "min_duration_s", b"min_duration_s", "orientations", b"orientations", "page_size", b"page_size", "page_token", b"page_token", "query", b"query", "root", b"root", "states", b"states", "tags", b"tags"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__max_duration_s: _TypeAlias = _typing.Literal["max_duration_s"]  # noqa: Y015
+    _WhichOneofArgType__max_duration_s: _TypeAlias = _typing.Literal["_max_duration_s", b"_max_duration_s"]  # noqa: Y015
+    _WhichOneofReturnType__min_duration_s: _TypeAlias = _typing.Literal["min_duration_s"]  # noqa: Y015
+    _WhichOneofArgType__min_duration_s: _TypeAlias = _typing.Literal["_min_duration_s", b"_min_duration_s"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_duration_s) -> _WhichOneofReturnType__max_duration_s | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_duration_s) -> _WhichOneofReturnType__min_duration_s | None: ...
 
 Global___ListItemsRequest: _TypeAlias = ListItemsRequest  # noqa: Y015
 

@@ -88,7 +88,9 @@ class LibraryServiceServicer:
 
     def UpsertItems(self, request, context):
         """Write items in the middle of a job, at most 1,000, under its lease. FAILED_PRECONDITION when
-        the lease is no longer the job's newest; nothing is written then.
+        the lease is no longer the job's newest; nothing is written then. A row and a missing id of the same
+        content together are a move: that item goes on at the row's place, with its id and what was made of
+        it, and what was known at that place is forgotten.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

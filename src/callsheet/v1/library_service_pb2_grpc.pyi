@@ -35,7 +35,9 @@ class LibraryServiceStub:
     def __new__(cls, channel: _aio.Channel) -> LibraryServiceAsyncStub: ...
     UpsertItems: _grpc.UnaryUnaryMultiCallable[_library_service_pb2.UpsertItemsRequest, _library_service_pb2.UpsertItemsResponse]
     """Write items in the middle of a job, at most 1,000, under its lease. FAILED_PRECONDITION when
-    the lease is no longer the job's newest; nothing is written then.
+    the lease is no longer the job's newest; nothing is written then. A row and a missing id of the same
+    content together are a move: that item goes on at the row's place, with its id and what was made of
+    it, and what was known at that place is forgotten.
     """
     ListItems: _grpc.UnaryUnaryMultiCallable[_library_service_pb2.ListItemsRequest, _library_service_pb2.ListItemsResponse]
     """Items that pass all filters, by root and path."""
@@ -63,7 +65,9 @@ class LibraryServiceAsyncStub(LibraryServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     UpsertItems: _aio.UnaryUnaryMultiCallable[_library_service_pb2.UpsertItemsRequest, _library_service_pb2.UpsertItemsResponse]  # type: ignore[assignment]
     """Write items in the middle of a job, at most 1,000, under its lease. FAILED_PRECONDITION when
-    the lease is no longer the job's newest; nothing is written then.
+    the lease is no longer the job's newest; nothing is written then. A row and a missing id of the same
+    content together are a move: that item goes on at the row's place, with its id and what was made of
+    it, and what was known at that place is forgotten.
     """
     ListItems: _aio.UnaryUnaryMultiCallable[_library_service_pb2.ListItemsRequest, _library_service_pb2.ListItemsResponse]  # type: ignore[assignment]
     """Items that pass all filters, by root and path."""
@@ -94,7 +98,9 @@ class LibraryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_library_service_pb2.UpsertItemsResponse, _abc.Awaitable[_library_service_pb2.UpsertItemsResponse]]:
         """Write items in the middle of a job, at most 1,000, under its lease. FAILED_PRECONDITION when
-        the lease is no longer the job's newest; nothing is written then.
+        the lease is no longer the job's newest; nothing is written then. A row and a missing id of the same
+        content together are a move: that item goes on at the row's place, with its id and what was made of
+        it, and what was known at that place is forgotten.
         """
 
     @_abc_1.abstractmethod

@@ -4,7 +4,6 @@ import mimetypes
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
@@ -12,13 +11,14 @@ from urllib.parse import quote
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 
-from callsheet.errors import AttemptError, BadInputError, CapacityError, TransientError
-from callsheet.media.identity import END_BYTES, quick_identity
+from callsheet.errors import AttemptError, BadInputError, TransientError
 from callsheet.service.settings import BucketSettings
 from callsheet.worker.beneath import checked_parts
 from callsheet.worker.bucket_faults import is_beyond_the_end
+from callsheet.worker.bucket_files import PIECE_BYTES, BucketDraft, ObjectReader, pieces, write_at
 from callsheet.worker.bucket_keys import is_hidden, key_fault, mtime_ns, printable
 from callsheet.worker.bucket_server import BucketServer
+from callsheet.worker.copies import CopyKey
 from callsheet.worker.lease import PARTIAL_SUFFIX, WHOLE_SUFFIX, Lease, file_tag, leased_name
 from callsheet.worker.scratch import Scratch
 from callsheet.worker.store import (
@@ -27,43 +27,21 @@ from callsheet.worker.store import (
     OpenedFile,
     PassedOver,
     Piece,
+    Seen,
     VanishedError,
+    content_identity,
+    naming_failure,
 )
 from callsheet.worker.threads import check_wanted
 
 if TYPE_CHECKING:  # the package says these names to type checkers alone
-    from obstore import GetOptions, ObjectMeta
+    from obstore import Bytes, GetOptions, ObjectMeta
 
-PIECE_BYTES: Final = 8 * 1024 * 1024
-"""Fetched, and sent, at once."""
 PARTS_MAX: Final = 10_000
 """Parts of one upload (S3)."""
 PARTS_AT_ONCE: Final = 4
 COPY_BYTES_MAX: Final = 5 * 1024**3
 """What the server copies in one call (S3)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BucketDraft:
-    """A file on this machine without a name, which is uploaded when it is published."""
-
-    fd: int
-    upload: Callable[[int], None]
-
-    def publish(self) -> None:
-        """Upload the content.
-
-        Raises:
-            AttemptError: It could not be; nothing bears the name.
-        """
-        try:
-            self.upload(self.fd)
-        finally:
-            os.close(self.fd)
-
-    def abandon(self) -> None:
-        """Let the content go."""
-        os.close(self.fd)
 
 
 class BucketStore:
@@ -90,30 +68,57 @@ class BucketStore:
         return _facts(self._head(path))
 
     def open_file(self, path: str) -> OpenedFile:
-        """Copy an object here and open it."""
-        scratch = self._scratch()
-        with scratch.turn():
-            found = self._head(path)
-            copy_fd = scratch.file(found["size"])
-            try:
-                self._fetch(path, found, copy_fd)
-                fd = os.open(f"/proc/self/fd/{copy_fd}", os.O_RDONLY | os.O_CLOEXEC)
-            finally:
-                os.close(copy_fd)
+        """Open a copy of an object here; one that an earlier job had will do if its tag is the same."""
+        found = self._head(path)
+        key = CopyKey(
+            root=self._name,
+            path=path,
+            etag=found["e_tag"] or "",
+            version=found["version"] or "",
+            size_bytes=found["size"],
+        )
+        fd = self._scratch().copies.open(key, lambda: self._copied(path, found))
         facts = _facts(found)
         return OpenedFile(fd=fd, size_bytes=facts.size_bytes, mtime_ns=facts.mtime_ns)
 
+    def reader(self, path: str) -> ObjectReader:
+        """Look at an object whose parts are then fetched one by one."""
+        found = self._head(path)
+        facts = _facts(found)
+        return ObjectReader(
+            size_bytes=facts.size_bytes,
+            mtime_ns=facts.mtime_ns,
+            fetch=lambda start, end: bytes(self._part(path, found, start, end)),
+        )
+
+    def _copied(self, path: str, found: "ObjectMeta") -> int:
+        """Return a descriptor of a new copy of an object."""
+        scratch = self._scratch()
+        with scratch.turn():
+            fd = scratch.file(found["size"])
+            try:
+                self._fetch(path, found, fd)
+            except BaseException:
+                os.close(fd)
+                raise
+        return fd
+
     def _fetch(self, path: str, found: "ObjectMeta", fd: int) -> None:
-        same: GetOptions = {"if_match": found["e_tag"]} if found["e_tag"] else {}
         for start in range(0, found["size"], PIECE_BYTES):
             check_wanted()
             end = min(start + PIECE_BYTES, found["size"])
-            with self._server.asking(path):
-                wanted: GetOptions = {**same, "range": (start, end)}
-                content = obstore.get(self._server.objects, self._key(path), options=wanted).bytes()
-            if len(content) != end - start:
-                raise TransientError(f"{self._name}/{path}: {len(content):,} bytes came of {end - start:,}")
-            _write_at(fd, memoryview(content), start)
+            write_at(fd, memoryview(self._part(path, found, start, end)), start)
+
+    def _part(self, path: str, found: "ObjectMeta", start: int, end: int) -> "Bytes":
+        """Fetch the bytes from *start* to *end* of the object that was found."""
+        wanted: GetOptions = {"range": (start, end)}
+        if found["e_tag"]:
+            wanted["if_match"] = found["e_tag"]
+        with self._server.asking(path):
+            content = obstore.get(self._server.objects, self._key(path), options=wanted).bytes()
+        if len(content) != end - start:
+            raise TransientError(f"{self._name}/{path}: {len(content):,} bytes came of {end - start:,}")
+        return content
 
     def read(self, path: str, start: int, length: int) -> Piece:
         """Fetch a part of an object."""
@@ -170,7 +175,25 @@ class BucketStore:
                 if is_wanted(one.key.rpartition("/")[2]):
                     yield one.key.removeprefix(self._settings.prefix)
 
-    def remove(self, path: str) -> bool:
+    def seen(self, path: str) -> Seen | None:
+        """Look at what lies at *path*; two roots may be over one bucket."""
+        try:
+            facts = self.facts(path)
+        except VanishedError:
+            if self.is_folder(path):
+                raise BadInputError(f"{self._name}/{path}: is no regular file; name another path") from None
+            return None
+        place = (self._settings.endpoint, self._settings.bucket, self._key(path))
+        return Seen(entry=place, file=place, size_bytes=facts.size_bytes, mtime_ns=facts.mtime_ns)
+
+    def give_name(self, path: str, wanted: str, lease: Lease) -> None:
+        """Have the server copy an object."""
+        try:
+            self._copy(path, wanted, _mark(lease, wanted))
+        except FileExistsError as error:
+            raise naming_failure(error, f"{self._name}/{wanted}") from error
+
+    def remove(self, path: str, *, durably: bool = False) -> bool:  # noqa: ARG002 -- servers answer when it is
         """Remove an object; with the mark of an upload go its parts."""
         try:
             self._head(path)
@@ -192,8 +215,7 @@ class BucketStore:
                 raise BadInputError(
                     f"{self._name}/{wanted}: there is something at this path already; name another"
                 )
-        *folders, name = checked_parts(wanted or path)
-        mark = "/".join((*folders, lease.name_for(name, PARTIAL_SUFFIX)))
+        mark = _mark(lease, wanted or path)
         media_type = mimetypes.guess_type(wanted or path)[0] or "application/octet-stream"
         fd = self._scratch().file()
         return BucketDraft(fd=fd, upload=lambda made: self._upload(made, key, mark, media_type))
@@ -218,7 +240,7 @@ class BucketStore:
                     obstore.put(
                         self._server.objects,
                         key,
-                        _pieces(fd, size),
+                        pieces(fd, size),
                         attributes={"Content-Type": media_type},
                         use_multipart=True,
                         chunk_size=max(PIECE_BYTES, -(-size // PARTS_MAX)),
@@ -233,12 +255,10 @@ class BucketStore:
 
     def place(self, staged: str, wanted: str) -> str:
         """Copy an object, unless its name is taken, and remove the first."""
-        if self._is_there(wanted):
-            return self._was_placed(staged, wanted)
-        if not self._is_there(staged):
+        if not self._is_there(staged) and not self._is_there(wanted):
             return f"{self._name}/{wanted}: the file that was made for it is gone"
         try:
-            self._copy(staged, wanted)
+            self._copy(staged, wanted, f"{staged.removesuffix(WHOLE_SUFFIX)}{PARTIAL_SUFFIX}")
         except FileExistsError:
             return self._was_placed(staged, wanted)
         self.remove(staged)
@@ -247,28 +267,29 @@ class BucketStore:
     def _was_placed(self, staged: str, wanted: str) -> str:
         if not self._is_there(staged):
             return ""  # done before
-        if self._content(staged) != self._content(wanted):
+        if content_identity(self, staged) != content_identity(self, wanted):
             name = staged.rpartition("/")[2]
             return f"{self._name}/{wanted}: something else lies there; the file stays beside it as {name}"
         self.remove(staged)  # a death came between the copy and this
         return ""
 
-    def _copy(self, staged: str, wanted: str) -> None:
-        """Copy within the bucket; FileExistsError where the name is taken."""
-        if self._head(staged)["size"] > COPY_BYTES_MAX:
-            mark = f"{staged.removesuffix(WHOLE_SUFFIX)}{PARTIAL_SUFFIX}"
-            with self.open_file(staged) as file:
+    def _copy(self, path: str, wanted: str, mark: str) -> None:
+        """Copy within the bucket; FileExistsError where the name is taken. *mark* is for a copy in parts."""
+        if self._is_there(wanted):
+            raise FileExistsError(wanted)
+        if self._head(path)["size"] > COPY_BYTES_MAX:
+            with self.open_file(path) as file:
                 self._upload(file.fd, self._key(wanted), mark, mimetypes.guess_type(wanted)[0] or "")
             return
         try:
             with self._server.asking(wanted, doing="write into it"):
-                obstore.copy(self._server.objects, self._key(staged), self._key(wanted), overwrite=False)
+                obstore.copy(self._server.objects, self._key(path), self._key(wanted), overwrite=False)
         except AlreadyExistsError:
             raise FileExistsError(wanted) from None
 
-    def room_bytes(self) -> int:
+    def room_bytes(self, wanted_bytes: int) -> int:
         """Return what is free for drafts on this machine; the bucket has no limit that we know of."""
-        return self._scratch().room_bytes()
+        return self._scratch().room_bytes(wanted_bytes)
 
     def link(self, path: str) -> str | None:
         """Return the public address of an object, or one that is signed for a while."""
@@ -289,12 +310,6 @@ class BucketStore:
         except VanishedError:
             return False
         return True
-
-    def _content(self, path: str) -> str:
-        """Return the quick identity of an object."""
-        head = self.read(path, 0, END_BYTES)
-        tail = self.read(path, max(0, head.size_bytes - END_BYTES), END_BYTES)
-        return quick_identity(head.size_bytes, head.content, tail.content)
 
     def _drop_uploads(self, mark: str, tag: str) -> None:
         calls = self._server.calls
@@ -324,17 +339,7 @@ def _facts(found: "ObjectMeta") -> FileFacts:
     return FileFacts(size_bytes=found["size"], mtime_ns=at_ns)
 
 
-def _write_at(fd: int, content: memoryview, start: int) -> None:
-    try:
-        while content:
-            count = os.pwrite(fd, content, start)
-            content, start = content[count:], start + count
-    except OSError as error:
-        raise CapacityError(f"CALLSHEET_SCRATCH: {error.strerror}; make room") from error
-
-
-def _pieces(fd: int, size: int) -> Iterator[bytes]:
-    """Yield a file in pieces, for as long as somebody wants them: an upload that is stopped is dropped."""
-    for start in range(0, size, PIECE_BYTES):
-        check_wanted()
-        yield os.pread(fd, min(PIECE_BYTES, size - start), start)
+def _mark(lease: Lease, path: str) -> str:
+    """Return the path of what bears a lease's name while parts of *path* are sent."""
+    *folders, name = checked_parts(path)
+    return "/".join((*folders, lease.name_for(name, PARTIAL_SUFFIX)))

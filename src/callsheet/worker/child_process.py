@@ -118,6 +118,16 @@ class ChildProcess:
             content += part
         return bytes(content)
 
+    async def exit_code(self, grace_s: float) -> int | None:
+        """Return how it ended by itself; None if it does not within *grace_s*.
+
+        A socket closes before its process is gone: a signal in between would hide how it ended.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                return await self.process.wait()
+        return None
+
     async def end(self, ladder: Ladder) -> int:
         """End the process, if it has not, and return its exit code."""
         self.channel.close()

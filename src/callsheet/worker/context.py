@@ -78,6 +78,17 @@ class LibraryAccess(Protocol):
         """
         ...
 
+    async def take_in_hand(self, item: Item) -> None:
+        """Say which item the job touches next; returns when the scheduler knows.
+
+        The one that was in hand whenever workers were lost is marked broken, and the job goes on without it.
+        A job over many items says so in every attempt but its first, and touches them one by one then.
+
+        Raises:
+            LeaseLostError: Another lease holds it.
+        """
+        ...
+
     async def move(self, item_id: str, facts: ItemFacts) -> None:
         """Let an item go on at another place, with what was made of it: its file lies there.
 

@@ -1,5 +1,6 @@
 """A root that is a folder: every path is resolved below it, by descriptor."""
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from typing import Final
 
 from callsheet.errors import BadInputError, TransientError
 from callsheet.worker.beneath import checked_parts, make_folders, open_beneath
+from callsheet.worker.folder_walk import below, walk
 from callsheet.worker.lease import PARTIAL_SUFFIX, Lease
 from callsheet.worker.renaming import give_name
 from callsheet.worker.store import (
@@ -19,12 +21,14 @@ from callsheet.worker.store import (
     OpenedFile,
     PassedOver,
     Piece,
+    Seen,
     as_attempt_error,
-    shown,
+    naming_failure,
 )
 
 _READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY
+_LINKLESS: Final = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +71,45 @@ class FolderDraft:
         os.close(self.folder_fd)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileReader:
+    """An open file; one that is written to meanwhile is not read on."""
+
+    file: OpenedFile
+    shown: str
+    piece_bytes: int = 256 * 1024
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the whole file."""
+        return self.file.size_bytes
+
+    @property
+    def mtime_ns(self) -> int:
+        """When it was last changed."""
+        return self.file.mtime_ns
+
+    @property
+    def rights(self) -> int:
+        """Who may do what with it."""
+        return stat.S_IMODE(os.fstat(self.file.fd).st_mode) & 0o777
+
+    def read(self, start: int, length: int) -> bytes:
+        """Return a part."""
+        try:
+            content = _read_at(self.file.fd, start, length)
+            facts = os.fstat(self.file.fd)
+        except OSError as error:
+            raise as_attempt_error(error, self.shown) from error
+        if (facts.st_size, facts.st_mtime_ns) != (self.size_bytes, self.mtime_ns):
+            raise TransientError(f"{self.shown}: it changed while it was read")
+        return content
+
+    def close(self) -> None:
+        """Close the file."""
+        self.file.close()
+
+
 class FolderStore:
     """The files below one folder."""
 
@@ -102,19 +145,18 @@ class FolderStore:
             raise BadInputError(f"{self._name}/{path}: is no regular file")
         return OpenedFile(fd=fd, size_bytes=facts.st_size, mtime_ns=facts.st_mtime_ns)
 
+    def reader(self, path: str) -> FileReader:
+        """Open a file to be read in parts."""
+        return FileReader(file=self.open_file(path), shown=f"{self._name}/{path}")
+
     def read(self, path: str, start: int, length: int) -> Piece:
         """Read a part of a file."""
         with self.open_file(path) as file:
-            content = bytearray()
             try:
-                while len(content) < length:
-                    part = os.pread(file.fd, length - len(content), start + len(content))
-                    if not part:
-                        break
-                    content += part
+                content = _read_at(file.fd, start, length)
             except OSError as error:
                 raise as_attempt_error(error, f"{self._name}/{path}") from error
-            return Piece(content=bytes(content), size_bytes=os.fstat(file.fd).st_size)
+            return Piece(content=content, size_bytes=os.fstat(file.fd).st_size)
 
     def is_folder(self, path: str) -> bool:
         """Say whether *path* is a folder."""
@@ -131,18 +173,18 @@ class FolderStore:
             os.close(fd)
 
     def is_empty(self) -> bool:
-        """Say whether the folder holds nothing."""
+        """Say whether the folder holds nothing that a scan would look at."""
         root_fd = self.open_root()
         try:
             with os.scandir(root_fd) as entries:
-                return next(iter(entries), None) is None
+                return all(entry.name.startswith(".") for entry in entries)
         finally:
             os.close(root_fd)
 
     def walk(self, folder: str) -> Iterator[FoundFile | PassedOver]:
         """Yield the regular files below, by name, no hidden ones, no symbolic links."""
         start = "/".join(checked_parts(folder))
-        yield from _walk(self._open(start, _FOLDER), start, PATHS_DEEP)
+        yield from walk(self._open(start, _FOLDER), start, PATHS_DEEP)
 
     def names_in(self, folder: str) -> list[str]:
         """Return the names in a folder."""
@@ -166,9 +208,52 @@ class FolderStore:
         except TransientError:
             return
         with suppress(OSError):
-            yield from _below(fd, "", PATHS_DEEP, is_wanted)
+            yield from below(fd, "", PATHS_DEEP, is_wanted)
 
-    def remove(self, path: str) -> bool:
+    def seen(self, path: str) -> Seen | None:
+        """Look at what lies at *path*; letters of another case may be the same name."""
+        *folders, name = checked_parts(path)
+        try:
+            root_fd = self.open_root()
+            try:
+                folder_fd = open_beneath(root_fd, "/".join(folders), _FOLDER)
+            finally:
+                os.close(root_fd)
+            try:
+                facts, above = os.stat(name, dir_fd=folder_fd, follow_symlinks=False), os.fstat(folder_fd)
+            finally:
+                os.close(folder_fd)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise as_attempt_error(error, f"{self._name}/{path}") from error
+        if not stat.S_ISREG(facts.st_mode):
+            raise BadInputError(f"{self._name}/{path}: is no regular file; name another path")
+        return Seen(
+            entry=(above.st_dev, above.st_ino, name.casefold()),
+            file=(facts.st_dev, facts.st_ino),
+            size_bytes=facts.st_size,
+            mtime_ns=facts.st_mtime_ns,
+        )
+
+    def give_name(self, path: str, wanted: str, lease: Lease) -> None:  # noqa: ARG002 -- nothing is left
+        """Link a file; where there are no links, rename it."""
+        *folders, name = checked_parts(path)
+        *wanted_folders, wanted_name = checked_parts(wanted)
+        old_fd = self._open("/".join(folders), _FOLDER)
+        try:
+            new_fd = self._open("/".join(wanted_folders), _FOLDER)
+            try:
+                _link(old_fd, name, new_fd, wanted_name)
+                os.fsync(new_fd)
+            finally:
+                os.close(new_fd)
+        except OSError as error:
+            raise naming_failure(error, f"{self._name}/{wanted}") from error
+        finally:
+            os.close(old_fd)
+
+    def remove(self, path: str, *, durably: bool = False) -> bool:
         """Remove a file."""
         *folders, name = checked_parts(path)
         root_fd = self.open_root()
@@ -176,6 +261,8 @@ class FolderStore:
             folder_fd = open_beneath(root_fd, "/".join(folders), _FOLDER)
             try:
                 os.unlink(name, dir_fd=folder_fd)
+                if durably:
+                    os.fsync(folder_fd)
             finally:
                 os.close(folder_fd)
         except FileNotFoundError:
@@ -224,7 +311,7 @@ class FolderStore:
         except OSError as error:
             raise as_attempt_error(error, f"{self._name}/{wanted}") from error
 
-    def room_bytes(self) -> int:
+    def room_bytes(self, wanted_bytes: int) -> int:  # noqa: ARG002 -- nothing here makes way for it
         """Return what is free on the folder's disk."""
         root_fd = self.open_root()
         try:
@@ -247,75 +334,25 @@ class FolderStore:
             os.close(root_fd)
 
 
-def _walk(fd: int, folder: str, depth: int) -> Iterator[FoundFile | PassedOver]:
-    """Yield what lies below the folder behind *fd*, and close it."""
+def _read_at(fd: int, start: int, length: int) -> bytes:
+    """Return a part of a file, shorter only at its end."""
+    content = bytearray()
+    while len(content) < length:
+        part = os.pread(fd, length - len(content), start + len(content))
+        if not part:
+            break
+        content += part
+    return bytes(content)
+
+
+def _link(old_fd: int, old: str, new_fd: int, new: str) -> None:
+    """Give a file a second name and never replace one; where there are no links, another name."""
     try:
-        with os.scandir(fd) as scan:
-            entries = sorted(scan, key=lambda entry: entry.name)
-        for entry in entries:
-            yield from _visit(fd, folder, entry, depth)
+        os.link(old, new, src_dir_fd=old_fd, dst_dir_fd=new_fd, follow_symlinks=False)
     except OSError as error:
-        yield PassedOver(path=shown(folder), reason=error.strerror or "cannot be read")
-    finally:
-        os.close(fd)
-
-
-def _visit(fd: int, folder: str, entry: os.DirEntry[str], depth: int) -> Iterator[FoundFile | PassedOver]:
-    path = f"{folder}/{entry.name}" if folder else entry.name
-    if entry.name.startswith(".") or entry.name.endswith(PARTIAL_SUFFIX) or entry.is_symlink():
-        return
-    if not _is_utf8(entry.name):
-        yield PassedOver(path=shown(path), reason="its name is not UTF-8; rename it")
-    elif entry.is_dir(follow_symlinks=False):
-        yield from _enter(fd, path, entry.name, depth)
-    elif entry.is_file(follow_symlinks=False):
-        yield from _measured(path, entry)
-
-
-def _measured(path: str, entry: os.DirEntry[str]) -> Iterator[FoundFile]:
-    try:
-        facts = entry.stat(follow_symlinks=False)
-    except FileNotFoundError:
-        return
-    yield FoundFile(path=path, size_bytes=facts.st_size, mtime_ns=facts.st_mtime_ns)
-
-
-def _enter(fd: int, path: str, name: str, depth: int) -> Iterator[FoundFile | PassedOver]:
-    if depth == 0:
-        yield PassedOver(path=path, reason=f"lies deeper than {PATHS_DEEP} folders")
-        return
-    try:
-        below = os.open(name, _FOLDER | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        yield PassedOver(path=path, reason=error.strerror or "cannot be read")
-        return
-    yield from _walk(below, path, depth - 1)
-
-
-def _is_utf8(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _below(fd: int, folder: str, depth: int, is_wanted: Callable[[str], bool]) -> Iterator[str]:
-    """Yield the paths of wanted files below the folder behind *fd*; closes *fd*."""
-    try:
-        with os.scandir(fd) as scan:
-            entries = list(scan)
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False) and depth:
-                with suppress(OSError):
-                    below = os.open(entry.name, _FOLDER | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
-                    yield from _below(below, f"{folder}{entry.name}/", depth - 1, is_wanted)
-            elif is_wanted(entry.name) and entry.is_file(follow_symlinks=False):
-                yield f"{folder}{entry.name}"
-    finally:
-        os.close(fd)
+        if error.errno not in _LINKLESS:
+            raise
+        give_name(old_fd, old, new_fd, new)
 
 
 def _require_free(folder_fd: int, path: str, told: str) -> None:

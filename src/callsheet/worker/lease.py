@@ -28,6 +28,8 @@ class Lease:
     """The fencing token."""
     attempt: int
     """Counted from 1."""
+    collection: str = ""
+    """The slug of the job's collection: items that are written under the lease go there."""
 
     @property
     def file_tag(self) -> str:

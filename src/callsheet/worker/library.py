@@ -17,6 +17,7 @@ from callsheet.worker.store import (
     OpenedFile,
     PassedOver,
     Piece,
+    Reader,
     Store,
     VanishedError,
     as_attempt_error,
@@ -30,6 +31,7 @@ __all__ = [
     "OpenedFile",
     "PassedOver",
     "Piece",
+    "Reader",
     "Roots",
     "Store",
     "VanishedError",
@@ -115,6 +117,14 @@ class Roots(Mapping[str, AnyRootSettings]):
         """
         return self.store(root).facts(path)
 
+    def reader(self, root: str, path: str) -> Reader:
+        """Open a file to be read in parts; the caller closes it.
+
+        Raises:
+            AttemptError: As `Store.reader`.
+        """
+        return self.store(root).reader(path)
+
     def read(self, root: str, path: str, start: int, length: int) -> Piece:
         """Read a part of a file.
 
@@ -148,14 +158,14 @@ class Roots(Mapping[str, AnyRootSettings]):
                 )
             yield entry
 
-    def remove(self, root: str, path: str) -> bool:
-        """Remove a file of a writable root; returns whether there was one.
+    def remove(self, root: str, path: str, *, durably: bool = False) -> bool:
+        """Remove a file of a writable root, as `Store.remove`; returns whether there was one.
 
         Raises:
             BadInputError: The root is read-only or the path leads out of it.
         """
         self.require_writable(root)
-        return self.store(root).remove(path)
+        return self.store(root).remove(path, durably=durably)
 
     def link(self, root: str, path: str) -> str | None:
         """Return an address at which clients can fetch a file without the gateway, if there is one."""

@@ -1,5 +1,6 @@
 """Has a sandboxed child say what a file is, whatever the file does to the child."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,7 +30,13 @@ class Found:
     probed: Probed
 
 
-async def probe_file(context: JobContext, root: str, path: str) -> Found | None:
+Before = Callable[[OpenedFile, str], Awaitable[None]]
+"""Told a file and the identity of its content just before a decoder reads it."""
+
+
+async def probe_file(
+    context: JobContext, root: str, path: str, *, before: Before | None = None
+) -> Found | None:
     """Return what a file is, None for what is no media and not named as such.
 
     A file that brings its decoder down is told as a fault. Of one whose name promises nothing the first bytes
@@ -44,6 +51,8 @@ async def probe_file(context: JobContext, root: str, path: str) -> Found | None:
         if sniff(head.content) is None:
             return None
     with await in_thread(lambda: context.roots.open_file(root, path), OpenedFile.close) as file:
+        if before is not None:
+            await before(file, await in_thread(lambda: Source(file.fd).identity()))
         probed = await _probed(context, file, path)
         return Found(size_bytes=file.size_bytes, mtime_ns=file.mtime_ns, probed=probed)
 
@@ -59,8 +68,18 @@ def item_row(root: str, path: str, found: Found | None) -> ItemFacts | None:
         row = broken_item(path, probed.fault)
     else:
         return None
-    row.root, row.path, row.identity = root, path, probed.identity
-    row.size_bytes, row.mtime_ns = found.size_bytes, found.mtime_ns
+    return _placed(row, root, path, probed.identity, (found.size_bytes, found.mtime_ns))
+
+
+def unread_row(root: str, path: str, file: OpenedFile, identity: str, reason: str) -> ItemFacts:
+    """Return the library's row of a file that cannot be used for as long as no decoder has read it."""
+    row = broken_item(path, Fault(kind=FaultKind.UNDECODABLE, reason=reason))
+    return _placed(row, root, path, identity, (file.size_bytes, file.mtime_ns))
+
+
+def _placed(row: ItemFacts, root: str, path: str, identity: str, sizes: tuple[int, int]) -> ItemFacts:
+    row.root, row.path, row.identity = root, path, identity
+    row.size_bytes, row.mtime_ns = sizes
     return row
 
 

@@ -143,13 +143,20 @@ class ChildPool:
         except NonsenseError as error:
             raise BadInputError("undecodable: it made the decoder answer nonsense") from error
         except ChildGoneError as error:
-            raise death(await self._end(child), child.last_words(), request.cpu_s) from error
+            code = await self._hung_up(child)
+            raise death(code, child.last_words(), request.cpu_s) from error
         finally:
             if sound:
                 self._idle.put_nowait(child)
             else:
                 self._in_background(self._replace(child))
         return reply, blobs
+
+    async def _hung_up(self, child: ChildProcess) -> int | None:
+        """Return the exit code of a child that closed its socket; None where it had to be ended."""
+        code = await child.exit_code(self.term_grace_s)
+        await self._end(child)
+        return code
 
     async def _replace(self, child: ChildProcess) -> None:
         if child in self._children:
@@ -212,15 +219,17 @@ def python_folders(functions: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(folders))
 
 
-def death(code: int, last_words: str, cpu_s: int) -> AttemptError:
+def death(code: int | None, last_words: str, cpu_s: int) -> AttemptError:
     """Return the failure that a decoder's unwanted end stands for.
 
     Args:
-        code: Its exit code; negative for a signal.
+        code: Its exit code; negative for a signal, None where it fell silent and was ended.
         last_words: The end of its stderr.
         cpu_s: The CPU seconds that it had.
     """
     said = f" ({last_words.splitlines()[-1][:200]})" if last_words else ""
+    if code is None:
+        return TransientError(f"the decoder fell silent and was ended{said}")
     if code >= 0:
         return TransientError(f"the decoder ended with code {code}{said}")
     name = signal.Signals(-code).name

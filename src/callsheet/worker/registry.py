@@ -50,6 +50,7 @@ def offers(
             run_limit_s=limits_s.get(name, processor.job_type.run_limit_s),
             resumable=processor.job_type.resumable,
             learns_vram=processor.job_type.learns_vram,
+            internal=processor.job_type.internal,
             params_schema_json=json.dumps(processor.job_type.params.schema_for_wire()),
         )
         for name, processor in sorted(processors.items())

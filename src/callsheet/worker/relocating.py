@@ -2,7 +2,6 @@
 
 import errno
 import os
-import stat
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -11,20 +10,22 @@ from functools import partial
 from hashlib import blake2b
 from typing import Final
 
-from callsheet.errors import BadInputError, TransientError
-from callsheet.media.identity import END_BYTES, quick_identity
+from callsheet.errors import AttemptError, BadInputError, TransientError
+from callsheet.service.settings import BucketSettings
 from callsheet.worker.beneath import checked_parts, make_folders, open_beneath
 from callsheet.worker.context import JobContext
-from callsheet.worker.library import OpenedFile, Roots, as_attempt_error
+from callsheet.worker.lease import Lease
+from callsheet.worker.library import Roots, as_attempt_error
 from callsheet.worker.renaming import give_name
 from callsheet.worker.staging import StagedOutput, kept_files, stage_kept
-from callsheet.worker.threads import in_thread
+from callsheet.worker.store import Reader, Seen, content_identity, naming_failure
+from callsheet.worker.threads import check_wanted, in_thread
 
 SLICE_BYTES: Final = 64 << 20
 """Copied at once, between two looks at whether the attempt is to end."""
-_BLOCK: Final = 1 << 20
+_WRITTEN_PERCENT: Final = 80
+"""The progress that the last byte of a copy stands for; it is still to be read again."""
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY
-_LINKLESS: Final = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 Reached = Callable[[str], None]
 """Told of every step that has taken effect."""
@@ -82,21 +83,6 @@ class Standing(Enum):
     """It lies nowhere."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Seen:
-    """A regular file in its folder."""
-
-    folder: tuple[int, int]
-    name: str
-    file: tuple[int, int]
-    size_bytes: int
-    mtime_ns: int
-
-    def is_entry(self, other: "_Seen") -> bool:
-        """Say whether both are one entry of one folder, by whatever path or case of letters."""
-        return self.folder == other.folder and self.name.casefold() == other.name.casefold()
-
-
 def look(roots: Roots, move: Move, job_id: str, *, again: bool) -> Standing:
     """Say what lies where.
 
@@ -114,7 +100,7 @@ def look(roots: Roots, move: Move, job_id: str, *, again: bool) -> Standing:
         return Standing.GONE if source is None else Standing.HERE
     if source is None:
         return Standing.THERE if _identity(roots, move.target) == move.identity else Standing.GONE
-    ours = not source.is_entry(target) and (
+    ours = source.entry != target.entry and (
         source.file == target.file or _is_copy(roots, move, job_id, source, target, again=again)
     )
     return Standing.TWICE if ours else Standing.TAKEN
@@ -132,19 +118,26 @@ def check_content(roots: Roots, move: Move) -> None:
         )
 
 
+def within_one_bucket(roots: Roots, move: Move) -> bool:
+    """Say whether the server can copy the object by itself."""
+    return move.source.root == move.target.root and _in_bucket(roots, move.target)
+
+
 def rename(roots: Roots, move: Move, reached: Reached) -> bool:
-    """Rename the file; False where it has to be copied, since the target lies in another file system.
+    """Rename the file; False where it has to be copied: to another file system, from or to a bucket.
 
     Raises:
         AttemptError: It cannot be.
     """
+    if _in_bucket(roots, move.source) or _in_bucket(roots, move.target):
+        return False
     with _folder(roots, move.source) as old, _folder(roots, move.target, make=True) as new:
         try:
             give_name(old, move.source.name, new, move.target.name)
         except OSError as error:
             if error.errno == errno.EXDEV:
                 return False
-            raise _failure(error, move) from error
+            raise naming_failure(error, move.target.shown) from error
         reached("renamed")
         os.fsync(new)
         os.fsync(old)
@@ -162,59 +155,58 @@ async def copy(context: JobContext, move: Move, reached: Reached) -> Place:
     """
     roots, report = context.roots, context.report
     known = await in_thread(lambda: kept_copy(roots, move, context.lease.job_id))
-    with await in_thread(
-        lambda: roots.open_file(move.source.root, move.source.path), OpenedFile.close
-    ) as source:
-        if known is not None:
-            if await in_thread(lambda: _hash_of(roots, known)) == await in_thread(lambda: _hash(source.fd)):
-                report.log(f"The copy of an earlier attempt is whole: {known.shown}")
-                return known
-            await in_thread(lambda: roots.remove(known.root, known.path))
-        output = await stage_kept(roots, move.target.root, move.target.path, context.lease)
-        try:
-            digest = await _copied(context, source, output)
-            await in_thread(lambda: _check_copy(move, source, output.fd, digest))
-        except BaseException:
-            await output.discard()
-            raise
+    if known is not None:
+        if await in_thread(lambda: _hash_of(roots, known) == _hash_of(roots, move.source)):
+            report.log(f"The copy of an earlier attempt is whole: {known.shown}")
+            return known
+        await in_thread(lambda: roots.remove(known.root, known.path))
+    report.log(f"Copying it to {move.target.root}.")
+    output = await stage_kept(roots, move.target.root, move.target.path, context.lease)
+    try:
+        digest = await _copied(context, move.source, output)
+    except BaseException:
+        await output.discard()
+        raise
     await output.publish()
+    copied = Place(root=output.root, path=output.path)
+    report.progress(_WRITTEN_PERCENT)
+    report.log("Reading the copy again.")
+    if await in_thread(lambda: _hash_of(roots, copied)) != digest:
+        await in_thread(lambda: roots.remove(copied.root, copied.path))
+        raise TransientError(f"{move.target.shown}: the copy differs from what was written to it")
     reached("copied")
-    return Place(root=output.root, path=output.path)
+    return copied
 
 
-def name_copy(roots: Roots, move: Move, copied: Place, reached: Reached) -> None:
+def name_copy(roots: Roots, move: Move, copied: Place, lease: Lease, reached: Reached) -> None:
     """Give a copy its name beside its hidden one, which proves later whose it is.
 
     Raises:
         AttemptError: It cannot be, or the place is taken by now.
     """
-    with _folder(roots, move.target) as folder:
-        try:
-            _link(folder, copied.name, move.target.name)
-        except OSError as error:
-            raise _failure(error, move) from error
-        reached("named")
-        os.fsync(folder)
+    roots.store(copied.root).give_name(copied.path, move.target.path, lease)
+    reached("named")
 
 
 def remove_source(roots: Roots, move: Move, reached: Reached) -> None:
-    """Remove the file from where it was; should that fail, the target again.
+    """Remove the file from where it was; should a folder not let it go, the target again.
+
+    A bucket that does not answer may still do what it was asked: then both stay until the next attempt.
 
     Raises:
         AttemptError: It cannot be removed.
     """
-    with _folder(roots, move.source) as old, _folder(roots, move.target) as new:
-        os.stat(move.target.name, dir_fd=new, follow_symlinks=False)
-        try:
-            os.unlink(move.source.name, dir_fd=old)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            with suppress(OSError):
-                os.unlink(move.target.name, dir_fd=new)
-            raise as_attempt_error(error, move.source.shown) from error
+    if _seen(roots, move.target) is None:
+        raise TransientError(f"{move.target.shown}: the copy was removed just now; the file stays")
+    try:
+        removed = roots.remove(move.source.root, move.source.path, durably=True)
+    except AttemptError:
+        if not _in_bucket(roots, move.source):
+            with suppress(AttemptError):
+                roots.remove(move.target.root, move.target.path)
+        raise
+    if removed:
         reached("removed")
-        os.fsync(old)
 
 
 def kept_copy(roots: Roots, move: Move, job_id: str) -> Place | None:
@@ -230,24 +222,30 @@ def measured(roots: Roots, place: Place) -> tuple[int, int]:
     Raises:
         BadInputError: It cannot be opened.
     """
-    with roots.open_file(place.root, place.path) as file:
-        return file.size_bytes, file.mtime_ns
+    facts = roots.facts(place.root, place.path)
+    return facts.size_bytes, facts.mtime_ns
 
 
-def _is_copy(roots: Roots, move: Move, job_id: str, source: _Seen, target: _Seen, *, again: bool) -> bool:
-    """Say whether the job itself put a copy at the target: its hidden name tells, or that both are equal."""
+def _is_copy(roots: Roots, move: Move, job_id: str, source: Seen, target: Seen, *, again: bool) -> bool:
+    """Say whether the job itself put a copy at the target.
+
+    Its hidden name tells, in a bucket together with equal content. Where there is none, as within one bucket
+    and where files have one name only, an earlier attempt and equal content do, in folders also equal times.
+    """
     copied = kept_copy(roots, move, job_id)
     beside = None if copied is None else _seen(roots, copied)
     if beside is not None and beside.file == target.file:
         return True
-    same = (source.size_bytes, source.mtime_ns) == (target.size_bytes, target.mtime_ns)
-    return again and same and _hash_of(roots, move.source) == _hash_of(roots, move.target)
+    if _in_bucket(roots, move.target):
+        maybe = beside is not None or (again and within_one_bucket(roots, move))
+    else:
+        maybe = again and source.mtime_ns == target.mtime_ns
+    same = maybe and source.size_bytes == target.size_bytes
+    return same and _hash_of(roots, move.source) == _hash_of(roots, move.target)
 
 
-def _failure(error: OSError, move: Move) -> Exception:
-    if isinstance(error, FileExistsError):
-        return TransientError(f"{move.target.shown}: something came to lie there just now")
-    return as_attempt_error(error, f"{move.source.shown} to {move.target.shown}")
+def _in_bucket(roots: Roots, place: Place) -> bool:
+    return isinstance(roots[place.root], BucketSettings)
 
 
 @contextmanager
@@ -273,66 +271,42 @@ def _folder_fd(roots: Roots, place: Place, *, make: bool) -> int:
         os.close(root_fd)
 
 
-def _seen(roots: Roots, place: Place) -> _Seen | None:
-    """Return what lies at a place; None where nothing does."""
-    root_fd = roots.open_root(place.root)
-    try:
-        folder = open_beneath(root_fd, place.folder, _FOLDER)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise as_attempt_error(error, place.shown) from error
-    finally:
-        os.close(root_fd)
-    try:
-        facts, above = os.stat(place.name, dir_fd=folder, follow_symlinks=False), os.fstat(folder)
-    except FileNotFoundError:
-        return None
-    finally:
-        os.close(folder)
-    if not stat.S_ISREG(facts.st_mode):
-        raise BadInputError(f"{place.shown}: is no regular file; name another path")
-    return _Seen(
-        folder=(above.st_dev, above.st_ino),
-        name=place.name,
-        file=(facts.st_dev, facts.st_ino),
-        size_bytes=facts.st_size,
-        mtime_ns=facts.st_mtime_ns,
-    )
+def _seen(roots: Roots, place: Place) -> Seen | None:
+    return roots.store(place.root).seen(place.path)
 
 
 def _identity(roots: Roots, place: Place) -> str:
-    with roots.open_file(place.root, place.path) as file:
-        head = os.pread(file.fd, END_BYTES, 0)
-        tail = os.pread(file.fd, END_BYTES, max(0, file.size_bytes - END_BYTES))
-        return quick_identity(file.size_bytes, head, tail)
+    return content_identity(roots.store(place.root), place.path)
 
 
-async def _copied(context: JobContext, source: OpenedFile, output: StagedOutput) -> bytes:
-    """Copy in slices, and return the hash of what was written."""
-    digest, at = blake2b(digest_size=32), 0
+async def _copied(context: JobContext, source: Place, output: StagedOutput) -> bytes:
+    """Copy in slices with rights and times, and return the hash of what was written."""
+    reader = await in_thread(
+        lambda: context.roots.reader(source.root, source.path), lambda opened: opened.close()
+    )
+    try:
+        digest, at = blake2b(digest_size=32), 0
 
-    def one_slice(begin: int) -> int:
-        end = begin
-        while end < begin + SLICE_BYTES:
-            block = os.pread(source.fd, _BLOCK, end)
-            if not block:
-                break
-            digest.update(block)
-            _write(output.fd, block)
-            end += len(block)
-        return end
+        def one_slice(begin: int) -> int:
+            end = begin
+            while end < min(begin + SLICE_BYTES, reader.size_bytes):
+                check_wanted()
+                block = reader.read(end, reader.piece_bytes)
+                digest.update(block)
+                _write(output.fd, block)
+                end += len(block)
+            return end
 
-    while at < source.size_bytes:
-        context.stop.check()
         try:
-            reached = await in_thread(partial(one_slice, at))
+            while at < reader.size_bytes:
+                context.stop.check()
+                at = await in_thread(partial(one_slice, at))
+                context.report.progress(at * _WRITTEN_PERCENT // reader.size_bytes)
+            await in_thread(lambda: _settle(output.fd, reader))
         except OSError as error:
             raise as_attempt_error(error, output.shown) from error
-        if reached == at:
-            break
-        at = reached
-        context.report.progress(at * 90 // source.size_bytes)
+    finally:
+        reader.close()
     return digest.digest()
 
 
@@ -342,42 +316,24 @@ def _write(fd: int, block: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
-def _check_copy(move: Move, source: OpenedFile, fd: int, digest: bytes) -> None:
-    """Give a copy the rights and times of its source, make it durable, and read it again.
-
-    Raises:
-        TransientError: It is not what was written, or the source changed meanwhile.
-    """
-    facts = os.fstat(source.fd)
-    os.fchmod(fd, stat.S_IMODE(facts.st_mode) & 0o777)
-    os.utime(fd, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+def _settle(fd: int, source: Reader) -> None:
+    """Give a copy the rights and times of its source, and have what is read of it come from the disk."""
+    os.fchmod(fd, source.rights)
+    os.utime(fd, ns=(source.mtime_ns, source.mtime_ns))
     os.fsync(fd)
-    with suppress(OSError):  # what is read is to come from the disk
+    with suppress(OSError):
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-    if _hash(fd) != digest:
-        raise TransientError(f"{move.target.shown}: the copy differs from what was written to it")
-    if (facts.st_size, facts.st_mtime_ns) != (source.size_bytes, source.mtime_ns):
-        raise TransientError(f"{move.source.shown}: the file was written to while it was copied")
-
-
-def _hash(fd: int) -> bytes:
-    digest, at = blake2b(digest_size=32), 0
-    while block := os.pread(fd, _BLOCK, at):
-        digest.update(block)
-        at += len(block)
-    return digest.digest()
 
 
 def _hash_of(roots: Roots, place: Place) -> bytes:
-    with roots.open_file(place.root, place.path) as file:
-        return _hash(file.fd)
-
-
-def _link(folder: int, old: str, new: str) -> None:
-    """Give a file a second name and never replace one; where there are no links, another name."""
+    digest, at = blake2b(digest_size=32), 0
+    reader = roots.reader(place.root, place.path)
     try:
-        os.link(old, new, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
-    except OSError as error:
-        if error.errno not in _LINKLESS:
-            raise
-        give_name(folder, old, folder, new)
+        while at < reader.size_bytes:
+            check_wanted()
+            block = reader.read(at, reader.piece_bytes)
+            digest.update(block)
+            at += len(block)
+    finally:
+        reader.close()
+    return digest.digest()

@@ -20,6 +20,7 @@ from callsheet.v1.library_service_pb2 import (
     GetItemsRequest,
     Item,
     ItemFacts,
+    ItemInHand,
     ListItemsRequest,
     UpsertItemsRequest,
 )
@@ -137,6 +138,14 @@ class RemoteLibrary:
         """
         await self._upsert((), ())
 
+    async def take_in_hand(self, item: Item) -> None:
+        """Say which item the attempt touches next.
+
+        Raises:
+            LeaseLostError: Another lease holds the job now.
+        """
+        await self._upsert((), (), in_hand=ItemInHand(item_id=item.id, source_identity=item.facts.identity))
+
     async def move(self, item_id: str, facts: ItemFacts) -> None:
         """Let an item go on at another place: one request says that it is gone, and where its content is.
 
@@ -155,7 +164,11 @@ class RemoteLibrary:
             await self._upsert((), (), ids[start : start + BATCH_MAX])
 
     async def _upsert(
-        self, items: Iterable[ItemFacts], missing_ids: Iterable[str], forget_ids: Iterable[str] = ()
+        self,
+        items: Iterable[ItemFacts],
+        missing_ids: Iterable[str],
+        forget_ids: Iterable[str] = (),
+        in_hand: ItemInHand | None = None,
     ) -> list[str]:
         request = UpsertItemsRequest(
             job_id=self._lease.job_id,
@@ -163,6 +176,7 @@ class RemoteLibrary:
             items=items,
             missing_ids=missing_ids,
             forget_ids=forget_ids,
+            in_hand=in_hand,
         )
         try:
             answer = await persistently(self._stub.UpsertItems, request, deadline_s=self._deadline_s)

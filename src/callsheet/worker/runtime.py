@@ -3,20 +3,15 @@
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Coroutine, Iterable
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from random import SystemRandom
 from typing import Final
 
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from callsheet.errors import AttemptError
 from callsheet.service.clock import Clock
-from callsheet.v1.lease_service_pb2 import Grant, Output, Placed, Result, WorkRequest, WorkResponse
-from callsheet.v1.lease_service_pb2_grpc import LeaseServiceStub
-from callsheet.v1.library_service_pb2 import DerivativeFacts
+from callsheet.v1.lease_service_pb2 import Grant, Placed, Result
 from callsheet.worker.attempts import Attempt, Attempts
 from callsheet.worker.children import AttemptChildren
 from callsheet.worker.commands import (
@@ -35,15 +30,17 @@ from callsheet.worker.devices import DeviceShare, Look
 from callsheet.worker.encode.limits import EncodingLimits
 from callsheet.worker.endings import cancelled, keeps_something
 from callsheet.worker.inference.limits import InferenceLimits
-from callsheet.worker.lease import Lease, file_tag
+from callsheet.worker.lease import Lease
 from callsheet.worker.leftovers import LeaseQuestions, keep_clean
 from callsheet.worker.library import Roots
 from callsheet.worker.placing import Placer
 from callsheet.worker.processes import ChildPool
 from callsheet.worker.reports import Remote, SessionReporter
-from callsheet.worker.session import Phase, Session
+from callsheet.worker.session import Session
 from callsheet.worker.spool import Spool
 from callsheet.worker.streak import Streak
+from callsheet.worker.streams import Streams, instant
+from callsheet.worker.withdrawals import Withdrawals
 
 log = logging.getLogger(__name__)
 
@@ -51,13 +48,9 @@ SPOOLED_AFTER_S: Final = 1.0
 """Attempts that ran longer have their result on disk before it is sent."""
 TICK_S: Final = 0.25
 """Seconds between two looks at the clock; how late a run limit may strike."""
-STREAM_END_S: Final = 2.0
-"""How long the scheduler may take to end a stream after the goodbye."""
 
 DISCARDED: Final = frozenset({StopReason.STALE, StopReason.CANCELLED})
 """After these, nothing that the attempt made counts, even where it was done in the same instant."""
-
-Call = grpc.aio.StreamStreamCall[WorkRequest, WorkResponse]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,19 +93,19 @@ class Runtime:
     def __init__(self, session: Session, surroundings: Surroundings) -> None:
         self.session = session
         self._has = surroundings
-        self._leases = LeaseServiceStub(surroundings.channel)
         self._remote = Remote(surroundings.channel, surroundings.worker_id, surroundings.library_deadline_s)
-        self._wake = asyncio.Event()
+        self._streams = Streams(
+            session,
+            surroundings.channel,
+            surroundings.clock,
+            self._obey,
+            surroundings.ask_another,
+        )
         self._left = asyncio.Event()
         self._attempts: dict[LeaseKey, Attempt] = {}
-        self._removals: set[asyncio.Task[None]] = set()
+        self._withdrawals = Withdrawals(surroundings.roots)
         self._placer = Placer(surroundings.roots, self._placed)
-        self._connected = asyncio.Event()
-        self._call: Call | None = None
-        self._hung_up = ""
-        self._load = 0.0
         self._seen: Look | None = None
-        self._chance = SystemRandom()
         self._streak = Streak(surroundings.failures_max)
         self._done = 0
         self._grace_s = 0.0
@@ -123,7 +116,7 @@ class Runtime:
         """Work until *stop* is set, then drain; set a second time, it cuts the drain short."""
         self._grace_s = drain_grace_s
         async with asyncio.TaskGroup() as group:
-            work = self._keep_streams(), self._keep_time(), self._keep_clean()
+            work = self._keep_stay(), self._keep_time(), self._keep_clean()
             parts = [group.create_task(part) for part in (*work, self._await_stop(stop, drain_grace_s))]
             await self._left.wait()
             for part in parts:
@@ -132,8 +125,13 @@ class Runtime:
             if attempt.runner is not None:
                 attempt.runner.cancel()
         runners = [one.runner for one in self._attempts.values() if one.runner is not None]
-        await asyncio.gather(*runners, *self._removals, return_exceptions=True)
+        await asyncio.gather(*runners, return_exceptions=True)
+        await self._withdrawals.done()
         await self._placer.close()
+
+    async def _keep_stay(self) -> None:
+        await self._streams.keep()
+        self._left.set()
 
     async def _await_stop(self, stop: asyncio.Event, drain_grace_s: float) -> None:
         await stop.wait()
@@ -150,7 +148,7 @@ class Runtime:
 
     async def _keep_time(self) -> None:
         while True:
-            self._load = os.getloadavg()[0] / (os.cpu_count() or 1)
+            self._streams.load = os.getloadavg()[0] / (os.cpu_count() or 1)
             self._see(self._has.look())
             self._tick()
             self._has.beat(self.session.pulse.lease_ttl_s)
@@ -158,8 +156,8 @@ class Runtime:
 
     def _tick(self) -> None:
         for command in self.session.tick(self._has.clock.monotonic()):
-            self._obey(command, _instant(self._has.clock))
-        self._wake.set()
+            self._obey(command, instant(self._has.clock))
+        self._streams.wake()
 
     def _see(self, look: Look | None) -> None:
         """Take in a look at the cards once, and say what changed about them."""
@@ -170,68 +168,17 @@ class Runtime:
             for attempt in self._attempts.values():
                 attempt.measure(look)
             for command in self.session.looked(look):
-                self._obey(command, _instant(self._has.clock))
+                self._obey(command, instant(self._has.clock))
         for sentence in self.session.cards.news(self._has.clock.monotonic()):
             log.warning(sentence)
 
     async def _keep_clean(self) -> None:
         has = self._has
         questions = LeaseQuestions(self._remote.jobs, self._remote.items, deadline_s=has.library_deadline_s)
-        await self._connected.wait()
+        await self._streams.connected.wait()
         await keep_clean(has.roots, questions.standing, interval_s=has.sweep_interval_s)
 
-    # Streams
-
-    async def _keep_streams(self) -> None:
-        while True:
-            reason = await self._one_stream()
-            if self.session.phase is Phase.LEFT:
-                log.info("left")
-                self._left.set()
-                return
-            now = self._has.clock.monotonic()
-            again_at = self.session.stream_lost(now, jitter=self._chance.random())
-            log.warning("no stream to the scheduler", extra={"reason": reason})
-            await asyncio.sleep(again_at - now)
-
-    async def _one_stream(self) -> str:
-        """Serve one stream to its end; returns why it ended."""
-        self._hung_up = ""
-        call = self._call = self._leases.Work(wait_for_ready=True)
-        reading, sending = asyncio.create_task(self._read(call)), asyncio.create_task(self._send(call))
-        try:
-            await asyncio.wait({reading, sending}, return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.wait({reading}, timeout=STREAM_END_S)
-        finally:
-            self._call = None
-            call.cancel()
-            reading.cancel()
-            sending.cancel()
-            outcomes = await asyncio.gather(reading, sending, return_exceptions=True)
-        return _why_ended(outcomes, self._hung_up or "the scheduler ended the stream")
-
-    async def _read(self, call: Call) -> None:
-        async for response in call:
-            if response.HasField("welcome"):
-                log.info("connected", extra={"term": response.welcome.term})
-                self._connected.set()
-            at = _instant(self._has.clock)
-            for command in self.session.received(response, self._has.clock.monotonic(), at):
-                self._obey(command, at)
-            self._wake.set()
-
-    async def _send(self, call: Call) -> None:
-        await call.write(self.session.stream_opened(self._has.clock.monotonic()))
-        while True:
-            request = self.session.flush(self._has.clock.monotonic(), load=self._load)
-            if request is None:
-                self._wake.clear()
-                await self._wake.wait()
-                continue
-            await call.write(request)
-            if request.goodbye:
-                await call.done_writing()
-                return
+    # Commands
 
     def _obey(self, command: Command, at: Timestamp) -> None:
         match command:
@@ -246,17 +193,10 @@ class Runtime:
             case PlaceOutputs():
                 self._placer.take(command.outputs)
             case HangUp():
-                self._hang_up(command)
+                self._streams.hang_up(command)
             case Leave():
                 log.info("leaving without a goodbye", extra={"undelivered": command.undelivered})
                 self._left.set()
-
-    def _hang_up(self, command: HangUp) -> None:
-        if self._call is not None:
-            self._hung_up = command.reason
-            self._call.cancel()
-            if command.unheard:
-                self._has.ask_another()
 
     # Attempts
 
@@ -275,17 +215,17 @@ class Runtime:
         self._has.spool.drop(command.results)
         if command.remove_outputs:
             for result in command.results:
-                self._remove_outputs(result)
+                self._withdrawals.published(result)
 
     async def _run(self, attempt: Attempt) -> None:
         has = self._has
-        report = SessionReporter(self.session, attempt.key, has.clock, self._wake.set)
+        report = SessionReporter(self.session, attempt.key, has.clock, self._streams.wake)
         context = self._context(attempt, report)
         result = await has.attempts.run(attempt, context, report)
-        result.ended_at.CopyFrom(_instant(has.clock))
+        result.ended_at.CopyFrom(instant(has.clock))
         if attempt.stop.reason in DISCARDED or not result.HasField("completed"):
-            self._remove_outputs(result)
-            self._remove_files(result, context.outputs)
+            self._withdrawals.published(result)
+            self._withdrawals.files(result, context.outputs)
         if result.WhichOneof("outcome") in {"completed", "yielded"} and attempt.stop.reason in DISCARDED:
             result.failed.CopyFrom(cancelled(attempt.stop.rung))
         if has.clock.monotonic() - attempt.began_at > SPOOLED_AFTER_S or keeps_something(result):
@@ -294,7 +234,7 @@ class Runtime:
             self._forget(ForgetResults(results=[result], remove_outputs=True))
         del self._attempts[attempt.key]
         self.session.attempt_ended(attempt.key, result)
-        self._wake.set()
+        self._streams.wake()
         if self._streak.add(result):
             self.unfit = True
             failed = {"failures": self._streak.failures, "reason": result.failed.reason}
@@ -307,7 +247,8 @@ class Runtime:
 
     def _context(self, attempt: Attempt, report: SessionReporter) -> JobContext:
         has, grant = self._has, attempt.grant
-        lease = Lease(job_id=attempt.key[0], token=attempt.key[1], attempt=grant.attempt)
+        job_id, token = attempt.key
+        lease = Lease(job_id=job_id, token=token, attempt=grant.attempt, collection=grant.collection)
         attempt.children = AttemptChildren(
             has.urgent if grant.interactive else has.children,
             attempt.stop,
@@ -333,36 +274,13 @@ class Runtime:
         if placed.problem:
             log.warning("an output could not be placed", extra={"reason": placed.problem})
         self.session.output_placed(placed)
-        self._wake.set()
+        self._streams.wake()
 
     async def _spool(self, result: Result) -> None:
         try:
             await asyncio.to_thread(self._has.spool.keep, result)
         except OSError as error:
             log.warning("a result could not be spooled", extra={"reason": error.strerror})
-
-    def _remove_outputs(self, result: Result) -> None:
-        """Remove what the attempt published; nobody points at it."""
-        done = result.completed
-        self._remove_files(result, done.library.derivatives)
-        self._remove_files(result, done.outputs)
-
-    def _remove_files(self, result: Result, files: Iterable[DerivativeFacts | Output]) -> None:
-        """Remove those of the files that bear the lease's own name."""
-        tag = file_tag(result.lease.token)
-        for one in files:
-            path = one.path if isinstance(one, DerivativeFacts) else one.staged_path
-            if one.root and tag in path.rpartition("/")[2]:
-                self._in_background(self._remove(one.root, path))
-
-    async def _remove(self, root: str, path: str) -> None:
-        with suppress(AttemptError):
-            await asyncio.to_thread(self._has.roots.remove, root, path)
-
-    def _in_background(self, work: Coroutine[None, None, None]) -> None:
-        running = asyncio.create_task(work)
-        self._removals.add(running)
-        running.add_done_callback(self._removals.discard)
 
 
 def _share_of(grant: Grant) -> DeviceShare | None:
@@ -372,25 +290,3 @@ def _share_of(grant: Grant) -> DeviceShare | None:
     return DeviceShare(
         uuid=grant.device_uuid, vram_mib=grant.vram_mib, encoder_sessions=grant.encoder_sessions
     )
-
-
-def _instant(clock: Clock) -> Timestamp:
-    now = clock.now()
-    return Timestamp(seconds=int(now.timestamp()), nanos=now.microsecond * 1000)
-
-
-def _why_ended(outcomes: Iterable[BaseException | None], reason: str) -> str:
-    """Return why a stream ended; *reason* where gRPC says nothing of its own.
-
-    Raises:
-        BaseException: Not the stream ended, but our code: a fault.
-    """
-    for outcome in outcomes:
-        match outcome:
-            case grpc.aio.AioRpcError():
-                reason = f"{outcome.code().name}: {outcome.details()}"
-            case None | asyncio.CancelledError() | asyncio.InvalidStateError() | grpc.aio.UsageError():
-                pass
-            case _:
-                raise outcome
-    return reason

@@ -6,7 +6,6 @@ the `attempt_…` methods take in what happens, `flush` gives everything there i
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import Enum, auto
 from math import inf
 from typing import Final
@@ -17,12 +16,9 @@ from callsheet.v1.lease_service_pb2 import (
     Drain,
     Grant,
     Hello,
-    LeaseRef,
     Placed,
-    Progress,
     Result,
     Revoke,
-    Started,
     Welcome,
     WorkRequest,
     WorkResponse,
@@ -46,6 +42,7 @@ from callsheet.worker.devices import Look
 from callsheet.worker.drains import LEAVE_GRACE_S, DrainCause, Drains
 from callsheet.worker.owed import ResultOutbox, returned
 from callsheet.worker.pulse import ORPHAN_LIMIT_S, WELCOME_DEADLINE_S, Pulse
+from callsheet.worker.under_way import AttemptsUnderWay, UnderWay
 
 REQUEST_BYTES: Final = 512 * 1024
 """Bytes of results, and of log text, after which a message takes no more of them."""
@@ -60,17 +57,6 @@ class Phase(Enum):
     OPENING = auto()
     LIVE = auto()
     LEFT = auto()
-
-
-@dataclass(slots=True, kw_only=True)
-class _Attempt:
-    lease: LeaseRef
-    started_at: Timestamp
-    end_by: float
-    device: str = ""
-    percent: int = 0
-    stop: StopReason | None = None
-    log: AttemptLog | None = None
 
 
 class Session:
@@ -88,11 +74,8 @@ class Session:
         self.cards = Cards(hello)
         self._slots = hello.slots
         self.phase = Phase.APART
-        self._attempts: dict[LeaseKey, _Attempt] = {}
+        self._attempts = AttemptsUnderWay()
         self._results = ResultOutbox(results)
-        self._newest: dict[str, int] = {}
-        self._unsaid: dict[LeaseKey, _Attempt] = {}
-        self._moved: dict[LeaseKey, _Attempt] = {}
         self._logs = LogOutbox()
         self._credit_out = 0
         self._backoff = Backoff()
@@ -128,7 +111,7 @@ class Session:
         request = WorkRequest(hello=self._hello)
         hello = request.hello
         hello.credit = self._credit_out
-        hello.held.extend(one.lease for one in self._attempts.values() if one.stop is not StopReason.STALE)
+        hello.held.extend(self._attempts.leases())
         hello.held.extend(self._results.leases())
         return request
 
@@ -180,19 +163,12 @@ class Session:
 
     def attempt_progressed(self, key: LeaseKey, percent: int) -> None:
         """Note how far an attempt is; going back has no effect."""
-        attempt = self._attempts.get(key)
-        if attempt is not None and percent > attempt.percent and attempt.stop is not StopReason.STALE:
-            attempt.percent = min(percent, 100)
-            self._moved[key] = attempt
+        self._attempts.progressed(key, percent)
 
     def attempt_ended(self, key: LeaseKey, result: Result | None) -> None:
         """Note that an attempt is over; with None, or where its lease is stale, nothing is reported."""
-        attempt = self._attempts.pop(key)
-        if self._newest.get(key[0]) == key[1]:
-            del self._newest[key[0]]
-        self._unsaid.pop(key, None)
-        self._moved.pop(key, None)
-        if result is None or attempt.stop is StopReason.STALE:
+        attempt = self._attempts.end(key)
+        if result is None or attempt.stale:
             self._logs.drop(key)
             return
         self._logs.ended(key)
@@ -207,7 +183,7 @@ class Session:
             commands.append(HangUp(reason="the scheduler did not answer heartbeats"))
         silent = now - self._heard_at >= self._orphan_limit_s
         asked = self._drains.asks(now)
-        for key, attempt in self._attempts.items():
+        for key, attempt in self._attempts:
             if silent:
                 self._stop(key, attempt, StopReason.SILENCE, commands)
             elif now >= attempt.end_by and asked is not StopReason.DRAIN:
@@ -243,12 +219,8 @@ class Session:
         if self.phase is not Phase.LIVE:
             return None
         request = WorkRequest()
-        if self._unsaid:
-            request.started.extend(
-                [Started(lease=one.lease, started_at=one.started_at) for one in self._unsaid.values()]
-            )
-            self._unsaid.clear()
-        if now >= self._chatter_at and (self._moved or self._logs.has_talk):
+        self._attempts.add_started(request)
+        if now >= self._chatter_at and (self._attempts.has_moved or self._logs.has_talk):
             self._add_chatter(request, now)
         if self._logs.has_due:
             request.logs.extend(self._logs.take(REQUEST_BYTES, self.pulse.next_sequence))
@@ -276,8 +248,7 @@ class Session:
         )
         for lease in welcome.stale:
             self._stale(key_of(lease), commands)
-        self._unsaid = {key: one for key, one in self._attempts.items() if one.stop is not StopReason.STALE}
-        self._moved = {key: one for key, one in self._unsaid.items() if one.percent}
+        self._attempts.again()
         self._results.again()
         self._logs.again()
 
@@ -286,7 +257,7 @@ class Session:
         for grant in grants:
             self._credit_out = max(0, self._credit_out - 1)
             lease = grant.lease
-            key = lease.job_id, lease.token
+            key = key_of(lease)
             if key in self._attempts or key in self._results:
                 continue
             self._supersede(key[0], commands)
@@ -295,19 +266,16 @@ class Session:
             elif len(self._attempts) >= self._slots:
                 self._owe(returned(lease, f"All {self._slots} slots of the worker are taken", at))
             else:
-                end_by = now + (grant.run_limit_s or inf)
-                attempt = _Attempt(lease=lease, started_at=at, end_by=end_by, device=grant.device_uuid)
-                self._newest[lease.job_id] = lease.token
-                self._attempts[key] = self._unsaid[key] = attempt
+                self._attempts.begin(grant, now, at)
                 started.append(grant)
         if started:
             commands.append(StartAttempts(grants=started))
 
     def _supersede(self, job_id: str, commands: list[Command]) -> None:
         """An older attempt of the same job that is still under way has lost its lease."""
-        older = self._newest.get(job_id)
+        older = self._attempts.older(job_id)
         if older is not None:
-            self._stale((job_id, older), commands)
+            self._stale(older, commands)
 
     def _revoked(self, revoke: Revoke, commands: list[Command]) -> None:
         key = key_of(revoke.lease)
@@ -329,14 +297,13 @@ class Session:
         attempt = self._attempts.get(key)
         if attempt is not None:
             self._stop(key, attempt, StopReason.STALE, commands)
-            self._unsaid.pop(key, None)
-            self._moved.pop(key, None)
+            self._attempts.hush(key)
             self._logs.drop(key)
         result = self._results.withdraw(key)
         if result is not None:
             _forget([result], commands, remove_outputs=True)
 
-    def _stop(self, key: LeaseKey, attempt: _Attempt, reason: StopReason, commands: list[Command]) -> None:
+    def _stop(self, key: LeaseKey, attempt: UnderWay, reason: StopReason, commands: list[Command]) -> None:
         """Stop an attempt, once for each reason that outweighs the one before."""
         if reason.outweighs(attempt.stop):
             attempt.stop = reason
@@ -347,7 +314,7 @@ class Session:
 
     def _log_of(self, key: LeaseKey) -> AttemptLog | None:
         attempt = self._attempts.get(key)
-        if attempt is None or attempt.stop is StopReason.STALE:
+        if attempt is None or attempt.stale:
             return None
         if attempt.log is None:
             attempt.log = AttemptLog(attempt.lease)
@@ -357,17 +324,13 @@ class Session:
     def _add_chatter(self, request: WorkRequest, now: float) -> None:
         """Add progress, and let what attempts under way have logged go with this message."""
         self._chatter_at = now + CHATTER_INTERVAL_S
-        request.progress.extend(
-            [Progress(lease=one.lease, percent=one.percent) for one in self._moved.values()]
-        )
-        self._moved.clear()
+        self._attempts.add_progress(request)
         self._logs.due()
 
     def _add_heartbeat(self, request: WorkRequest, now: float, load: float) -> None:
         beat = request.heartbeat
         beat.sequence, beat.running, beat.load = self.pulse.beat(now), len(self._attempts), load
-        held = ((one.device, one.lease) for one in self._attempts.values() if one.device)
-        beat.devices.extend(self.cards.readings(now, held))
+        beat.devices.extend(self.cards.readings(now, self._attempts.devices()))
 
     def _add_credit(self, request: WorkRequest) -> None:
         free = self._slots - len(self._attempts) - self._results.unsent - self._credit_out

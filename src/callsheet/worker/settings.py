@@ -24,6 +24,10 @@ class WorkerSettings(SchedulerClientSettings):
     scratch: Path = Path("var/scratch")
     """A folder for copies of originals that lie in buckets, and for what is made before it is uploaded to
     one; on a disk that has room for the largest of them."""
+    copies_mib: int = Field(default=8192, ge=0)
+    """Room in MiB on that disk for copies of originals that are kept for the next job which wants the same,
+    those that nobody wanted the longest out first; 0 for none. Before one is used the bucket is asked whether
+    it is what lies there. They make way for what needs the room."""
     transfers: int = Field(default=4, ge=1, le=64)
     """Copies from and to buckets at once."""
     children: int = Field(default_factory=lambda: max(1, os.cpu_count() or 1), ge=0, le=1000)
@@ -100,4 +104,9 @@ class WorkerSettings(SchedulerClientSettings):
 
     def scratch_room(self) -> Scratch:
         """Return where copies of what lies in buckets are kept while they are used."""
-        return Scratch(self.scratch, floor_mib=self.free_disk_floor_mib, transfers=self.transfers)
+        return Scratch(
+            self.scratch,
+            floor_mib=self.free_disk_floor_mib,
+            transfers=self.transfers,
+            copies_mib=self.copies_mib,
+        )

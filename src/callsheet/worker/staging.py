@@ -110,7 +110,7 @@ def kept_files(roots: Roots, root: str, folder: str, job_id: str) -> dict[str, s
     for name in roots.store(root).names_in(folder):
         said = leased_name(name)
         if said is not None and said.kept and said.job_id == job_id:
-            found[name[1:].rpartition(f".{job_id}.")[0]] = f"{folder}/{name}"
+            found[name[1:].rpartition(f".{job_id}.")[0]] = f"{folder}/{name}" if folder else name
     return found
 
 

@@ -5,12 +5,13 @@ All of it blocks; call it by `callsheet.worker.threads.in_thread`.
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Protocol, Self
 
 from callsheet.errors import AttemptError, BadInputError, CapacityError, TransientError
+from callsheet.media.identity import END_BYTES, quick_identity
 from callsheet.worker.lease import Lease
 
 FILE_LIMIT: Final = 2_000_000
@@ -36,6 +37,19 @@ class FileFacts:
     size_bytes: int
     mtime_ns: int
     """When it was last changed; in a bucket the part below a second comes of the entity tag."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A file as it can be told from others, also of other roots."""
+
+    entry: Hashable
+    """Of two paths the same where they are one name in one folder."""
+    file: Hashable
+    """Of two paths the same where they are names of one file."""
+    size_bytes: int
+    mtime_ns: int
+    """As `FileFacts` has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +102,42 @@ class OpenedFile:
         self.close()
 
 
+class Reader(Protocol):
+    """A file that is read in parts, all of them of one content. Whoever opened it closes it."""
+
+    @property
+    def piece_bytes(self) -> int:
+        """How much one part should be."""
+        ...
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the whole file."""
+        ...
+
+    @property
+    def mtime_ns(self) -> int:
+        """As `FileFacts` has it."""
+        ...
+
+    @property
+    def rights(self) -> int:
+        """Who may do what with a copy of it, as for ``os.chmod``."""
+        ...
+
+    def read(self, start: int, length: int) -> bytes:
+        """Return a part; shorter than asked for only at the end of the file.
+
+        Raises:
+            TransientError: The file changed since it was opened, or its root went away.
+        """
+        ...
+
+    def close(self) -> None:
+        """Read no more."""
+        ...
+
+
 class VanishedError(BadInputError):
     """The file is gone."""
 
@@ -137,6 +187,14 @@ class Store(Protocol):
         """
         ...
 
+    def reader(self, path: str) -> Reader:
+        """Open a file to be read in parts; one in a bucket is not copied.
+
+        Raises:
+            AttemptError: As `facts`.
+        """
+        ...
+
     def read(self, path: str, start: int, length: int) -> Piece:
         """Read a part of a file.
 
@@ -175,8 +233,31 @@ class Store(Protocol):
         """Yield the paths of all files whose names are wanted; none where the root is away."""
         ...
 
-    def remove(self, path: str) -> bool:
+    def seen(self, path: str) -> Seen | None:
+        """Look at what lies at *path*; None where nothing does.
+
+        Raises:
+            BadInputError: It is no regular file, or the path leads out of the root.
+            TransientError: The root is away.
+        """
+        ...
+
+    def give_name(self, path: str, wanted: str, lease: Lease) -> None:
+        """Let a whole file be found at *wanted* too, in one step and never over another file.
+
+        Where a root knows no second names it is found there alone. What a death in the middle leaves bears
+        the name of the *lease*.
+
+        Raises:
+            TransientError: Something lies there, or the root is away.
+            AttemptError: The root is full, or there is no such folder.
+        """
+        ...
+
+    def remove(self, path: str, *, durably: bool = False) -> bool:
         """Remove a file, and what was begun under its name; returns whether there was one.
+
+        *durably*: it does not come back when the machine loses its power.
 
         Raises:
             AttemptError: It could not be removed.
@@ -215,8 +296,8 @@ class Store(Protocol):
         """
         ...
 
-    def room_bytes(self) -> int:
-        """Return how much is free where drafts are made."""
+    def room_bytes(self, wanted_bytes: int) -> int:
+        """Return how much is free where drafts are made; kept copies make way for what is wanted."""
         ...
 
     def link(self, path: str) -> str | None:
@@ -238,6 +319,24 @@ def as_attempt_error(error: OSError, path: str) -> AttemptError:
             return BadInputError(f"{path}: {said}")
         case _:
             return TransientError(f"{path}: {said}")
+
+
+def naming_failure(error: OSError, path: str) -> AttemptError:
+    """Return what it means for a job that a file could not be given the name *path* (with its root)."""
+    if isinstance(error, FileExistsError):
+        return TransientError(f"{path}: something came to lie there just now")
+    return as_attempt_error(error, path)
+
+
+def content_identity(store: Store, path: str) -> str:
+    """Return the quick identity of a file.
+
+    Raises:
+        AttemptError: As `Store.read`.
+    """
+    head = store.read(path, 0, END_BYTES)
+    tail = store.read(path, max(0, head.size_bytes - END_BYTES), END_BYTES)
+    return quick_identity(head.size_bytes, head.content, tail.content)
 
 
 def shown(path: str) -> str:

@@ -28,6 +28,7 @@ from callsheet_scheduler.domain.effects import (
     Vram,
 )
 from callsheet_scheduler.domain.job import LEASED, JobId, JobState, LiveJob, Ties, Token, WorkerId
+from callsheet_scheduler.domain.job_type import KeptChange
 from callsheet_scheduler.domain.limits import Pause, Scope
 from callsheet_scheduler.domain.schedules import Schedule
 from callsheet_scheduler.store.errors import (
@@ -84,6 +85,7 @@ class Contents:
     devices: dict[DeviceId, KeepDevice] = field(default_factory=dict)
     allocations: dict[LeaseKey, Charge] = field(default_factory=dict)
     inbox: dict[int, InboxRow] = field(default_factory=dict)
+    type_changes: dict[str, KeptChange] = field(default_factory=dict)
 
     def fork(self) -> "Contents":
         """Return a copy to change; rows are shared, for they never change."""
@@ -100,6 +102,7 @@ class Contents:
             devices=dict(self.devices),
             allocations=dict(self.allocations),
             inbox=self.inbox,
+            type_changes=dict(self.type_changes),
         )
 
     # ---- statements ----
@@ -261,6 +264,7 @@ class Contents:
             row.job,
             state=change.state,
             priority=change.priority,
+            vram_mib=change.vram_mib,
             cancel_requested_at=change.cancel_requested_at,
             pause_requested_at=change.pause_requested_at,
         )

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from callsheet_scheduler.domain.device import held_by
-from callsheet_scheduler.domain.effects import FinishJob, GrantLease, NewRow, ReleaseLease, TurnEffect
+from callsheet_scheduler.domain.effects import (
+    ChangeJob,
+    FinishJob,
+    GrantLease,
+    NewRow,
+    ReleaseLease,
+    TurnEffect,
+)
 from callsheet_scheduler.domain.engine import Engine
 from callsheet_scheduler.domain.job import LEASED, TRANSITIONS, IfFails, JobId, JobState, LiveJob
 from callsheet_scheduler.domain.limits import Scope, scopes_of
@@ -17,6 +24,7 @@ from callsheet.v1.lease_service_pb2 import RESULT_FATE_COMMITTED, RESULT_FATE_DU
 from callsheet.worker.commands import LeaseKey
 from tests.support.simulator.cards import Cards
 from tests.support.simulator.contents import Contents
+from tests.support.simulator.promises import Promises
 from tests.support.simulator.scheduler import START, TYPES
 from tests.support.simulator.schedules import Timekeeper
 from tests.support.simulator.tables import Database
@@ -65,6 +73,7 @@ class Laws:
         self.book = book
         self.cards: Cards | None = None
         self.timekeeper = Timekeeper()
+        self.promises = Promises()
         self.checks = 0
         self._traces = traces
         traces.on_start = self.attempt_started
@@ -90,6 +99,10 @@ class Laws:
                         self._came(row.job, after)
                     for row in one.known:
                         _demand(row.job.id in after.done, f"{row.job.id} was left out and is not done")
+                case ChangeJob(job=job):
+                    was, held = before.live[job.id].job, after.live[job.id].job
+                    same = was.state not in LEASED or was.vram_mib == held.vram_mib
+                    _demand(same, f"{job.id} runs and is charged otherwise than before")
                 case ReleaseLease(job=job):
                     self.book.ended.add((job.id, one.token))
                     self._went_again(one, after)
@@ -135,7 +148,18 @@ class Laws:
         _demand(earlier.cancel_requested_at is None, f"{job_id} was leased although it was cancelled")
         charge = after.allocations.get((job_id, job.token))
         _demand(charge is None or charge.need.vram_mib == job.vram_mib, f"{job_id} is charged with {charge}")
+        self._as_its_type_needs(earlier, before)
         self._grant(job, after)
+
+    def _as_its_type_needs(self, job: LiveJob, before: Contents) -> None:
+        """A job that never ran has what was decided of its type, once all that wait have it."""
+        kept = before.type_changes.get(job.type)
+        known = next(one for one in TYPES if one.name == job.type)
+        held_back = job.attempt or job.parent_id is not None or self.book.manual[job.id]
+        if kept is None or kept.moves_mib or held_back or kept.change.on(known).learns_vram:
+            return
+        needs_mib = kept.change.on(known).vram_mib
+        _demand(job.vram_mib >= needs_mib, f"{job.id} has {job.vram_mib} MiB; its type needs {needs_mib}")
 
     def _grant(self, job: LiveJob, after: Contents) -> None:
         key = (job.id, job.token)
@@ -267,6 +291,8 @@ class Laws:
             _demand(fleet.running_on(*key) == leases, f"the account of {key} is not the sum of its leases")
         self._accounts(engine, held, now)
         self._reservations(engine)
+        broken = self.promises.broken(engine, now)
+        _demand(broken is None, broken or "")
         waiting = sum(len(lane) for lane in queue.lanes.values())
         free = sum(1 for job in queue.jobs.values() if job.state is JobState.PENDING and not job.busy)
         _demand(waiting <= free, "a job waits that is not free to run")
@@ -314,6 +340,8 @@ class Laws:
         _demand(not contents.allocations, f"still charged: {sorted(contents.allocations)}")
         _demand(not any(one.charges for one in engine.ledger.accounts.values()), "an account is not at zero")
         _demand(not contents.outputs, f"outputs were never placed: {sorted(contents.outputs)}")
+        unmoved = [kept for kept in contents.type_changes.values() if kept.moves_mib]
+        _demand(not unmoved, f"jobs never followed a change of their type: {unmoved}")
         self._files(contents)
         self._logs(contents)
 
@@ -349,10 +377,17 @@ class Laws:
 
 
 def _held(job: LiveJob, contents: Contents) -> bool:
-    """Whether *job* is paused, or needs one that is."""
+    """Whether *job* is paused, or belongs to one that is, or needs one that is."""
     needs = job.ties.needs if job.ties is not None else ()
     needed = [row.job for row in map(contents.live.get, needs) if row is not None]
+    parent = contents.live.get(job.parent_id or JobId(""))
+    if parent is not None and _belongs(job, parent.job):
+        needed.append(parent.job)
     return job.state is JobState.PAUSED or any(_held(one, contents) for one in needed)
+
+
+def _belongs(job: LiveJob, parent: LiveJob) -> bool:
+    return parent.ties is not None and job.id in parent.ties.children
 
 
 def _demand(holds: object, what: str) -> None:

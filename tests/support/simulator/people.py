@@ -13,6 +13,7 @@ from callsheet_scheduler.store.inbox import InboxRow
 from callsheet_scheduler.use_cases.actions import Action
 from callsheet_scheduler.use_cases.jobs import Submission
 from callsheet_scheduler.use_cases.queues import NewLimits
+from callsheet_scheduler.use_cases.type_changes import NewNeeds
 
 from callsheet.catalog import Category
 from callsheet.errors import (
@@ -107,6 +108,7 @@ class People:
             (self._act, 6),
             (self._pause_scope, 1),
             (self._limit, 1),
+            (self._change_type, 1),
             (partial(self._drain, workers), 1),
         )
         for _ in range(random.randint(5, 25)):
@@ -252,6 +254,19 @@ class People:
             if key not in self._uncertain:
                 self.book.limits["*", scope] = host
                 self.book.limits["", scope] = fleet
+
+    async def _change_type(self) -> None:
+        """Decide what jobs of a type need; whatever it is, some GPU has it."""
+        random = self.chance.random
+        name = random.choice([one.name for one in TYPES if one.category is not Category.CPU])
+        new = NewNeeds(
+            vram_mib=random.randint(100, self._vram_mib_max) if random.random() < 0.7 else None,
+            learns_vram=random.choice([True, False, None]),
+            run_limit_s=random.randint(300, 900) if random.random() < 0.3 else None,
+        )
+        if random.random() < 0.2:
+            new = NewNeeds(clear=frozenset({"vram_mib", "learns_vram"}))
+        await self._call(lambda to: to.changes.change(name, new, by="somebody"))
 
     async def _drain(self, workers: list[str]) -> None:
         name = self.chance.random.choice(workers)

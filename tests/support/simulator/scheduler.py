@@ -1,7 +1,7 @@
 """A scheduler process: it waits to lead, leads, is frozen, deposed, killed and started again."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final, TypeVar, cast
@@ -18,11 +18,11 @@ from callsheet_scheduler.domain.retry import RetryRules
 from callsheet_scheduler.domain.rules import Rules
 from callsheet_scheduler.domain.schedules import Timetable
 from callsheet_scheduler.leadership import Leadership, Term
-from callsheet_scheduler.maintenance.cron import run_cron
-from callsheet_scheduler.maintenance.inbox import run_inbox
+from callsheet_scheduler.maintenance.looking import look_while_leading
 from callsheet_scheduler.rpc.lease_service import Context, LeaseService
 from callsheet_scheduler.store.connection import Own
 from callsheet_scheduler.store.shared import Shared
+from callsheet_scheduler.store.sizes import ItemKey
 from callsheet_scheduler.store.statements import statement
 from callsheet_scheduler.use_cases.actions import Actions
 from callsheet_scheduler.use_cases.cron import Cron
@@ -33,6 +33,7 @@ from callsheet_scheduler.use_cases.job_types import JobTypes
 from callsheet_scheduler.use_cases.jobs import Jobs
 from callsheet_scheduler.use_cases.queues import Queues
 from callsheet_scheduler.use_cases.schedules import Schedules
+from callsheet_scheduler.use_cases.type_changes import TypeChanges
 
 from callsheet.catalog import Category
 from callsheet.errors import CallsheetError, UnavailableError
@@ -43,7 +44,7 @@ from tests.support.simulator.chance import Chance
 from tests.support.simulator.contents import Contents, Row
 from tests.support.simulator.schedules import kept_schedule
 from tests.support.simulator.streams import Pipe, StreamEndedError
-from tests.support.simulator.tables import Connection, Database, limits_of
+from tests.support.simulator.tables import Connection, Database, kept_change, limits_of
 
 START: Final = 1_800_000_000.0
 LEASE_TTL_S: Final = 10.0
@@ -67,6 +68,28 @@ _PASSED_OVER: Final = frozenset({statement("save_job_types"), statement("save_co
 AnswerT = TypeVar("AnswerT")
 
 
+def _put_schedule(tables: Contents, values: tuple[object, ...]) -> None:
+    schedule = kept_schedule(values)
+    tables.schedules[schedule.name] = schedule
+
+
+def _put_change(tables: Contents, values: tuple[object, ...]) -> None:
+    kept = kept_change(values)
+    tables.type_changes[kept.type] = kept
+
+
+async def _no_sizes(_: Collection[ItemKey]) -> dict[ItemKey, int]:
+    """Stand for the look at the library: no type of the simulator is sized by an item."""
+    return {}
+
+
+#: Statements that write one row, and what they do.
+_PUTS: Final = {
+    statement("save_schedule"): _put_schedule,
+    statement("save_type_change"): _put_change,
+}
+
+
 class Controls:
     """Stands for the connection that keeps what administrators decide: knows its statements by heart."""
 
@@ -88,9 +111,8 @@ class Controls:
                     tables.drains[WorkerId(worker)] = cast("float | None", grace)
                 case _, (str(worker),) if text == statement("delete_drain"):
                     tables.drains.pop(WorkerId(worker), None)
-                case _ if text == statement("save_schedule"):
-                    schedule = kept_schedule(values)
-                    tables.schedules[schedule.name] = schedule
+                case _ if text in _PUTS:
+                    _PUTS[text](tables, values)
                 case _, (str(name),) if text == statement("delete_schedule"):
                     tables.schedules.pop(name, None)
                 case _ if text in _PASSED_OVER:
@@ -127,20 +149,22 @@ class Scheduler:
         self.alive = True
         self.deposed = False
         self._running.set()
-        types = JobTypes()
+        types = self._types = JobTypes()
         for known in TYPES:
             types.learn(known)
         leadership = cast("Leadership", self)
-        self.jobs = Jobs(leadership, types, self._read_done)
+        self.jobs = Jobs(leadership, types, self._read_done, _no_sizes)
         self.actions = Actions(leadership, types, self._read_done)
         self.queues = Queues(leadership, types)
         self.workers = Workers(leadership)
         self.schedules = Schedules(leadership, self.jobs)
+        self.changes = TypeChanges(leadership, types)
         grants = Grants(leadership, types, self.jobs)
         self._service = LeaseService(grants, lease_ttl_s=LEASE_TTL_S, orphan_limit_s=ORPHAN_LIMIT_S)
         self.start(self._lead())
-        self.start(run_cron(leadership, Cron(leadership, self.jobs)))
-        self.start(run_inbox(leadership, Inbox(leadership, self.jobs, types, self._read_done)))
+        inbox = Inbox(leadership, self.jobs, types, self._read_done)
+        for look in (Cron(leadership, self.jobs).fire, inbox.take, self.changes.move_some):
+            self.start(look_while_leading(leadership, "this waits", look))
 
     # ---- what the use cases ask of the leadership ----
 
@@ -230,6 +254,7 @@ class Scheduler:
         if database.term != number:
             return
         contents = database.contents
+        self._types.restore(contents.type_changes.values())
         engine = Engine(term=number, rules=RULES)
         engine.restore_ledger(
             [
@@ -366,5 +391,6 @@ def restored(row: Row) -> LiveJob:
         pause_requested_at=job.pause_requested_at,
         error=job.error,
         collection=job.collection,
+        submitted_by=job.submitted_by,
         ties=None if tied is None else replace(tied, open=set(tied.children or tied.needs), broken=None),
     )

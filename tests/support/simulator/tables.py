@@ -2,14 +2,19 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TypeVar
+from hashlib import sha256
+from typing import TypeVar, cast
 
 from callsheet_scheduler.domain.effects import (
+    FreeVram,
+    KeepDevice,
     NewRow,
+    SettleOutput,
     Taken,
     TurnEffect,
 )
 from callsheet_scheduler.domain.job import JobId, Token
+from callsheet_scheduler.domain.job_type import KeptChange, TypeChange
 from callsheet_scheduler.domain.limits import Limits
 from callsheet_scheduler.outlets import Tables
 from callsheet_scheduler.store.errors import (
@@ -50,6 +55,8 @@ class Database:
         self.recorder: Recorder | None = None
         self.commits = 0
         self.unknown = 0
+        self.history = sha256()
+        """Of all that was written, in order, with its instants."""
         self._chance = chance
         self._watch = watch
 
@@ -63,8 +70,24 @@ class Database:
         self.commits += 1
         if self.recorder is not None:
             self.recorder(what)
+        self._note(what)
         self._watch(before, after, what)
         return value
+
+    def _note(self, what: "Sequence[NewRow] | Sequence[TurnEffect]") -> None:
+        self.history.update(f"{asyncio.get_running_loop().time()}".encode())
+        for one in what:
+            match one:
+                case SettleOutput():
+                    said = f"{one.output}"
+                case KeepDevice():
+                    said = f"{one.card} {one.bounds}"
+                case FreeVram():
+                    said = f"{one.lease}"
+                case _:
+                    job = one.job
+                    said = f"{job.id} {job.token} {job.state.name} {job.worker_id} {job.device}"
+            self.history.update(f"{type(one).__name__} {said}\n".encode())
 
 
 class Connection(Tables):
@@ -159,6 +182,22 @@ class Connection(Tables):
     def _unknown(self) -> OutcomeUnknownError:
         self._database.unknown += 1
         return OutcomeUnknownError("the connection was lost")
+
+
+def kept_change(values: tuple[object, ...]) -> KeptChange:
+    """Return the decision on a job type that a statement keeps."""
+    job_type, vram_mib, run_limit_s, learns_vram, at, by, moves_mib = values
+    return KeptChange(
+        type=cast("str", job_type),
+        change=TypeChange(
+            vram_mib=cast("int | None", vram_mib),
+            run_limit_s=cast("int | None", run_limit_s),
+            learns_vram=cast("bool | None", learns_vram),
+        ),
+        at=cast("float", at),
+        by=cast("str", by),
+        moves_mib=frozenset(cast("list[int]", moves_mib)),
+    )
 
 
 def limits_of(contents: Contents) -> Limits:

@@ -41,6 +41,10 @@ class Report:
     steps: int
     virtual_s: float
     states: dict[str, int]
+    passers: int
+    """Leases that were judged by a promise which they went past."""
+    history: str
+    """A digest of all that was written, in order, with its instants."""
 
 
 class World:
@@ -119,6 +123,8 @@ class World:
             steps=loop.steps,
             virtual_s=loop.time(),
             states={state.name: sum(one.state is state for one in done) for state in JobState},
+            passers=self.laws.promises.passers,
+            history=self.database.history.hexdigest(),
         )
 
     def _judge_step(self) -> None:

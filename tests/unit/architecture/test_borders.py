@@ -14,6 +14,8 @@ PURE = [
     tree.PACKAGES["callsheet_scheduler"] / "domain",
     tree.PACKAGES["callsheet"] / "media",
     tree.PACKAGES["callsheet"] / "worker/session.py",
+    tree.PACKAGES["callsheet"] / "worker/under_way.py",
+    tree.PACKAGES["callsheet_immich_agent"] / "policy.py",
     tree.PACKAGES["callsheet"] / "verify/laws",
     tree.PACKAGES["callsheet"] / "verify/events.py",
     tree.PACKAGES["callsheet"] / "verify/history.py",

@@ -15,6 +15,7 @@ PACKAGES = {
     "callsheet_cpu_worker": ROOT / "services/cpu_worker/src/callsheet_cpu_worker",
     "callsheet_gpu_worker": ROOT / "services/gpu_worker/src/callsheet_gpu_worker",
     "callsheet_gateway": ROOT / "services/gateway/src/callsheet_gateway",
+    "callsheet_immich_agent": ROOT / "services/immich_agent/src/callsheet_immich_agent",
 }
 
 STORE = PACKAGES["callsheet_scheduler"] / "store"

@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from callsheet import errors
 from callsheet.v1.fleet_service_pb2 import ListWorkersResponse
@@ -328,6 +329,20 @@ async def test_items_are_listed_and_shown(script: Script, callsheet: CommandLine
     assert "tags: metadata landscape, video" in lines
     assert "tags: clip@0123456789ab (cpu) a cat 0.81" in lines
     assert document.document()["id"] == ID
+
+
+async def test_job_that_waits_shows_when_it_could_start(script: Script, callsheet: CommandLine) -> None:
+    waiting = Job(
+        id=ID, state=JobState.JOB_STATE_PENDING, predicted_start_at=Timestamp(seconds=1_800_000_000)
+    )
+    script.will("GetJob", GetJobResponse(job=waiting))
+
+    shown = await callsheet.run("jobs", "show", ID)
+    document = (await callsheet.run("jobs", "show", ID, "--json")).document()
+
+    (line,) = [line for line in shown.out.splitlines() if line.startswith("expected to start")]
+    assert line.split()[3] == "2027-01-15T08:00:00.000Z"
+    assert document["predicted_start_at"] == "2027-01-15T08:00:00.000Z"
 
 
 async def test_nothing_is_said_aside_of_a_list_without_entries(

@@ -70,7 +70,7 @@ async def test_a_refusal_is_not_repeated(script: Script, client: Client, refusal
 
 async def test_the_error_at_the_end_of_patience_names_the_scheduler(script: Script) -> None:
     script.will("GetStats", AWAY)
-    async with serving(script) as address, Client(address, patience=Patience(total_s=2.0)) as client:
+    async with serving(script) as address, Client(address, patience=Patience(total_s=4.0)) as client:
         with pytest.raises(UnavailableError, match=f"scheduler at {address}: no scheduler leads"):
             await client.stats()
     assert len(script.asked["GetStats"]) > 1

@@ -8,7 +8,7 @@ from callsheet_cpu_worker.processors.compile_gif import CompileGif
 from PIL import Image, ImageSequence
 
 from callsheet.errors import BadInputError
-from callsheet.params import CompileGifParams
+from callsheet.reel_params import CompileGifParams
 from callsheet.v1.library_service_pb2 import MediaKind
 from callsheet.worker.processor import Outcome
 from tests.support.attempts import Desk, desk, scanned

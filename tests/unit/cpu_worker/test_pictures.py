@@ -28,7 +28,8 @@ from callsheet.v1.library_service_pb2 import ItemState
 from callsheet.worker.decode.works import Picture, Rendered
 from callsheet.worker.endings import failed
 from callsheet.worker.processor import BrokenMediaError
-from tests.support.attempts import Desk, desk
+from tests.support.attempts import Desk, desk, library, scanned
+from tests.support.bombs import inflating_page
 from tests.support.media import corners, first_part, picture_with_orientation, quadrants, sound, video
 from tests.support.processes import until
 
@@ -140,6 +141,16 @@ async def test_file_that_changed_or_vanished_since_the_scan_is_skipped(at: Desk,
     assert "changed since" in at.diary.text
     assert "no such file" in at.diary.text
     assert at.files() == []
+
+
+async def test_attempts_after_the_first_say_what_they_touch_before_they_do(at: Desk) -> None:
+    await DerivativesGenerate().process(everything(at), at.context())
+    assert at.library.in_hand == []
+
+    outcome = await DerivativesGenerate().process(everything(at), at.context(attempt=2))
+
+    assert outcome.result["made"] == 2
+    assert sorted(at.library.in_hand) == ["film.mp4", "photo.jpg"]
 
 
 async def test_items_that_are_no_longer_there_are_counted(at: Desk) -> None:
@@ -329,3 +340,18 @@ def test_picture_that_is_not_what_was_asked_for_is_not_published(
     made = pictures.Made(rendered=Rendered(identity="", sizes=sizes), blobs=[blob] if sizes else [])
     with pytest.raises(TransientError, match=says):
         pictures.check(wanted, made)
+
+
+async def test_page_that_inflates_without_end_is_refused_by_its_cpu_time(
+    at: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inflating_page(library(at) / "page.pdf", megabytes=300)
+    await scanned(at, "page.pdf")
+    monkeypatch.setattr(pictures, "PAGE_CPU_S", 1)
+
+    with pytest.raises(BrokenMediaError, match="more than 1 s of CPU time") as refused:
+        await ThumbnailGenerate().process(
+            ThumbnailGenerateParams(video_id=only(at, "page.pdf")), at.context()
+        )
+
+    assert [one.item_id for one in refused.value.broken] == [str(only(at, "page.pdf"))]

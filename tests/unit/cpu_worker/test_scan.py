@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from callsheet_cpu_worker import scan_rows
+from callsheet_cpu_worker import scan_care, scan_rows
 from callsheet_cpu_worker.processors.scan import PublicScan, Scan
-from callsheet_cpu_worker.scan_plan import FRAME_BYTES, ROW_BYTES, ROW_LIMIT, one_write, plan
+from callsheet_cpu_worker.scan_plan import FRAME_BYTES, ROW_BYTES, ROW_LIMIT, UNREAD, one_write, plan
 from hypothesis import given
 from hypothesis import strategies as st
 from typing_extensions import override
@@ -95,6 +95,19 @@ async def test_second_scan_looks_at_nothing_that_is_as_it_was(tmp_path: Path, li
         again = await scan(at)
         assert (again["found"], again["unchanged"], again["broken"]) == (6, 6, 3)
         assert (again["new"], again["changed"], again["missing"], again["passedOver"]) == (0, 0, 0, 0)
+
+
+async def test_unchanged_files_are_written_once_more_for_a_collection_that_they_are_not_in(
+    tmp_path: Path, library: Path
+) -> None:
+    async with desk(tmp_path, library) as at:
+        await scan(at)
+        await at.children.__aexit__(None, None, None)  # whoever decodes now fails
+        at.library.at("photo.jpg").collection = "trip"
+        at.library.writes.clear()
+        at.collection = "trip"
+        again = await scan(at)
+        assert (again["unchanged"], sum(at.library.writes)) == (6, 5)
 
 
 async def test_scan_that_skips_nothing_looks_again(tmp_path: Path, library: Path) -> None:
@@ -320,3 +333,47 @@ def test_one_write_takes_as_many_rows_as_fit_one_message(sizes: list[int]) -> No
 def test_one_write_takes_no_more_than_a_batch_and_at_least_one_row() -> None:
     assert one_write([ItemFacts(path="x")] * 1500) == ROW_LIMIT
     assert one_write([ItemFacts(extra_json="y" * ROW_BYTES)]) == 1
+
+
+async def test_attempts_after_the_first_name_each_file_before_a_decoder_reads_it(
+    tmp_path: Path, library: Path
+) -> None:
+    async with desk(tmp_path, library) as at:
+        await Scan().process(ScanParams(path="photo.jpg"), at.context())
+        assert at.library.in_hand == []
+
+        outcome = await Scan().process(ScanParams(), at.context(attempt=2))
+
+        assert sorted(at.library.in_hand) == [path for path in at.library.paths if path != "photo.jpg"]
+        assert (outcome.result["new"], outcome.result["broken"]) == (5, 3)
+        assert at.library.at("films/film.mp4").facts.state == ItemState.ITEM_STATE_OK
+
+
+async def test_care_ends_where_no_attempt_before_can_have_read(
+    tmp_path: Path, library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scan_care, "CAREFUL_FILES", 2)
+    async with desk(tmp_path, library) as at:
+        await Scan().process(ScanParams(), at.context(attempt=2))
+        assert len(at.library.in_hand) == 2
+        await Scan().process(ScanParams(skip_existing=False), at.context(attempt=2))
+        assert len(at.library.in_hand) == 2 + 3  # all but the broken ones, which are left alone
+
+
+@given(
+    state=st.sampled_from([ItemState.ITEM_STATE_OK, ItemState.ITEM_STATE_BROKEN]),
+    unread=st.booleans(),
+    skip_existing=st.booleans(),
+    skip_broken=st.booleans(),
+)
+def test_file_is_left_alone_only_where_it_was_read_and_that_is_wanted(
+    state: ItemState.ValueType, *, unread: bool, skip_existing: bool, skip_broken: bool
+) -> None:
+    broken = state == ItemState.ITEM_STATE_BROKEN
+    facts = ItemFacts(path="a", state=state, size_bytes=1, mtime_ns=2, reason=UNREAD if unread else "")
+    file = FoundFile(path="a", size_bytes=1, mtime_ns=2)
+
+    planned = plan([file], [Item(facts=facts)], [], skip_existing=skip_existing, skip_broken=skip_broken)
+
+    left_alone = not (broken and unread) and (skip_existing or (skip_broken and broken))
+    assert [list(planned.to_probe), len(planned.unchanged)] == ([[], 1] if left_alone else [[file], 0])

@@ -1,27 +1,40 @@
 """Who may do what is one table, and every route is in it."""
 
 import pytest
-from callsheet_gateway.auth import ROLES, Credentials, Role, authorise, check_role, methods_at, role_of_route
+from callsheet_gateway.auth import ROLES, Role, check_role, methods_at, role_of_route
+from callsheet_gateway.callers import Caller
+from callsheet_gateway.credentials import Credentials, token_of
 from callsheet_gateway.guarding import GuardedRoute
+from callsheet_gateway.jwts import Jwts, RoleClaim
+from callsheet_gateway.keys import Keys
 from fastapi import APIRouter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callsheet.errors import DeniedError, UnauthenticatedError
+from callsheet.api_keys import new_key
+from callsheet.client import Client, Patience
+from callsheet.errors import DeniedError, OverloadedError, UnauthenticatedError, UnavailableError
+from callsheet.service.clock import SystemClock
 
 TOKEN = "q" * 40
+ABSENT = Patience(total_s=0.0, try_s=0.1)
 
 
-@pytest.fixture
-def credentials() -> Credentials:
-    return Credentials(TOKEN)
+def credentials(admin_token: str = TOKEN) -> Credentials:
+    """Return credentials of which only the administrator's token is known, and no scheduler answers."""
+    clock = SystemClock()
+    keys = Keys(Client("127.0.0.1:1", patience=ABSENT), clock, fresh_s=5.0, stale_s=60.0)
+    return Credentials(admin_token, keys=keys, jwts=Jwts(roles=RoleClaim(), leeway_s=0.0))
+
+
+async def caller(authorization: str) -> Caller:
+    return await credentials().caller(token_of(authorization))
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
-def test_administrator_has_every_role(credentials: Credentials, scheme: str) -> None:
-    assert credentials.role_of(f"{scheme} {TOKEN}") is Role.SUPER_ADMIN
-    for role in Role:
-        authorise(credentials, f"{scheme} {TOKEN}", role)
+async def test_administrators_token_has_every_role(scheme: str) -> None:
+    found = await caller(f"{scheme} {TOKEN}")
+    assert (found.name, found.role, found.expires_at) == ("admin", Role.SUPER_ADMIN, None)
 
 
 @pytest.mark.parametrize(
@@ -37,24 +50,23 @@ def test_administrator_has_every_role(credentials: Credentials, scheme: str) -> 
         "Bearer ü",
     ],
 )
-def test_anything_else_has_none(credentials: Credentials, authorization: str) -> None:
+async def test_anything_else_is_nobody(authorization: str) -> None:
     with pytest.raises(UnauthenticatedError):
-        credentials.role_of(authorization)
-    for role in set(Role) - {Role.PUBLIC}:
-        with pytest.raises(UnauthenticatedError):
-            authorise(credentials, authorization, role)
+        await caller(authorization)
 
 
 @given(st.text(max_size=60))
-def test_no_other_text_is_the_token(text: str) -> None:
+async def test_no_other_text_is_the_token(text: str) -> None:
     if text.strip() != TOKEN:
         with pytest.raises(UnauthenticatedError):
-            Credentials(TOKEN).role_of(f"Bearer {text}")
+            await caller(f"Bearer {text}")
 
 
-def test_what_is_public_needs_no_credential(credentials: Credentials) -> None:
-    authorise(credentials, "", Role.PUBLIC)
-    authorise(credentials, "Bearer wrong", Role.PUBLIC)
+async def test_session_of_the_administrator_ends_with_the_token() -> None:
+    before = await caller(f"Bearer {TOKEN}")
+    assert await credentials().still(before) == before
+    with pytest.raises(UnauthenticatedError):
+        await credentials(TOKEN + "2").still(before)
 
 
 def test_lesser_role_is_denied_and_told_which_is_needed() -> None:
@@ -64,8 +76,18 @@ def test_lesser_role_is_denied_and_told_which_is_needed() -> None:
         check_role(Role.VIEWER, Role.OPERATOR)
 
 
-def test_token_is_not_kept_in_memory_as_it_is(credentials: Credentials) -> None:
-    assert TOKEN not in repr(vars(credentials))
+async def test_token_is_not_kept_in_memory_as_it_is() -> None:
+    assert TOKEN not in repr(vars(credentials()))
+
+
+async def test_key_that_nobody_can_look_up_now_is_neither_good_nor_wrong() -> None:
+    with pytest.raises(UnavailableError, match="no scheduler leads that could be asked"):
+        await caller(f"Bearer {new_key().text}")
+
+
+async def test_after_too_many_wrong_ones_unknown_keys_are_not_even_looked_up() -> None:
+    with pytest.raises(OverloadedError):
+        await credentials().caller(new_key().text, refused_for_s=3.0)
 
 
 def test_route_without_a_role_cannot_be_made() -> None:
@@ -80,12 +102,15 @@ def test_route_without_a_role_cannot_be_made() -> None:
 
 
 def test_route_with_several_methods_needs_the_highest_of_their_roles() -> None:
-    assert role_of_route({"GET", "POST"}, "/api/media/jobs") is Role.OPERATOR
+    assert role_of_route({"GET", "POST"}, "/api/collections") is Role.SUBMITTER
 
 
-def test_only_probes_metrics_and_the_description_are_public() -> None:
-    public = {path for (_, path), role in ROLES.items() if role is Role.PUBLIC}
-    assert public == {"/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/docs/assets/{name}"}
+def test_only_sign_in_probes_metrics_the_description_and_the_page_are_public() -> None:
+    public = {(method, path) for (method, path), role in ROLES.items() if role is Role.PUBLIC}
+    seen = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/docs/assets/{name}")
+    page = {path for method, path in ROLES if method == "GET" and not path.startswith(("/api", *seen))}
+    assert "/assets/{name}" in page
+    assert public == {("POST", "/api/session"), *(("GET", path) for path in {*seen, *page})}
 
 
 def test_methods_of_a_path_are_found_by_its_template() -> None:

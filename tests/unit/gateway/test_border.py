@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from callsheet_gateway.border import ROUTE_KEY, SECURITY_HEADERS, Border
+from callsheet_gateway.border import PIECE_TYPE, ROUTE_KEY, SECURITY_HEADERS, Border
+from callsheet_gateway.peers import Proxies, parse_networks
 from prometheus_client import REGISTRY
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
@@ -54,6 +55,21 @@ async def test_body_that_declares_too_much_is_refused_unread(client: httpx.Async
     assert "at most 1,000 bytes" in answer.json()["detail"]
 
 
+async def test_piece_of_an_upload_may_be_longer_than_other_bodies() -> None:
+    border = Border(echo, body_bytes_max=LIMIT, piece_bytes_max=LIMIT * 2, clock=SystemClock())
+    transport = httpx.ASGITransport(app=border, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+        long, piece = b"x" * LIMIT * 2, {"Content-Type": PIECE_TYPE}
+        for path in ("/api/media/upload", "/api/media/upload/some"):
+            assert (await client.post(path, content=long, headers=piece)).text == f"POST {LIMIT * 2}"
+            assert (await client.post(path, content=long + b"x", headers=piece)).status_code == 413
+            assert (await client.put(path, content=long, headers=piece)).status_code == 413
+            for other in ("application/json", f"{PIECE_TYPE}; json", ""):
+                answer = await client.post(path, content=long, headers={"Content-Type": other})
+                assert answer.status_code == 413
+        assert (await client.post("/api/media/uploads", content=long, headers=piece)).status_code == 413
+
+
 @pytest.mark.parametrize("length", ["-1", "1e3", "many", "٣"])
 async def test_length_that_is_no_number_is_malformed(client: httpx.AsyncClient, length: str) -> None:
     answer = await client.post("/", headers=[(b"content-length", length.encode())])
@@ -71,6 +87,19 @@ async def test_every_answer_has_the_security_headers(client: httpx.AsyncClient, 
 
 async def test_an_answer_may_set_its_own(client: httpx.AsyncClient) -> None:
     assert (await client.get("/own")).headers["content-security-policy"] == "default-src 'self'"
+
+
+async def test_browsers_that_came_by_https_are_told_to_stay_there() -> None:
+    border = Border(
+        echo, body_bytes_max=LIMIT, clock=SystemClock(), proxies=Proxies(parse_networks("127.0.0.1"))
+    )
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=border), base_url="http://gateway"
+    ) as client:
+        plain = await client.get("/")
+        secure = await client.get("/", headers={"X-Forwarded-Proto": "https"})
+    assert "strict-transport-security" not in plain.headers
+    assert secure.headers["strict-transport-security"].startswith("max-age=")
 
 
 async def test_head_is_answered_as_get(client: httpx.AsyncClient) -> None:

@@ -9,7 +9,9 @@ import jsonschema_rs
 import pytest
 from callsheet_gateway.auth import ROLES, Role
 from callsheet_gateway.problems import PROBLEM_MEDIA_TYPE
+from callsheet_gateway.routes import page
 from callsheet_gateway.settings import GatewaySettings
+from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 
 from tests.support.gateways import rest_over
@@ -47,7 +49,9 @@ def operations(document: Json) -> Iterator[tuple[str, str, Json]]:
 
 async def test_document_describes_exactly_the_endpoints_of_the_role_table(document: Json) -> None:
     described = {(method, path) for method, path, _ in operations(document)}
-    undescribed = {("GET", path) for path in ("/openapi.json", "/docs", "/docs/assets/{name}")}
+    of_docs = {"/openapi.json", "/docs", "/docs/assets/{name}"}
+    of_page = {route.path for route in page.router.routes if isinstance(route, APIRoute)}
+    undescribed = {("GET", path) for path in of_docs | of_page}
     assert described | undescribed == set(ROLES)
     assert not described & undescribed
 
@@ -57,7 +61,7 @@ async def test_every_endpoint_tells_its_role_and_what_credential_it_wants(docume
     for method, path, operation in operations(document):
         role = ROLES[method, path]
         assert f"Role: `{role.name}`" in str(operation["description"])
-        assert operation["security"] == ([] if role is Role.PUBLIC else [{"bearer": []}])
+        assert operation["security"] == ([] if role is Role.PUBLIC else [{"bearer": []}, {"session": []}])
 
 
 async def test_operations_have_names_that_programs_can_be_generated_from(document: Json) -> None:
@@ -76,6 +80,46 @@ async def test_every_error_of_an_endpoint_is_a_problem(document: Json) -> None:
             content = part(answer, "content")
             assert list(content) == [PROBLEM_MEDIA_TYPE]
             assert part(content, PROBLEM_MEDIA_TYPE, "schema")["$ref"] == "#/components/schemas/Problem"
+
+
+def lacking(document: Json, schema: Json, at: str) -> list[str]:
+    """Return what of a body nobody could imagine: what has no example, and is no choice."""
+    if "$ref" in schema:
+        name = str(schema["$ref"]).rpartition("/")[2]
+        return lacking(document, part(document, "components", "schemas", name), at)
+    told = schema.keys() & {"example", "examples", "enum", "const", "default"}
+    if (
+        told
+        or schema.get("type") in {"boolean", "null"}
+        or schema.get("format") in {"binary", "event-stream"}
+    ):
+        return []
+    if "properties" in schema:
+        fields = part(schema, "properties").items()
+        return [one for key, value in fields for one in lacking(document, part(value), f"{at}.{key}")]
+    if schema.keys() & {"items", "additionalProperties"}:
+        return lacking(document, part(schema.get("items") or schema["additionalProperties"]), f"{at}[]")
+    kinds = [one for one in OBJECTS.validate_python(schema.get("anyOf", [])) if one.get("type") != "null"]
+    return min((lacking(document, kind, at) for kind in kinds), key=len, default=[at])
+
+
+async def test_every_body_has_an_example_and_every_endpoint_its_problems(document: Json) -> None:
+    wanting: list[str] = []
+    for method, path, operation in operations(document):
+        bodies = {"request": part(operation, "requestBody")} if "requestBody" in operation else {}
+        bodies |= {status: part(answer) for status, answer in part(operation, "responses").items()}
+        for name, body in bodies.items():
+            for media_type, content in part(part(body).get("content", {})).items():
+                if media_type == "text/plain" or "example" in part(content):
+                    continue
+                wanting += lacking(document, part(content, "schema"), f"{method} {path} {name}")
+        if "{" in path and ROLES[method, path] is not Role.PUBLIC:
+            wanting += [] if "404" in bodies or "/queues/" in path else [f"{method} {path} 404"]
+        if "requestBody" in operation:
+            wanting += [
+                f"{method} {path} {status}" for status in ("400", "413", "415") if status not in bodies
+            ]
+    assert wanting == []
 
 
 async def test_every_reference_in_the_document_leads_somewhere(document: Json) -> None:

@@ -1,7 +1,7 @@
 """Ranges and entity tags as RFC 9110 has them."""
 
 import pytest
-from callsheet_gateway.ranges import Part, UnsatisfiableError, is_known, wanted_part
+from callsheet_gateway.ranges import Part, UnsatisfiableError, Verdict, is_known, verdict, wanted_part
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -89,3 +89,35 @@ def test_any_header_is_answered_or_refused(header: str) -> None:
 )
 def test_a_client_knows_what_one_of_its_tags_names(header: str, known: bool) -> None:  # noqa: FBT001 -- a case
     assert is_known(header, ETAG) is known
+
+
+NEW_S, OLD_S = 1_000_000_000, 999_999_999
+NEW, OLD = "Sun, 09 Sep 2001 01:46:40 GMT", "Sun, 09 Sep 2001 01:46:39 GMT"
+
+
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        ({}, Verdict.SEND),
+        ({"if-none-match": ETAG}, Verdict.KNOWN),
+        ({"if-none-match": '"x"', "if-modified-since": NEW}, Verdict.SEND),
+        ({"if-modified-since": NEW}, Verdict.KNOWN),
+        ({"if-modified-since": OLD}, Verdict.SEND),
+        ({"if-match": ETAG}, Verdict.SEND),
+        ({"if-match": "*"}, Verdict.SEND),
+        ({"if-match": f"W/{ETAG}"}, Verdict.REFUSED),
+        ({"if-match": ""}, Verdict.REFUSED),
+        ({"if-match": '"x"', "if-none-match": ETAG}, Verdict.REFUSED),
+        ({"if-match": ETAG, "if-unmodified-since": OLD}, Verdict.SEND),
+        ({"if-unmodified-since": NEW}, Verdict.SEND),
+        ({"if-unmodified-since": OLD}, Verdict.REFUSED),
+        ({"if-unmodified-since": "yesterday", "if-modified-since": "Mon, 99 Foo 2001"}, Verdict.SEND),
+    ],
+)
+def test_conditions_are_weighed_in_their_order(headers: dict[str, str], said: Verdict) -> None:
+    assert verdict(headers, ETAG, NEW_S) is said
+
+
+@given(st.dictionaries(st.sampled_from(["if-modified-since", "if-unmodified-since", "if-match"]), st.text()))
+def test_any_condition_is_weighed_or_passed_over(headers: dict[str, str]) -> None:
+    assert verdict(headers, ETAG, OLD_S) in Verdict

@@ -22,8 +22,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from callsheet.errors import InvalidError
+from callsheet.v1.fleet_service_pb2 import DeviceAccount
 from callsheet.v1.job_pb2 import Job, JobAttempt, JobState, ResourceCategory
 from callsheet.v1.job_service_pb2 import GetStatsResponse, StateCount
+from callsheet.v1.lease_service_pb2 import Device
 from callsheet.v1.library_service_pb2 import Item, ItemFacts, ItemState, MediaKind
 from callsheet.worker.library import Roots
 
@@ -180,7 +182,15 @@ def test_statistics_sum_over_categories() -> None:
             mean_run_s=245.1234,
             created_by_type={"scan": 8},
             completed_last_hour=2,
-        )
+        ),
+        [
+            DeviceAccount(
+                device=Device(uuid="GPU-1", name="A4000"),
+                host="atlas",
+                capacity_mib=16_000,
+                allocated_mib=12_000,
+            )
+        ],
     ).model_dump(by_alias=True, mode="json")
     assert shown == {
         "pending": 7,
@@ -206,6 +216,15 @@ def test_statistics_sum_over_categories() -> None:
             }
             for category, pending, cancelled in (("cpu", 3, 1), ("gpu_encode", 0, 0), ("gpu_ai", 4, 0))
         },
+        "perGpu": [
+            {
+                "uuid": "GPU-1",
+                "name": "A4000",
+                "host": "atlas",
+                "vramUsed": 12_000,
+                "vramAvailable": 16_000,
+            }
+        ],
         "throughput": {"completedLastHour": 2},
     }
 

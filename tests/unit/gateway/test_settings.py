@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import pytest
-from callsheet_gateway.main import read_admin_token
+from callsheet_gateway.secret_files import read_secret
 from callsheet_gateway.server import listen
 from callsheet_gateway.settings import GatewaySettings
 from pydantic import ValidationError
 
 from callsheet.errors import InvalidError
+
+SETTING = "CALLSHEET_ADMIN_TOKEN_FILE"
 
 
 @pytest.mark.parametrize(
@@ -50,7 +52,7 @@ def test_token_is_read_without_its_line_end(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("t" * 43 + "\n")
     file.chmod(0o600)
-    assert read_admin_token(file) == "t" * 43
+    assert read_secret(file, SETTING) == "t" * 43
 
 
 @pytest.mark.parametrize("content", [b"", b"short\n", "ü".encode() * 40])
@@ -58,18 +60,18 @@ def test_token_that_is_none_is_refused(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "token"
     file.write_bytes(content)
     with pytest.raises(InvalidError, match=r"token|ADMIN_TOKEN"):
-        read_admin_token(file)
+        read_secret(file, SETTING)
 
 
 def test_missing_token_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidError, match="CALLSHEET_ADMIN_TOKEN_FILE cannot be read"):
-        read_admin_token(tmp_path / "none")
+        read_secret(tmp_path / "none", SETTING)
 
 
 def test_token_that_others_may_read_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = tmp_path / "token"
     file.write_text("t" * 43)
     file.chmod(0o644)
-    read_admin_token(file)
+    read_secret(file, SETTING)
     assert "mode 0600" in caplog.text
     assert "ttt" not in caplog.text

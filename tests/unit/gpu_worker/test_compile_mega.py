@@ -7,11 +7,13 @@ from pathlib import Path
 
 import av
 import pytest
-from callsheet_gpu_worker import reel
+from callsheet_gpu_worker import reel_state
 from callsheet_gpu_worker.processors.compile_mega import CompileMega
+from callsheet_gpu_worker.reel_state import CLIPS_PERCENT
 
 from callsheet.errors import BadInputError, CapacityError
-from callsheet.params import CompileMegaParams
+from callsheet.reel_params import CompileMegaParams
+from callsheet.v1.library_service_pb2 import ItemState
 from callsheet.worker.encode.limits import EncodingLimits
 from callsheet.worker.processor import BrokenMediaError, Outcome
 from callsheet.worker.stopping import PausedHereError
@@ -27,7 +29,7 @@ BITS = {"red": (1, 0, 0), "lime": (0, 1, 0), "blue": (0, 0, 1), "yellow": (1, 1,
 @pytest.fixture
 async def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
     """A desk over five videos of one second, joined by two at a time."""
-    monkeypatch.setattr(reel, "GROUP_PARTS", 2)
+    monkeypatch.setattr(reel_state, "GROUP_PARTS", 2)
     async with desk(tmp_path) as place:
         for name in COLOURS:
             path = folder_of(place.roots["library"]) / f"{name}.mp4"
@@ -97,6 +99,23 @@ async def test_bad_videos_are_left_out_and_listed_and_so_is_a_group_of_nothing_e
         (folder / f"{name}.mp4").write_bytes(b"nothing")
     with pytest.raises(BrokenMediaError, match="none of the 5 chosen videos can be used"):
         await joined(place, clipLength=0.5)
+
+
+async def test_later_attempts_say_which_video_they_take_in_hand_and_leave_out_broken_ones(
+    place: Desk,
+) -> None:
+    cyan = place.library.at("cyan.mp4")
+    cyan.facts.state, cyan.facts.reason = ItemState.ITEM_STATE_BROKEN, "workers died of it"
+    ids = [place.library.at(f"{name}.mp4").id for name in ("red", "cyan", "lime")]
+
+    outcome = await CompileMega().process(
+        CompileMegaParams.model_validate({"videoIds": ids}), place.context(attempt=2)
+    )
+
+    assert place.library.in_hand == ["red.mp4", "lime.mp4"]
+    assert outcome.result["dropped"] == [{"videoId": cyan.id, "reason": "is broken: workers died of it"}]
+    assert place.diary.percents == sorted(place.diary.percents)
+    assert [one for one in place.diary.percents if CLIPS_PERCENT < one < 100] != []
 
 
 async def test_paused_compilation_goes_on_with_its_groups(place: Desk) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from callsheet.errors import BadInputError
 from callsheet.media.grids import tile_size
-from callsheet.params import CompileQuadParams
+from callsheet.reel_params import CompileQuadParams
 from callsheet.v1.library_service_pb2 import Item
 from callsheet.worker.commands import StopReason
 from callsheet.worker.processor import BrokenMediaError, Outcome

@@ -10,7 +10,7 @@ from PIL import Image
 
 from callsheet.errors import BadInputError
 from callsheet.media.compilation import Candidate, Clip, CompilationWish, chapters, choose, fitted
-from callsheet.params import CompileRandomParams
+from callsheet.reel_params import CompileRandomParams
 from callsheet.v1.library_service_pb2 import Item
 from callsheet.worker.commands import StopReason
 from callsheet.worker.processor import Outcome

@@ -10,7 +10,7 @@ from callsheet_gpu_worker.processors.digest_generate import DigestGenerate
 from callsheet_gpu_worker.processors.highlight_generate import HighlightGenerate
 
 from callsheet.errors import BadInputError
-from callsheet.params import DigestGenerateParams, HighlightGenerateParams
+from callsheet.reel_params import DigestGenerateParams, HighlightGenerateParams
 from callsheet.v1.library_service_pb2 import ItemState
 from callsheet.worker.processor import BrokenMediaError, Outcome
 from callsheet.worker.stopping import PausedHereError

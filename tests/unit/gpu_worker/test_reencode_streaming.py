@@ -353,3 +353,13 @@ async def test_output_beyond_its_limit_fails_for_good_and_leaves_nothing(place: 
         await reencoded(place, "large.webm", crf=1, targetBitrate=100_000)
 
     assert place.kept() == []
+
+
+def test_run_that_says_more_than_it_makes_counts_for_what_it_makes(place: Desk) -> None:
+    meter = Meter(context=place.context(), total_s=10, until=100)
+    for out_time_s in (1, 2, 9):
+        meter.take({"out_time_us": f"{out_time_s}000000"}, run_s=2)
+    meter.passed(2)
+    meter.take({"out_time_us": "1000000"}, run_s=2)
+
+    assert place.diary.percents == [10, 20, 20, 20, 30]

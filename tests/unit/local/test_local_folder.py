@@ -124,7 +124,7 @@ def test_roots_of_the_environment_stand_beside_ours_or_in_their_place(site: Site
         assert roots["archive"] == {"path": "/archive"}
         assert roots["library"] == {"path": str(site.media)}
     known = json.loads(further.connection())["roots"]
-    assert set(known) == {"library", "outputs", "archive"}
+    assert set(known) == {"library", "outputs", "uploads", "archive"}
 
 
 def test_library_in_a_bucket_is_not_watched(site: Site) -> None:

@@ -4,10 +4,9 @@ from collections import Counter
 
 from callsheet_scheduler.domain.effects import Fate, NewRow, SendAck, SendGrant, SendRevoke
 from callsheet_scheduler.domain.engine import Engine
-from callsheet_scheduler.domain.job import LEASED, JobState, LiveJob, WorkerId
+from callsheet_scheduler.domain.job import LEASED, LOST_MAX, JobState, LiveJob, WorkerId
 from callsheet_scheduler.domain.limits import SCOPE_OF
 from callsheet_scheduler.domain.outcome import Ending
-from callsheet_scheduler.domain.retry import LOST_MAX
 from callsheet_scheduler.domain.rules import Rules
 from hypothesis import given, settings
 from hypothesis import strategies as st

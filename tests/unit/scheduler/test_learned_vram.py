@@ -3,8 +3,9 @@
 import json
 from dataclasses import replace
 
+import pytest
 from callsheet_scheduler.domain.device import Card, DeviceId
-from callsheet_scheduler.domain.footprint import RUNS_TO_PROPOSE
+from callsheet_scheduler.domain.footprint import RUNS_TO_PROPOSE, media_size
 from callsheet_scheduler.domain.job import LiveJob
 from callsheet_scheduler.use_cases.job_types import JobTypes
 from hypothesis import given
@@ -91,3 +92,28 @@ def test_derivatives_are_classed_by_how_many_items_they_are_of() -> None:
     ids = ", ".join(f'"01890a5d-ac96-774b-bcce-b302099a80{number:02}"' for number in range(20))
     checked = JobTypes().check_params("derivatives_generate", f'{{"itemIds": [{ids}]}}', field="params")
     assert checked.size_class == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "item"),
+    [
+        ("reencode_streaming", '{"videoId": "x"}', "x"),
+        ("tag_generation", '{"inputPath": "a"}', ("library", "a")),
+        ("digest_generate", '{"inputPath": "a", "root": "b", "targetLength": 9}', ("b", "a")),
+        ("highlight_generate", "{}", None),
+        ("scene_extract", "no JSON", None),
+        ("scene_extract", '{"inputPath": "a\\u0000"}', None),
+        ("scene_extract", '{"inputPath": "a\\ud800"}', None),
+        ("clip_generate", '{"videoId": "x"}', None),
+        ("scan", '{"videoId": "x"}', None),
+    ],
+)
+def test_item_decides_the_size_of_jobs_of_one_video(name: str, params: str, item: object) -> None:
+    assert JobTypes().sizing_item(name, params) == item
+
+
+def test_media_are_as_large_as_their_pixels_and_their_length() -> None:
+    assert media_size(60, 1000, 2000) == 120
+    assert media_size(0, 1000, 2000) == 2
+    assert media_size(60, 0, 0) == 60
+    assert media_size(0, 0, 0) == 1

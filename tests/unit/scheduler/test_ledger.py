@@ -1,7 +1,9 @@
 """What is charged to a GPU, what is free on it, and what proves that it is free again."""
 
+from dataclasses import replace
+
 import pytest
-from callsheet_scheduler.domain.account import AccountState
+from callsheet_scheduler.domain.account import Account, AccountState
 from callsheet_scheduler.domain.device import (
     SOFTWARE,
     Bounds,
@@ -184,6 +186,15 @@ def test_least_that_a_worker_says_of_a_card_counts() -> None:
 
 
 # ---- cards that change ----
+
+
+def test_worker_that_has_not_looked_at_a_card_does_not_describe_it() -> None:
+    seen, named = replace(card(), driver="570"), replace(card(), index=7, name="")
+    for first, then in ((seen, named), (named, seen)):
+        account = Account(first, "atlas", Bounds(capacity_mib=1, margin_mib=0, encoder_sessions_max=None))
+        account.reach(WorkerId("w1"), "atlas" if first is seen else "borea", first)
+        account.reach(WorkerId("w2"), "atlas" if then is seen else "borea", then)
+        assert (account.card, account.host) == (seen, "atlas")
 
 
 def test_card_that_shrinks_below_what_is_charged_is_marked_and_gets_nothing_more() -> None:

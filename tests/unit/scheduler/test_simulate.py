@@ -1,10 +1,12 @@
 """A simulated mix: its laws hold under each policy, and its waits are those that theory knows."""
 
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from importlib.resources import files
 from itertools import accumulate
 from pathlib import Path
+from types import FrameType
 from typing import NamedTuple
 
 import pytest
@@ -226,6 +228,59 @@ def stream(folder: Path, policy: Policy) -> Summary:
     )
     [one] = simulate(mix, (policy,), (1,), folder, lambda _policy, _seed: ignore)
     return one
+
+
+CROWD = """
+patience_s = 20
+limits = { gpu_encode = 9, gpu_ai = 6 }
+[jobs.small]
+category = "gpu_encode"
+vram_mb = 3000
+run_s = { median = 40, sigma = 0.5 }
+share = 8
+[jobs.medium]
+category = "gpu_ai"
+vram_mb = 6000
+run_s = { median = 60, sigma = 0.5 }
+share = 4
+[jobs.big]
+category = "gpu_ai"
+vram_mb = 12000
+run_s = { median = 90, sigma = 0.5 }
+"""
+
+
+@pytest.mark.parametrize(
+    ("policy", "calls_max"), [(Policy.FIRST_COME, 500), (Policy.SKIP_AHEAD, 500), (Policy.EASY, 2_000)]
+)
+def test_job_costs_no_more_work_on_a_larger_fleet_with_more_jobs_waiting(
+    policy: Policy, calls_max: int
+) -> None:
+    small, large = (calls_per_job(policy, hosts) for hosts in (48, 96))
+    assert large < 1.2 * small
+    assert large < calls_max
+
+
+def calls_per_job(policy: Policy, hosts: int, jobs_each: int = 6) -> float:
+    """Return how many calls of Python functions a job costs where all wait from the beginning."""
+    jobs = hosts * jobs_each
+    mix = parse_mix(
+        f'arrivals = {{ process = "at_once", jobs = {jobs} }}\n'
+        f"hosts = {{ atlas = {{ count = {hosts}, gpus = [{{ memory_mb = 16384 }}] }} }}\n" + CROWD
+    )
+    run, calls = Run(mix, draw(mix, 1, NOWHERE), rules_of(mix, policy), 1), 0
+
+    def count(_frame: FrameType, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        assert run.go(ignore).completed == jobs
+    finally:
+        sys.setprofile(before)
+    return calls / jobs
 
 
 def test_recorded_jobs_come_as_they_did(tmp_path: Path) -> None:

@@ -3,9 +3,9 @@
 import pytest
 from callsheet_scheduler.domain.effects import Fate, LookUp, NewRow, SendAck, SendGrant
 from callsheet_scheduler.domain.engine import Engine
-from callsheet_scheduler.domain.job import JobId, JobState, LiveJob, Ties, WorkerId
+from callsheet_scheduler.domain.job import LOST_MAX, JobId, JobState, LiveJob, Ties, WorkerId
 from callsheet_scheduler.domain.outcome import Ending, Outcome
-from callsheet_scheduler.domain.retry import LOST_MAX, YIELDS_MAX
+from callsheet_scheduler.domain.retry import YIELDS_MAX
 from callsheet_scheduler.domain.rules import Rules
 from callsheet_scheduler.domain.ties import waits_for
 from callsheet_scheduler.use_cases.waiting import queue_position, waiting_reason
@@ -160,18 +160,128 @@ def test_cancelled_parent_cannot_be_paused_while_its_children_end() -> None:
     assert parent.winding_up
 
 
-def test_pause_of_a_waiting_parent_leaves_its_children_alone() -> None:
+def test_pause_of_a_waiting_parent_holds_back_the_children_that_do_not_run() -> None:
     drive = Drive()
-    parent, _ = yielding(drive, children=1)
+    parent, [first, *others] = yielding(drive, children=3, slots=1)
+    drive.engine.pause(parent, drive.now)
+    drive.settle()
+
+    running = drive.grants()[-1]
+    assert running.job is first
+    drive.drain()
+    drive.complete(running)
+    assert not drive.grants()
+    assert {child.state for child in others} == {JobState.PENDING}
+    held = f"Paused: the job {parent.id}, to which it belongs"
+    assert [waiting_reason(drive.engine, child, drive.now) for child in others] == [held, held]
+    assert [queue_position(drive.engine, child, drive.now) for child in others] == [0, 0]
+
+
+def test_resumed_parent_lets_its_children_go_on_and_is_granted_after_them() -> None:
+    drive = Drive()
+    parent, kids = yielding(drive, children=2, slots=1)
     drive.engine.pause(parent, drive.now)
     drive.settle()
     drive.complete(drive.grants()[-1])
+
+    drive.engine.resume(parent)
+    drive.settle()
+    last = grant_of(drive)
+    drive.complete(last)
+
+    assert last.job is kids[1]
+    assert grant_of(drive).job is parent
+
+
+@pytest.mark.parametrize("back", ["resume", "cancel"])
+def test_children_that_are_steered_while_their_parent_is_paused_stay_held_back(back: str) -> None:
+    drive = Drive()
+    parent, [first, second, third] = yielding(drive, children=3, slots=1)
+    drive.engine.pause(parent, drive.now)
+    drive.settle()
+    drive.engine.prioritize(second, 1)
+    drive.engine.pause(third, drive.now)
+    drive.settle()
+    drive.engine.resume(third)
+    drive.settle()
+    drive.fail(drive.grants()[-1], Ending.RETURNED)
+    drive.sent.clear()
+    drive.engine.plan(drive.now)
+    drive.settle()
+    assert not drive.grants()
+
+    if back == "resume":
+        drive.engine.resume(parent)
+        drive.settle()
+        assert [queue_position(drive.engine, child, drive.now) for child in (second, first, third)] == [
+            0,
+            1,
+            2,
+        ]
+        assert grant_of(drive).job is second
+    else:
+        drive.engine.cancel(parent, by="ann", now=drive.now)
+        drive.settle()
+        assert not drive.engine.queue.jobs
+
+
+def test_parent_that_yields_after_it_was_asked_to_pause_holds_its_children_back() -> None:
+    drive = Drive()
+    drive.hello(slots=2)
+    parent, known = new_job(drive.engine), new_job(drive.engine, at=drive.now)
+    drive.submit(parent)
+    grant = grant_of(drive)
+    known.parent_id, known.run_at = parent.id, drive.now + 5
+    drive.submit(known)
+    drive.engine.pause(parent, drive.now)
+    drive.settle()
+
+    yield_to(drive, grant, child_of(drive, parent), known)
+    drive.wait(6)
+    assert parent.state is JobState.PAUSED
+    assert not drive.grants()
+
+    drive.engine.resume(parent)
+    drive.settle()
+    assert len(drive.grants()) == 2
+
+
+def test_pause_reaches_the_children_of_children() -> None:
+    drive = Drive()
+    parent, [middle] = yielding(drive, children=1)
+    yield_to(
+        drive, drive.grants()[-1], child_of(drive, middle), child_of(drive, middle), child_of(drive, middle)
+    )
+    drive.engine.pause(parent, drive.now)
+    drive.settle()
+    for grant in drive.grants()[-2:]:
+        drive.complete(grant)
+
+    last = drive.engine.queue.holder(drive.engine.queue.jobs[max(drive.engine.queue.jobs)])
+    assert last is parent
+    drive.sent.clear()
+    drive.engine.plan(drive.now)
+    assert not drive.grants()
+
+
+@pytest.mark.parametrize("first", ["parent", "child"])
+def test_next_leader_holds_back_what_belongs_to_a_paused_job(first: str) -> None:
+    drive = Drive()
+    drive.hello()
+    parent = new_job(drive.engine, state=JobState.PAUSED)
+    child = new_job(drive.engine, parent_id=parent.id)
+    parent.ties = Ties(children=(child.id,), yields=1, open={child.id})
+    for job in (parent, child) if first == "parent" else (child, parent):
+        drive.engine.restore(job, drive.now)
+    drive.engine.restore_ties({}, drive.now)
+    drive.engine.plan(drive.now)
+    drive.settle()
     assert not drive.grants()
 
     drive.engine.resume(parent)
     drive.settle()
 
-    assert grant_of(drive).job is parent
+    assert grant_of(drive).job is child
 
 
 def test_report_of_a_job_that_was_cancelled_before_makes_no_children() -> None:

@@ -42,9 +42,9 @@ async def test_who_does_not_show_the_token_is_refused(shown: str | None) -> None
     async with serving(script, token=TOKEN) as address, open_channel(address, token=shown) as channel:
         stub = JobServiceStub(channel)
         with pytest.raises(grpc.aio.AioRpcError) as unary:
-            await stub.GetStats(GetStatsRequest(), timeout=10)
+            await stub.GetStats(GetStatsRequest(), timeout=30)
         with pytest.raises(grpc.aio.AioRpcError) as stream:
-            async for _ in stub.ReadLog(ReadLogRequest(), timeout=10):
+            async for _ in stub.ReadLog(ReadLogRequest(), timeout=30):
                 pass
         with pytest.raises(grpc.aio.AioRpcError) as both:
             await services_listed(channel)
@@ -60,8 +60,8 @@ async def test_who_shows_the_token_is_served_on_calls_of_every_kind() -> None:
     script.will("ReadLog", [ReadLogResponse(text="one\n"), ReadLogResponse(text="two\n")])
     async with serving(script, token=TOKEN) as address, open_channel(address, token=TOKEN) as channel:
         stub = JobServiceStub(channel)
-        stats = await stub.GetStats(GetStatsRequest(), timeout=10)
-        log = [piece.text async for piece in stub.ReadLog(ReadLogRequest(), timeout=10)]
+        stats = await stub.GetStats(GetStatsRequest(), timeout=30)
+        log = [piece.text async for piece in stub.ReadLog(ReadLogRequest(), timeout=30)]
         listed = await services_listed(channel)
 
     assert stats.completed_last_hour == 7
@@ -74,14 +74,14 @@ async def services_listed(channel: grpc.aio.Channel) -> bytes:
     method = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
     list_services = b"\x3a\x00"
     stream: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(method)
-    return b"".join([answer async for answer in stream(iter([list_services]), timeout=10)])
+    return b"".join([answer async for answer in stream(iter([list_services]), timeout=30)])
 
 
 async def test_health_is_told_to_everybody() -> None:
     async with serving(Script(), token=TOKEN) as address, open_channel(address) as channel:
         stub = HealthStub(channel)
-        now = await stub.Check(health_pb2.HealthCheckRequest(service=NAMES[0]), timeout=10)
-        watch = stub.Watch(health_pb2.HealthCheckRequest(service=NAMES[0]), timeout=10)
+        now = await stub.Check(health_pb2.HealthCheckRequest(service=NAMES[0]), timeout=30)
+        watch = stub.Watch(health_pb2.HealthCheckRequest(service=NAMES[0]), timeout=30)
         first = await anext(aiter(watch))
         watch.cancel()
 
@@ -94,11 +94,11 @@ async def test_health_that_fails_is_told() -> None:
     port = await serve(server, "127.0.0.1:0", NAMES, checks)
     async with open_channel(f"127.0.0.1:{port}") as channel:
         stub = HealthStub(channel)
-        watch = stub.Watch(health_pb2.HealthCheckRequest(), timeout=10)
+        watch = stub.Watch(health_pb2.HealthCheckRequest(), timeout=30)
         first = await anext(aiter(watch))
         await checks.tell(well=False)
         then = await anext(aiter(watch))
-        named = await stub.Check(health_pb2.HealthCheckRequest(service=NAMES[0]), timeout=10)
+        named = await stub.Check(health_pb2.HealthCheckRequest(service=NAMES[0]), timeout=30)
         watch.cancel()
     await server.stop(None)
 
@@ -115,10 +115,10 @@ async def test_a_house_that_does_not_serve_refuses_all_but_health() -> None:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         stub = JobServiceStub(channel)
         with pytest.raises(grpc.aio.AioRpcError) as unary:
-            await stub.GetStats(GetStatsRequest(), timeout=10)
+            await stub.GetStats(GetStatsRequest(), timeout=30)
         with pytest.raises(grpc.aio.AioRpcError) as stream:
-            await anext(aiter(stub.ReadLog(ReadLogRequest(), timeout=10)))
-        health = await HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=10)
+            await anext(aiter(stub.ReadLog(ReadLogRequest(), timeout=30)))
+        health = await HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=30)
     await server.stop(None)
 
     for refused in (unary, stream):
@@ -143,13 +143,13 @@ async def test_calls_beyond_the_limit_are_refused_with_a_delay() -> None:
     port = await serve(server, "127.0.0.1:0", NAMES)
     async with open_channel(f"127.0.0.1:{port}") as channel:
         stub = JobServiceStub(channel)
-        first = asyncio.ensure_future(stub.GetStats(GetStatsRequest(), timeout=10))
+        first = asyncio.ensure_future(stub.GetStats(GetStatsRequest(), timeout=30))
         await here.wait()
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await stub.GetStats(GetStatsRequest(), timeout=10)
+            await stub.GetStats(GetStatsRequest(), timeout=30)
         go_on.set()
         await first
-        await stub.GetStats(GetStatsRequest(), timeout=10)
+        await stub.GetStats(GetStatsRequest(), timeout=30)
     await server.stop(None)
 
     error = from_rpc_error(caught.value)
@@ -198,7 +198,7 @@ async def test_a_stream_that_its_caller_leaves_is_closed() -> None:
         assert (await anext(aiter(call))).text == "one\n"
         call.cancel()
 
-        await asyncio.wait_for(closed.wait(), 10)
+        await asyncio.wait_for(closed.wait(), 30)
 
 
 async def test_a_message_beyond_the_limit_is_refused() -> None:
@@ -207,7 +207,7 @@ async def test_a_message_beyond_the_limit_is_refused() -> None:
     async with serving(script) as address, grpc.aio.insecure_channel(address) as unlimited:
         request = ListJobsRequest(query="x" * (MESSAGE_BYTES_MAX + 1))
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await JobServiceStub(unlimited).ListJobs(request, timeout=10)
+            await JobServiceStub(unlimited).ListJobs(request, timeout=30)
 
     assert isinstance(from_rpc_error(caught.value), OverloadedError)
     assert script.asked == {}

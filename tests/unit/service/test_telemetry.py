@@ -54,7 +54,7 @@ async def test_a_call_becomes_a_span_below_its_callers(monkeypatch: pytest.Monke
     try:
         async with serving(script) as address, open_channel(address) as channel:
             parent = (("traceparent", f"00-{TRACE}-{CALLER}-01"),)
-            await JobServiceStub(channel).GetStats(GetStatsRequest(), metadata=parent, timeout=10)
+            await JobServiceStub(channel).GetStats(GetStatsRequest(), metadata=parent, timeout=30)
     finally:
         await asyncio.to_thread(telemetry.shut_down)
     await server.stop(None)

@@ -38,7 +38,7 @@ async def over_the_wire(error: Exception) -> CallsheetError:
     script.will("GetStats", error)
     async with serving(script) as address, open_channel(address) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await JobServiceStub(channel).GetStats(GetStatsRequest(), timeout=10)
+            await JobServiceStub(channel).GetStats(GetStatsRequest(), timeout=30)
     return from_rpc_error(caught.value)
 
 

@@ -81,7 +81,7 @@ async def test_wait_for_children_ends_with_the_last_of_them_or_the_grace() -> No
     await working[0]
     assert not waiting.done()
     leave[1].set()
-    await asyncio.wait_for(waiting, 10)
+    await asyncio.wait_for(waiting, 30)
     await working[1]
 
 

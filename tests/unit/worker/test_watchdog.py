@@ -52,7 +52,7 @@ async def gone(descriptor: int) -> None:
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     loop.add_reader(descriptor, ended.set)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         await ended.wait()
     loop.remove_reader(descriptor)
 

@@ -16,7 +16,7 @@ from callsheet.errors import AttemptError, BadInputError
 from callsheet.media.faults import FaultKind
 from callsheet.media.ffmpeg_says import failure_of
 from callsheet.media.kinds import FORMAT_WHITELIST
-from callsheet.params import CompileGifParams
+from callsheet.reel_params import CompileGifParams
 from callsheet.worker import landlock
 from callsheet.worker.children import AttemptChildren
 from callsheet.worker.decode.works import (

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from callsheet.errors import AttemptError, CapacityError, TransientError
-from callsheet.worker.bucket import PIECE_BYTES
+from callsheet.worker.bucket_files import PIECE_BYTES
 from callsheet.worker.lease import Lease
 from callsheet.worker.leftovers import Standing, find, sweep
 from callsheet.worker.library import OpenedFile, Roots

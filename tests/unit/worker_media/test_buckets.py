@@ -9,7 +9,7 @@ import pytest
 
 from callsheet.errors import AttemptError, BadInputError, CapacityError, InvalidError, TransientError
 from callsheet.service.settings import BucketSettings
-from callsheet.worker.bucket import PIECE_BYTES
+from callsheet.worker.bucket_files import PIECE_BYTES
 from callsheet.worker.credentials import credentials_of
 from callsheet.worker.lease import Lease
 from callsheet.worker.library import FoundFile, PassedOver, Roots, VanishedError

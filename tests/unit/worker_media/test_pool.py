@@ -3,8 +3,11 @@
 import asyncio
 import os
 import signal
+import socket
 import sys
-from collections.abc import AsyncIterator, Sequence
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ import uvloop
 from callsheet.errors import BadInputError, CapacityError, TransientError
 from callsheet.media.facts import MediaLimits
 from callsheet.worker import processes
+from callsheet.worker.child_process import ChildGoneError, ChildProcess
 from callsheet.worker.decode.works import (
     CHECK,
     PROBE,
@@ -24,6 +28,7 @@ from callsheet.worker.decode.works import (
 )
 from callsheet.worker.processes import ChildFaultError, ChildPool, death
 from callsheet.worker.sandbox import SandboxLimits
+from callsheet.worker.stopping import Ladder
 from callsheet.worker.work import Work
 from tests.support.media import ffmpeg, quadrants, sound, video
 from tests.support.processes import (
@@ -147,6 +152,51 @@ async def test_child_killed_from_outside_is_a_want_of_capacity_and_is_replaced(
         await killed(pool, long_video, signal.SIGKILL)
     quadrants().save(tmp_path / "a.png")
     assert await probe(pool, tmp_path / "a.png") == "PNG"
+
+
+HANGS_UP = """
+import os, sys
+os.close(int(sys.argv[1]))
+sys.stdin.read()
+os._exit(7)
+"""
+
+
+@asynccontextmanager
+async def hung_up() -> AsyncGenerator[tuple[ChildProcess, asyncio.StreamWriter]]:
+    """Give a child that has hung up and ends with code 7 when what is written to is closed."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)  # noqa: FBT003 -- the socket's own interface
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", HANGS_UP, str(theirs.fileno()),
+        pass_fds=(theirs.fileno(),), stdin=PIPE, stderr=PIPE, start_new_session=True,
+    )  # fmt: skip
+    theirs.close()
+    assert process.stdin is not None
+    child = ChildProcess(process, ours)
+    with pytest.raises(ChildGoneError):
+        await child.receive()
+    yield child, process.stdin
+    await child.end(Ladder(term_grace_s=5.0))
+
+
+async def test_child_that_hangs_up_and_ends_is_told_by_its_exit_code() -> None:
+    async with hung_up() as (child, keeps_it):
+        assert child.process.returncode is None
+        waiting = asyncio.create_task(child.exit_code(30))
+        keeps_it.close()
+        failure = death(await waiting, "", 1)
+    assert isinstance(failure, TransientError)
+    assert "the decoder ended with code 7" in failure.message
+
+
+async def test_child_that_hangs_up_and_stays_is_said_to_have_fallen_silent() -> None:
+    async with hung_up() as (child, _):
+        code = await child.exit_code(0.1)
+    failure = death(code, "", 1)
+    assert code is None
+    assert isinstance(failure, TransientError)
+    assert "fell silent and was ended" in failure.message
 
 
 async def test_content_that_brings_a_decoder_down_is_bad_input(pool: ChildPool, long_video: Path) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 from pydantic import JsonValue
 
@@ -17,31 +16,19 @@ from callsheet.worker.processes import ChildFaultError
 from callsheet.worker.processor import Outcome
 from callsheet_cpu_worker import derived, pictures
 from callsheet_cpu_worker.derived import ChangedError, Wish
-
-SAID_EVERY_S: Final = 10.0
-"""Seconds between two lines that say how fast it goes."""
+from callsheet_cpu_worker.pace import Pace
 
 
 @dataclass(slots=True)
 class Tally:
     """What became of the items."""
 
-    count: int
-    """How many there are."""
-    began_at: float
-    said_at: float
+    pace: Pace
     rows: list[DerivativeFacts] = field(default_factory=list[DerivativeFacts])
     broken: list[BrokenItem] = field(default_factory=list[BrokenItem])
-    done: int = 0
     made: int = 0
     skipped: int = 0
     failed: list[str] = field(default_factory=list[str])
-
-    def pace(self, now: float) -> str:
-        """Return how far it is, how fast it goes, and how long the rest takes at that pace."""
-        rate = self.done / max(1e-3, now - self.began_at)
-        left_s = (self.count - self.done) / rate if rate else 0.0
-        return f"{self.done} of {self.count} files, {rate:.1f} files/s, {left_s:.0f} s left"
 
 
 async def make_all(context: JobContext, item_ids: Sequence[str], wish: Wish, *, force: bool) -> Outcome:
@@ -57,7 +44,7 @@ async def make_all(context: JobContext, item_ids: Sequence[str], wish: Wish, *, 
     if missing:
         context.report.log(f"{missing} of {len(wanted_ids)} items are no longer there.")
     now = asyncio.get_running_loop().time
-    tally = Tally(count=len(items), began_at=now(), said_at=now())
+    tally = Tally(pace=Pace(count=len(items), began_at=now()))
     try:
         await _all(context, items, wish, tally, force=force)
     except BaseException:
@@ -65,10 +52,10 @@ async def make_all(context: JobContext, item_ids: Sequence[str], wish: Wish, *, 
         raise
     if tally.failed and not tally.made and not tally.broken:
         raise AttemptError(tally.failed[0])
-    took_s = now() - tally.began_at
+    took_s = now() - tally.pace.began_at
     context.report.log(
         f"{tally.made} items done, {tally.skipped} skipped, {len(tally.broken)} broken, "
-        f"{len(tally.failed)} failed in {took_s:.1f} s: {tally.done / max(took_s, 1e-3):.1f} files/s."
+        f"{len(tally.failed)} failed in {took_s:.1f} s: {tally.pace.rate(now()):.1f} files/s."
     )
     return Outcome(result=_result(tally, missing), derivatives=tally.rows, broken=tally.broken)
 
@@ -84,22 +71,26 @@ def _result(tally: Tally, missing: int) -> Mapping[str, JsonValue]:
 
 
 async def _all(context: JobContext, items: list[Item], wish: Wish, tally: Tally, *, force: bool) -> None:
-    """Work on as many items at once as there are decoders, and one more that waits with its file open."""
+    """Work on as many items at once as there are decoders, and one more that waits with its file open.
+
+    After an attempt that did not end well they are taken one by one, each told before: it may be one of them
+    that workers die of.
+    """
     now = asyncio.get_running_loop().time
+    careful = context.lease.attempt > 1
     remaining = iter(items)
 
     async def some(remaining: Iterator[Item]) -> None:
         for item in remaining:
             await _one(context, item, wish, tally, force=force)
-            tally.done += 1
-            context.report.progress(tally.done * 100 // len(items))
-            if now() - tally.said_at >= SAID_EVERY_S:
-                tally.said_at = now()
-                context.report.log(f"{tally.pace(tally.said_at)}.")
+            tally.pace.done += 1
+            context.report.progress(tally.pace.percent)
+            if said := tally.pace.due(now()):
+                context.report.log(said)
 
     try:
         async with asyncio.TaskGroup() as group:
-            for _ in range(context.children.size + 1):
+            for _ in range(1 if careful else context.children.size + 1):
                 group.create_task(some(remaining))
     except ExceptionGroup as several:  # not except*: before 3.11.4 it wraps what is raised in it
         raise several.exceptions[0] from None
@@ -111,6 +102,8 @@ async def _one(context: JobContext, item: Item, wish: Wish, tally: Tally, *, for
     if item.facts.state != ItemState.ITEM_STATE_OK or not wanted:
         tally.skipped += 1
         return
+    if context.lease.attempt > 1:
+        await context.library.take_in_hand(item)
     try:
         made = await derived.make(context, item, wanted)
     except CapacityError:

@@ -13,7 +13,7 @@ from callsheet.media.recipes import (
     THUMBNAIL_BOX,
     box_recipe,
 )
-from callsheet.v1.library_service_pb2 import Derivative, DerivativeFacts, Item
+from callsheet.v1.library_service_pb2 import Derivative, DerivativeFacts, Item, MediaKind
 from callsheet.worker.context import JobContext
 from callsheet.worker.decode.works import RENDER, Picture, RenderArguments, Rendered
 from callsheet.worker.item_facts import broken_mark
@@ -26,6 +26,8 @@ ROOT: Final = "derivatives"
 """The root that derivatives lie in."""
 DEADLINE_S: Final = 180.0
 """How long the pictures of one item may take."""
+PAGE_CPU_S: Final = 10
+"""CPU seconds that the pictures of a page may take: a few kilobytes can inflate to gigabytes of drawing."""
 _QUALITY: Final = {PictureFormat.JPEG: 82, PictureFormat.WEBP: 78, PictureFormat.AVIF: 62}
 THUMBHASH_LIMIT: Final = 25
 """Bytes of a thumbhash."""
@@ -99,7 +101,11 @@ async def render(
     ) as file:
         try:
             answer = await context.children.run(
-                RENDER, arguments, descriptors=[file.fd], deadline_s=DEADLINE_S
+                RENDER,
+                arguments,
+                descriptors=[file.fd],
+                deadline_s=DEADLINE_S,
+                cpu_s=PAGE_CPU_S if item.facts.kind == MediaKind.MEDIA_KIND_DOCUMENT else None,
             )
         except BadInputError as error:
             broken = [broken_mark(item, error.message)]

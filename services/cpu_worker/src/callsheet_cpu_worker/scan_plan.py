@@ -14,6 +14,8 @@ ROW_LIMIT: Final = 1_000
 """Rows of one write."""
 ROW_BYTES: Final = 768 * 1024
 """Bytes of the rows of one write, which has to fit one message."""
+UNREAD: Final = "no worker has read it to its end yet"
+"""Why a file cannot be used that a scan is about to read after workers were lost, and had no row of."""
 FRAME_BYTES: Final = 6
 """Bytes that a row's tag and length take in a message, at most."""
 
@@ -28,7 +30,12 @@ class ScanPlan:
 
 
 def plan(
-    found: Sequence[FoundFile], known: Iterable[Item], unseen: Sequence[str], *, skip_existing: bool
+    found: Sequence[FoundFile],
+    known: Iterable[Item],
+    unseen: Sequence[str],
+    *,
+    skip_existing: bool,
+    skip_broken: bool = False,
 ) -> ScanPlan:
     """Compare by path, size and modification time.
 
@@ -37,13 +44,15 @@ def plan(
         known: The items of the same folder.
         unseen: Folders that could not be entered: nothing is said of what lies below them.
         skip_existing: Whether an unchanged file is left alone.
+        skip_broken: Whether that holds at least for broken ones.
     """
     by_path = {item.facts.path: item for item in known}
     to_probe: list[FoundFile] = []
     unchanged: list[Item] = []
     for file in found:
         item = by_path.pop(file.path, None)
-        if item is not None and skip_existing and _is_same(file, item):
+        skips = skip_existing or (skip_broken and item is not None and _is_broken(item))
+        if item is not None and skips and is_same(file.size_bytes, file.mtime_ns, item):
             unchanged.append(item)
         else:
             to_probe.append(file)
@@ -97,12 +106,18 @@ def sorted_out(found: Iterable[FoundFile]) -> tuple[list[FoundFile], list[Passed
     return good, bad
 
 
-def _is_same(file: FoundFile, item: Item) -> bool:
+def is_same(size_bytes: int, mtime_ns: int, item: Item) -> bool:
+    """Say whether an item was read to its end when its file was as large and as old as this one is."""
+    facts = item.facts
     return (
-        item.facts.state != ItemState.ITEM_STATE_MISSING
-        and item.facts.size_bytes == file.size_bytes
-        and item.facts.mtime_ns == file.mtime_ns
+        facts.state != ItemState.ITEM_STATE_MISSING
+        and not (_is_broken(item) and facts.reason == UNREAD)
+        and (facts.size_bytes, facts.mtime_ns) == (size_bytes, mtime_ns)
     )
+
+
+def _is_broken(item: Item) -> bool:
+    return item.facts.state == ItemState.ITEM_STATE_BROKEN
 
 
 def _below_any(path: str, folders: frozenset[str]) -> bool:

@@ -8,29 +8,42 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from typing_extensions import override
 
+from callsheet.service.clock import SystemClock
+from callsheet_gateway.border import Border
 from callsheet_gateway.openapi import DESCRIPTION, document
 from callsheet_gateway.problems import add_handlers
 from callsheet_gateway.routes import (
     actions,
+    async_tasks,
+    audit,
     cache,
     collections,
     derivatives,
     docs,
+    events,
     gpus,
     health,
     items,
     job_types,
     jobs,
+    keys,
     metadata,
+    page,
     queues,
+    roots,
     schedules,
+    session,
+    stream,
     thumbnail,
+    upload,
+    videos,
     workers,
 )
 from callsheet_gateway.state import State
 
 ROUTERS: Final = (
     actions.router,
+    events.router,
     jobs.router,
     job_types.router,
     queues.router,
@@ -42,9 +55,18 @@ ROUTERS: Final = (
     thumbnail.router,
     cache.router,
     items.router,
+    videos.router,
     derivatives.router,
+    stream.router,
+    roots.router,
+    session.router,
+    keys.router,
+    audit.router,
+    upload.router,
     health.router,
+    async_tasks.router,
     docs.router,
+    page.router,
 )
 
 
@@ -66,11 +88,17 @@ class Application(FastAPI):
         return self.openapi_schema
 
 
-def make_app(state: State) -> Application:
-    """Return the application."""
+def make_app(state: State) -> Border:
+    """Return the application with its border."""
     app = described_app()
     app.state.callsheet = state
-    return app
+    return Border(
+        app,
+        body_bytes_max=state.settings.body_bytes_max,
+        piece_bytes_max=state.settings.upload_bytes_max,
+        clock=SystemClock(),
+        proxies=state.entrance.proxies,
+    )
 
 
 def described_app() -> Application:

@@ -28,7 +28,7 @@ class Making:
         self._wishes_max = wishes_max
         self._under_way: dict[Wish, asyncio.Task[Job]] = {}
 
-    async def make(self, job_type: str, params: dict[str, JsonValue], *, field: str) -> None:
+    async def make(self, job_type: str, params: dict[str, JsonValue], *, field: str, by: str) -> None:
         """Submit a job that overtakes others, and wait until it has completed.
 
         A caller that asks for what is in the making already waits for the same job.
@@ -37,13 +37,14 @@ class Making:
             job_type: Its name.
             params: Its parameters.
             field: What a failure is blamed on.
+            by: Who asks. Of several who ask for the same the job is the first one's.
 
         Raises:
             InvalidError: The job failed; says why.
             OverloadedError: Too much is in the making.
             UnavailableError: It takes longer than the wait; it goes on.
         """
-        working = self._working((job_type, json.dumps(params, sort_keys=True)))
+        working = self._working((job_type, json.dumps(params, sort_keys=True)), by)
         try:
             async with asyncio.timeout(self._wait_s):
                 job = await asyncio.shield(working)
@@ -60,7 +61,7 @@ class Making:
             working.cancel()
         await asyncio.gather(*self._under_way.values(), return_exceptions=True)
 
-    def _working(self, wish: Wish) -> "asyncio.Task[Job]":
+    def _working(self, wish: Wish, by: str) -> "asyncio.Task[Job]":
         working = self._under_way.get(wish)
         if working is None:
             if len(self._under_way) >= self._wishes_max:
@@ -68,7 +69,7 @@ class Making:
                     f"{self._wishes_max} things are being made for waiting requests",
                     retry_after_s=FULL_RETRY_S,
                 )
-            working = asyncio.create_task(self._run(wish))
+            working = asyncio.create_task(self._run(wish, by))
             self._under_way[wish] = working
             working.add_done_callback(lambda done: self._forget(wish, done))
             MISSES.labels(wish[0]).inc()
@@ -79,8 +80,15 @@ class Making:
         if not done.cancelled():
             done.exception()  # seen, should nobody wait any more
 
-    async def _run(self, wish: Wish) -> Job:
+    async def _run(self, wish: Wish, by: str) -> Job:
         job_type, params_json = wish
-        new = NewJob(type=job_type, params_json=params_json, priority=URGENT, interactive=True, max_retries=0)
+        new = NewJob(
+            type=job_type,
+            params_json=params_json,
+            priority=URGENT,
+            interactive=True,
+            max_retries=0,
+            submitted_by=by,
+        )
         submitted = await self._client.submit(new)
         return await self._client.final(submitted.id)

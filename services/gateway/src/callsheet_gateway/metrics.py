@@ -14,8 +14,19 @@ REQUEST_SECONDS: Final = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
 IN_PROGRESS: Final = Gauge("callsheet_gateway_requests_in_progress", "REST requests being answered now.")
+STREAMS: Final = Gauge("callsheet_gateway_event_streams", "Event streams that are open.")
 MISSES: Final = Counter(
     "callsheet_gateway_misses", "Metadata or pictures that were not cached when asked for.", ("type",)
+)
+
+UPLOADED_BYTES: Final = Counter(
+    "callsheet_gateway_uploaded_bytes", "Bytes of uploads that were written, repeated ones too."
+)
+UPLOADS: Final = Counter(
+    "callsheet_gateway_uploads",
+    "Uploads that were put in their place (placed), given to the library (settled), ended by their client "
+    "(ended), or given up (expired).",
+    ("outcome",),
 )
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

@@ -1,17 +1,25 @@
-"""Completes the OpenAPI document: problems, roles, the security scheme."""
+"""Completes the OpenAPI document: problems, roles, the security schemes."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
 from callsheet_gateway.auth import ROLES, Role
+from callsheet_gateway.entrance import COOKIE, CSRF_HEADER
+from callsheet_gateway.links import links_of
 from callsheet_gateway.problems import KINDS, PROBLEM_MEDIA_TYPE, Problem
+from callsheet_gateway.schemas.async_tasks import PROCESSING_EXAMPLE, TASK_EXAMPLE
 from callsheet_gateway.schemas.collections import COLLECTION_EXAMPLE
 from callsheet_gateway.schemas.fleet import QUEUE_EXAMPLE, WORKER_EXAMPLE
 from callsheet_gateway.schemas.gpus import GPU_EXAMPLE
 from callsheet_gateway.schemas.jobs import DETAILS_EXAMPLE, JOB_EXAMPLE
+from callsheet_gateway.schemas.keys import AUDIT_EXAMPLE, CREATED_EXAMPLE, KEY_EXAMPLE
 from callsheet_gateway.schemas.library import ITEM_EXAMPLE, METADATA_EXAMPLE
+from callsheet_gateway.schemas.roots import ROOT_EXAMPLE
 from callsheet_gateway.schemas.schedules import JOB_EXAMPLE as SCHEDULED_EXAMPLE
 from callsheet_gateway.schemas.schedules import SCHEDULE_EXAMPLE
+from callsheet_gateway.schemas.session import SESSION_EXAMPLE
+from callsheet_gateway.schemas.stats import STATS_EXAMPLE
+from callsheet_gateway.schemas.uploads import UPLOAD_EXAMPLE
 
 Json = dict[str, Any]
 """A part of the document, as FastAPI has it."""
@@ -27,9 +35,32 @@ EXAMPLES: Final[Mapping[str, Json]] = {
     "ScheduledJob": SCHEDULED_EXAMPLE,
     "ItemView": ITEM_EXAMPLE,
     "Metadata": METADATA_EXAMPLE,
+    "Task": TASK_EXAMPLE,
+    "ProcessingStatus": PROCESSING_EXAMPLE,
+    "JobStats": STATS_EXAMPLE,
+    "RootView": ROOT_EXAMPLE,
+    "UploadView": UPLOAD_EXAMPLE,
+    "SessionView": SESSION_EXAMPLE,
+    "KeyView": KEY_EXAMPLE,
+    "CreatedKey": CREATED_EXAMPLE,
+    "AuditView": AUDIT_EXAMPLE,
 }
 """Examples with null in them, which FastAPI would leave out."""
-SCHEME: Final = "bearer"
+SCHEMES: Final[Mapping[str, Json]] = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "The administrator's token, an API key or a JWT.",
+    },
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": COOKIE,
+        "description": "The page's session, begun by POST /api/session. What changes something also needs "
+        f"the header {CSRF_HEADER}.",
+    },
+}
+"""Any of them will do."""
 _OF_EVERY_PROTECTED: Final = (401, 403, 422, 429, 503)
 _REF: Final = "#/components/schemas/Problem"
 
@@ -37,6 +68,7 @@ DESCRIPTION: Final = """\
 A media job queue. Jobs read photos, videos, sound and documents, and make metadata and pictures of them.
 
 Send `Authorization: Bearer TOKEN`; after `make run` the administrator's token lies in `DATA/admin-token`.
+A page signs in by `POST /api/session` and has a cookie from then on.
 Each endpoint names the least role that it needs: VIEWER, SUBMITTER, OPERATOR, SUPER_ADMIN. Every error is a
 problem document (RFC 9457). Instants are RFC 3339 in UTC. MB are MiB.
 """
@@ -57,12 +89,12 @@ def document(generated: Json) -> Json:
     schemas |= _problem_schemas()
     for name, example in EXAMPLES.items():
         schemas[name]["example"] = example
-    components["securitySchemes"] = {
-        SCHEME: {"type": "http", "scheme": "bearer", "description": "The administrator's token."}
-    }
+    components["securitySchemes"] = dict(SCHEMES)
     for path, operations in generated["paths"].items():
         for method, operation in operations.items():
             _complete(operation, ROLES[method.upper(), path])
+            if links := links_of(method.upper(), path):
+                operation["responses"]["201"]["links"] = links
     return generated
 
 
@@ -72,7 +104,7 @@ def _complete(operation: Json, role: Role) -> None:
     if role is Role.PUBLIC:
         operation["security"] = []
         return
-    operation["security"] = [{SCHEME: []}]
+    operation["security"] = [{name: []} for name in SCHEMES]
     for status in _OF_EVERY_PROTECTED:
         responses[str(status)] = _response(status)
     operation["responses"] = dict(sorted(responses.items()))

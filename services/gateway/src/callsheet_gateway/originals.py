@@ -46,10 +46,11 @@ SPRITE: Final = Further("sprite", SPRITE_RECIPE, DerivativeKind.SPRITE, _FILMS)
 SPRITE_TRACK: Final = Further("sprite_track", SPRITE_TRACK_RECIPE, DerivativeKind.SPRITE, _FILMS)
 
 
-async def item_at(state: State, file_path: str) -> tuple[Item, bool]:
+async def item_at(state: State, file_path: str, *, by: str) -> tuple[Item, bool]:
     """Return the item of a file as it is now, and whether it was known.
 
-    A file that the library does not know, or knows with another size or modification time, is read first.
+    A file that the library does not know, or knows with another size or modification time, is read first,
+    by a job of the caller *by*.
 
     Raises:
         NotFoundError: It lies outside of every root, or there is no such file.
@@ -61,7 +62,7 @@ async def item_at(state: State, file_path: str) -> tuple[Item, bool]:
     item = await _known(state, root, path)
     cached = item is not None and await _is_unchanged(state, item)
     if item is None or not cached:
-        await state.making.make("scan", {"root": root, "path": path}, field="file_path")
+        await state.making.make("scan", {"root": root, "path": path}, field="file_path", by=by)
         item = await _known(state, root, path)
     if item is None or item.facts.state == ItemState.ITEM_STATE_MISSING:
         raise NotFoundError(f"file_path: there is no media file {path!r} in the root {root}")
@@ -96,7 +97,7 @@ def usable(item: Item, *, field: str) -> Item:
     return item
 
 
-async def thumbnail_of(state: State, item: Item, size: int, *, field: str) -> DerivativeFacts:
+async def thumbnail_of(state: State, item: Item, size: int, *, field: str, by: str) -> DerivativeFacts:
     """Return the thumbnail of an item, made now if it was not yet.
 
     Args:
@@ -104,6 +105,7 @@ async def thumbnail_of(state: State, item: Item, size: int, *, field: str) -> De
         item: Of a file that can be used.
         size: Width in pixels; `BOX` for the usual box.
         field: What a failure is blamed on.
+        by: Who asks.
 
     Raises:
         InvalidError: None can be made; says why.
@@ -118,15 +120,15 @@ async def thumbnail_of(state: State, item: Item, size: int, *, field: str) -> De
         asked: dict[str, JsonValue] = {"videoId": item.id}
         if width is not None:
             asked["width"] = width
-        await state.making.make("thumbnail_generate", asked, field=field)
+        await state.making.make("thumbnail_generate", asked, field=field, by=by)
         found = _current(await state.client.item(item.id), THUMBNAIL, recipe)
     if found is None:
         raise UnavailableError("the file changed while its picture was made; ask again")
     return found
 
 
-async def derivative_of(state: State, item: Item, wanted: Further) -> DerivativeFacts:
-    """Return a derivative of an item, made now if it was not yet.
+async def derivative_of(state: State, item: Item, wanted: Further, *, by: str) -> DerivativeFacts:
+    """Return a derivative of an item, made now for the caller *by* if it was not yet.
 
     Raises:
         NotFoundError: Items of its kind have none, or none can be made of this one.
@@ -139,7 +141,7 @@ async def derivative_of(state: State, item: Item, wanted: Further) -> Derivative
     found = _current(item, wanted.kind, wanted.recipe)
     if found is None:
         asked: dict[str, JsonValue] = {"itemIds": [item.id], "kinds": [wanted.made_by.value]}
-        await state.making.make("derivatives_generate", asked, field="item_id")
+        await state.making.make("derivatives_generate", asked, field="item_id", by=by)
         found = _current(await state.client.item(item.id), wanted.kind, wanted.recipe)
     if found is None:
         raise NotFoundError(f"no {wanted.made_by} can be made of {item.facts.path!r}; its job says why")

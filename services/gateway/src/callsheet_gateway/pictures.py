@@ -8,8 +8,7 @@ from fastapi import Request, Response
 from callsheet.errors import AttemptError, BadInputError, NotFoundError, StateError, UnavailableError
 from callsheet.v1.library_service_pb2 import DerivativeFacts
 from callsheet.worker.threads import in_thread
-from callsheet_gateway.problems import problem_response
-from callsheet_gateway.ranges import Part, UnsatisfiableError, is_known, wanted_part
+from callsheet_gateway.ranges import Part, is_known, wanted_part
 from callsheet_gateway.state import State
 
 SERVED_TYPES: Final = frozenset(
@@ -33,6 +32,7 @@ async def answer_with(request: Request, state: State, facts: DerivativeFacts) ->
         StateError: It lies in a root that this gateway does not reach, or is too large.
         NotFoundError: Its file is gone.
         UnavailableError: Its root cannot be read now.
+        UnsatisfiableError: There are fewer bytes than those that are asked for.
     """
     state.views.note(facts.item_id)
     etag = etag_of(facts)
@@ -46,14 +46,7 @@ async def answer_with(request: Request, state: State, facts: DerivativeFacts) ->
     media_type = facts.media_type if facts.media_type in SERVED_TYPES else "application/octet-stream"
     asked = request.headers.get("range", ""), request.headers.get("if-range", "")
     size_bytes = len(facts.inline) or facts.size_bytes
-    try:
-        part = wanted_part(*asked, etag, size_bytes)
-    except UnsatisfiableError:
-        return problem_response(
-            416,
-            f"Range: the picture has {size_bytes} bytes, and the range begins behind its end",
-            headers={"Content-Range": f"bytes */{size_bytes}"},
-        )
+    part = wanted_part(*asked, etag, size_bytes)
     sent = part or Part(first=0, last=size_bytes - 1)
     content = facts.inline[sent.first : sent.last + 1] or await _read(state, facts, sent)
     if part is None:

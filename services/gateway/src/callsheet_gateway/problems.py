@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from callsheet.errors import (
     CallsheetError,
@@ -26,6 +27,7 @@ from callsheet.errors import (
     UnavailableError,
 )
 from callsheet_gateway.auth import methods_at
+from callsheet_gateway.ranges import UnsatisfiableError
 
 log = logging.getLogger(__name__)
 
@@ -46,13 +48,17 @@ KINDS: Final[Mapping[int, tuple[str, str]]] = {
     404: ("not-found", "There is no such thing"),
     405: ("method", "The method is not possible here"),
     409: ("state", "Not possible in the present state"),
+    412: ("precondition", "A condition of the request does not hold"),
     413: ("too-large", "The body is too large"),
     415: ("media-type", "The body is of another type"),
     416: ("range", "The range cannot be satisfied"),
     422: ("invalid", "A value is wrong"),
+    423: ("in-use", "Somebody else writes to it"),
     429: ("too-many", "Too much at once"),
+    460: ("checksum", "What came is not what its checksum says"),
     500: ("internal", "A fault of Callsheet"),
     503: ("unavailable", "Not available now"),
+    507: ("full", "There is no room"),
 }
 
 STATUSES: Final[Mapping[type[CallsheetError], int]] = {
@@ -75,11 +81,13 @@ FIELD_NAMES: Final[Mapping[str, str]] = {
     "category": "resourceCategory",
     "categories": "resourceCategory",
     "depends_on": "dependsOn",
+    "expires_at": "expiresAt",
     "fleet_limit": "fleetLimit",
     "grace": "graceS",
     "host_limit": "hostLimit",
     "if_dependency_fails": "ifDependencyFails",
     "jitter": "jitterS",
+    "learns_vram": "applyLearned",
     "max_retries": "maxRetries",
     "page_size": "limit",
     "page_token": "cursor",
@@ -87,8 +95,10 @@ FIELD_NAMES: Final[Mapping[str, str]] = {
     "query": "q",
     "resource_category": "resourceCategory",
     "run_at": "runAt",
+    "run_limit_s": "runLimit",
     "skip": "page",
     "states": "status",
+    "submitted_by": "submittedBy",
     "time_zone": "timeZone",
     "types": "type",
     "unique_key": "uniqueKey",
@@ -196,9 +206,20 @@ def problem_response(
     )
 
 
+def status_of(error: CallsheetError | RequestValidationError | HTTPException) -> int:
+    """Return the status that an error is answered with."""
+    match error:
+        case HTTPException():
+            return error.status_code
+        case RequestValidationError():
+            return 422
+        case _:
+            return next((code for kind, code in STATUSES.items() if isinstance(error, kind)), 500)
+
+
 def response_to(error: CallsheetError) -> JSONResponse:
     """Return the problem document of an error of the tree."""
-    status = next((code for kind, code in STATUSES.items() if isinstance(error, kind)), 500)
+    status = status_of(error)
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("a request failed", extra={"error": type(error).__name__, "said": error.message})
         return problem_response(status, BLAMELESS)
@@ -267,12 +288,23 @@ def add_handlers(app: FastAPI) -> None:
             error.status_code, _sentence(request, error), headers={**(error.headers or {}), **headers}
         )
 
+    async def unsatisfiable(_: Request, error: Exception) -> JSONResponse:
+        if not isinstance(error, UnsatisfiableError):
+            return problem_response(500, BLAMELESS)
+        headers = {"Content-Range": f"bytes */{error.size_bytes}"}
+        return problem_response(416, f"Range: {error}", headers=headers)
+
+    async def gone(_: Request, __: Exception) -> JSONResponse:
+        return problem_response(400, "the body ended before it was whole")
+
     async def unknown(_: Request, __: Exception) -> JSONResponse:
         return problem_response(500, BLAMELESS)
 
     app.add_exception_handler(CallsheetError, known)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(UnsatisfiableError, unsatisfiable)
+    app.add_exception_handler(ClientDisconnect, gone)
     app.add_exception_handler(Exception, unknown)
 
 

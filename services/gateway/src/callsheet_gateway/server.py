@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import resource
 import socket
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -10,17 +11,20 @@ from typing import Final, cast
 
 import h11
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 from typing_extensions import override
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from callsheet.errors import InvalidError
+from callsheet_gateway.live.streams import ABORT_KEY, Streams
 from callsheet_gateway.settings import GatewaySettings
 
 BACKLOG: Final = 512
 """Connections that may wait to be accepted."""
 KEEP_ALIVE_S: Final = 75
 """How long a connection may stay open between two requests."""
+FILES_BESIDE: Final = 512
+"""Open files that are no connections."""
 GRACE_S: Final = 3
 """How long requests under way may go on when the gateway stops."""
 
@@ -54,16 +58,31 @@ def listen(settings: GatewaySettings) -> socket.socket:
 
 
 async def serve(
-    app: ASGIApp, settings: GatewaySettings, listener: socket.socket, stop: asyncio.Event
+    app: ASGIApp,
+    settings: GatewaySettings,
+    listener: socket.socket,
+    stop: asyncio.Event,
+    streams: Streams,
 ) -> None:
-    """Serve until *stop* is set, then let requests under way end."""
+    """Serve until *stop* is set, then end *streams* and let requests under way end."""
+    allow_connections(settings.connections_max)
     server = _Server(_config(app, settings))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     server.should_exit = True
+    streams.end_all()
     await serving
+
+
+def allow_connections(connections_max: int) -> None:
+    """Let this process have as many files open as that many connections need, if it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections_max + FILES_BESIDE
+    if soft < wanted:
+        allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
 
 
 class _Server(uvicorn.Server):
@@ -90,6 +109,13 @@ def _config(app: ASGIApp, settings: GatewaySettings) -> uvicorn.Config:
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
             self._asked = self._asked or self.conn.their_state is not h11.IDLE
+
+        @override
+        def handle_events(self) -> None:
+            super().handle_events()
+            scope = cast("Scope | None", self.scope)
+            if scope is not None:
+                scope[ABORT_KEY] = self.transport.abort
 
         def _close_unless_asked(self) -> None:
             if not self._asked and not self.transport.is_closing():

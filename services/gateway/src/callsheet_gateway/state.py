@@ -7,9 +7,12 @@ from fastapi import Depends, Request
 
 from callsheet.client import Client
 from callsheet.worker.library import Roots
-from callsheet_gateway.auth import Credentials
+from callsheet_gateway.entrance import Entrance
+from callsheet_gateway.live.hub import Hub
+from callsheet_gateway.live.streams import Streams
 from callsheet_gateway.making import Making
 from callsheet_gateway.settings import GatewaySettings
+from callsheet_gateway.uploads.receiving import Uploads
 from callsheet_gateway.views import Views
 
 
@@ -18,7 +21,8 @@ class State:
     """One gateway's parts."""
 
     settings: GatewaySettings
-    credentials: Credentials
+    entrance: Entrance
+    """Lets requests in."""
     client: Client
     """Speaks with the scheduler."""
     roots: Roots
@@ -27,6 +31,12 @@ class State:
     """What waiting requests have asked to be made."""
     views: Views
     """What was looked at."""
+    hub: Hub
+    """Hears of what changes."""
+    streams: Streams
+    """The answers that go on."""
+    uploads: Uploads
+    """What is sent in pieces."""
 
 
 def state_of(request: Request) -> State:

@@ -87,12 +87,18 @@ async def encode_chunk(cut: Cut, chunks: Chunks, number: int, meter: Meter) -> N
     chunk, output = cut.video.chunks[number], await chunks.begin(number)
     try:
         one = streaming.chunk_command(cut.survey, chunk, cut.wish, cut.encoder, cut.source.fd, output.fd)
-        await encode(cut.context, one, meter)
+        await encode(cut.context, one, meter, run_s=seconds_of(cut, number))
         _check(number, await outputs.counted_frames(cut.context, output.fd), chunk.frames)
     except BaseException:
         await output.discard()
         raise
     await chunks.keep(number, output)
+
+
+def seconds_of(cut: Cut, number: int) -> float:
+    """Return how much of the video a chunk is."""
+    chunk = cut.video.chunks[number]
+    return float(cut.video.seconds(chunk.end_pts - chunk.start_pts))
 
 
 async def find_whole(cut: Cut, chunks: Chunks) -> list[int]:

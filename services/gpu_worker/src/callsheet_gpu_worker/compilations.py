@@ -7,14 +7,14 @@ from uuid import UUID
 
 from callsheet.errors import BadInputError
 from callsheet.media.compilation import Candidate, CompilationWish, choose, clip_of
-from callsheet.params import CompileRandomParams
+from callsheet.reel_params import CompileRandomParams
 from callsheet.v1.library_service_pb2 import Item, ItemState, MediaKind
 from callsheet.worker.context import JobContext
 from callsheet.worker.encode.ladder import Ladder
 from callsheet.worker.encode.outputs import Place
 from callsheet.worker.processor import Outcome
 from callsheet_gpu_worker import reel
-from callsheet_gpu_worker.reel import Part, Plan
+from callsheet_gpu_worker.reel_state import Part, Plan
 
 KIND: Final = "compilation"
 FOLDER: Final = "compilations"
@@ -33,20 +33,25 @@ async def compiled(
         BrokenMediaError: None of them can be used.
         CapacityError: No room on the disk or the card.
     """
-    place = Place(
-        root=params.output_root,
-        folder=FOLDER,
-        recipe=wish.recipe([one.facts.identity for one in chosen]),
-        item_id=chosen[0].id,
-        suffix=".mp4",
-        wanted=params.output_path,
-    )
+    place = place_of(params, wish.recipe([one.facts.identity for one in chosen]), chosen[0])
     known = await reel.earlier(context, chosen[0], kind=KIND, place=place)
     if known is not None:
         return known
     made, published = await reel.made(context, ladder, plan_of(wish, place, chosen, wish.size))
     ids = [chosen[one.number].id for one in made.taken]
     return reel.outcome(made, published, {"seed": wish.seed, "videoIds": list(ids)})
+
+
+def place_of(params: CompileRandomParams, recipe: str, first: Item) -> Place:
+    """Return where a compilation is to lie that is made by *recipe* and belongs to its *first* item."""
+    return Place(
+        root=params.output_root,
+        folder=FOLDER,
+        recipe=recipe,
+        item_id=first.id,
+        suffix=".mp4",
+        wanted=params.output_path,
+    )
 
 
 def plan_of(wish: CompilationWish, place: Place, chosen: Sequence[Item], size: tuple[int, int]) -> Plan:

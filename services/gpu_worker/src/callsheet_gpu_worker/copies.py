@@ -26,6 +26,8 @@ _SOUND: Final = frozenset({"aac", "mp3", "ac3", "eac3", "opus"})
 _BEHIND_KEY_S: Final = 0.135
 """FFmpeg seeks 3/23 s before an instant where frames are decoded in another order than they are shown."""
 _SHORTEST_S: Final = 0.001
+_HALF_A_FRAME_S: Final = 0.002
+"""Half of what a frame lasts at 240 in a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +87,9 @@ def span_command(survey: Survey, span: Span, source: int, output: int) -> Comman
     """Return the command that copies a span.
 
     Its keyframe is sought a little behind its instant, so that no earlier one is found, and is moved to the
-    beginning. Packets come in the order of decoding: one or two frames behind the end may follow.
+    beginning. Packets come in the order of decoding: all are dropped from the next span's keyframe on. So no
+    frame behind the end is shown; frames before it that are decoded after that keyframe (an open group of
+    pictures) are missing, as are those before the first keyframe that need what lies before it.
     """
     video = streaming.pictures(survey)
     length_s = max(_SHORTEST_S, span.end_s - span.start_s - _BEHIND_KEY_S - _SHORTEST_S)
@@ -93,12 +97,29 @@ def span_command(survey: Survey, span: Span, source: int, output: int) -> Comman
     file = media_input(Input(fd=source, options=part))
     tracks = [track for track in (video, survey.audio) if track is not None]
     tag: dict[str, str | float] = {"tag:v": "hvc1"} if video.codec == "hevc" else {}
-    options = {"c": "copy", **tag, **mp4_options(), "map_chapters": -1, "avoid_negative_ts": "make_zero"}
+    cut = {"bsf:v": _within(span, last=span.end_s >= pictures_end_s(survey))}
+    options = {
+        "c": "copy",
+        **tag,
+        **cut,
+        **mp4_options(),
+        "map_chapters": -1,
+        "avoid_negative_ts": "make_zero",
+    }
     return command([file[str(track.index)] for track in tracks], options, output=output, inputs=[source])
 
 
-async def copied(context: JobContext, copy: Copy) -> Made:
-    """Copy, check and publish.
+def _within(span: Span, *, last: bool) -> str:
+    """Return the filter of packets that drops what is shown before a span, and all from its end on."""
+    begin, end = (
+        edge - span.start_s - _BEHIND_KEY_S - _HALF_A_FRAME_S for edge in (span.start_s, span.end_s)
+    )
+    behind = "0" if last else f"if(gte(pts*tb,{end:.6f}),st(0,1));ld(0)"
+    return f"noise=drop='{behind}+lt(pts*tb,{begin:.6f})'"
+
+
+async def copied(context: JobContext, copy: Copy, meter: Meter) -> Made:
+    """Copy, check and publish; *meter* says how far it is.
 
     Raises:
         BadInputError: Nothing can lie where it is asked for.
@@ -108,7 +129,7 @@ async def copied(context: JobContext, copy: Copy) -> Made:
     output = await outputs.begin(context, copy.place, expected_bytes=copy.bytes + (1 << 20))
     try:
         one = copy.command(output.fd)
-        await encode(context, one, Meter(context=context, total_s=0))
+        await encode(context, one, meter)
         return await outputs.publish(
             context,
             output,

@@ -12,7 +12,7 @@ from callsheet.media.compilation import own_rate, own_size, part_of, pictures_en
 from callsheet.media.moments import Segment, Timeline, timeline_of
 from callsheet.media.streaming import StreamingWish, conforms
 from callsheet.media.survey import Survey
-from callsheet.params import OneVideoParams
+from callsheet.reel_params import OneVideoParams
 from callsheet.service.plain import plain_line
 from callsheet.v1.library_service_pb2 import Item
 from callsheet.worker.context import JobContext
@@ -20,6 +20,7 @@ from callsheet.worker.encode import outputs
 from callsheet.worker.encode.chunks import Chunks
 from callsheet.worker.encode.ladder import Ladder
 from callsheet.worker.encode.outputs import Place
+from callsheet.worker.encode.runs import Meter
 from callsheet.worker.encode.surveys import surveyed
 from callsheet.worker.library import OpenedFile
 from callsheet.worker.measuring import measured
@@ -27,7 +28,7 @@ from callsheet.worker.processor import Outcome
 from callsheet.worker.sources import one_video, opened
 from callsheet.worker.threads import in_thread
 from callsheet_gpu_worker import copies, reel, streaming
-from callsheet_gpu_worker.reel import Part, Plan
+from callsheet_gpu_worker.reel_state import Part, Plan
 
 FOLDER: Final = "compilations"
 MEASURED_PERCENT: Final = 30
@@ -154,6 +155,7 @@ async def _copied(work: _Work, whole: Sequence[Segment]) -> Outcome:
             ffmpeg=await work.ladder.version(),
             further={"parts": shown},
         ),
+        Meter(context=work.context, total_s=survey.duration_s),
     )
     row = outputs.derivative_of(
         work.item, published.row, kind=work.wish.kind, recipe=work.place.recipe, media_type="video/mp4"

@@ -1,110 +1,35 @@
 """Makes reels: parts of videos in one shape, kept, then joined without encoding the pictures again."""
 
-import json
-import os
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from fractions import Fraction
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Final
 
 from pydantic import JsonValue
 
-from callsheet.errors import BadInputError
-from callsheet.media.compilation import Clip, chapters, expected_bytes
-from callsheet.media.encoders import Encoder
+from callsheet.errors import BadInputError, TransientError
+from callsheet.media.compilation import Clip, expected_bytes
+from callsheet.media.encoders import SOFTWARE, Encoder
 from callsheet.media.survey import Survey
 from callsheet.service.plain import plain_line
-from callsheet.v1.library_service_pb2 import BrokenItem, Item
+from callsheet.v1.library_service_pb2 import Item, ItemState
 from callsheet.worker.context import JobContext
 from callsheet.worker.encode import outputs
 from callsheet.worker.encode.chunks import Chunks
-from callsheet.worker.encode.commands import concat_list
 from callsheet.worker.encode.ladder import Ladder
-from callsheet.worker.encode.outputs import Expected, Made, Place, Recorded
+from callsheet.worker.encode.outputs import Made, Place, Recorded
 from callsheet.worker.encode.runs import Meter, encode
 from callsheet.worker.encode.surveys import surveyed
 from callsheet.worker.library import OpenedFile
 from callsheet.worker.processor import BrokenMediaError, Outcome
 from callsheet.worker.sources import opened
-from callsheet.worker.staging import StagedOutput
 from callsheet_gpu_worker import clips
+from callsheet_gpu_worker.reel_joins import join, join_group, take_group
+from callsheet_gpu_worker.reel_state import CLIPS_PERCENT, Kept, Plan, Reel, Taken, expected_of
 
-GROUP_PARTS: Final = 64
-"""Clips that one command joins, and files that it holds open. Longer reels are joined in two steps."""
 DROPPED_SHOWN: Final = 100
 """Parts that were left out, in a result."""
 _REASON_CHARS: Final = 200
 _MEDIA_TYPE: Final = "video/mp4"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """One part of a reel."""
-
-    item: Item
-    title: str
-    """Of its chapter."""
-    take: Callable[[Survey], Clip]
-    """Decides what is taken of the video, once that is known."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """A reel that is to be made."""
-
-    place: Place
-    kind: str
-    """Of the derivative that points from its first source."""
-    size: tuple[int, int]
-    parts: Sequence[Part]
-    """At least one. Parts of one video that follow one another share a survey."""
-    length_s: float
-    """About."""
-    segments: str = ""
-    """Names what is taken of the parts, where the recipe and their contents leave that open."""
-    begin_percent: int = 0
-    """Of the job's progress."""
-    survey: tuple[str, Survey] | None = None
-    """Of an item that was looked at already, by its id."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
-    """A part that is whole."""
-
-    number: int
-    """Its place in the plan."""
-    clip: Clip
-
-
-@dataclass(slots=True, kw_only=True)
-class Reel:
-    """A reel in the making."""
-
-    context: JobContext
-    plan: Plan
-    encoder: Encoder
-    ffmpeg: str
-    """The first line of ``ffmpeg -version``."""
-    clips: Chunks
-    groups: Chunks
-    """Clips that are joined already, of a long reel."""
-    records: Chunks
-    """What each group is made of."""
-    meter: Meter
-    taken: list[Taken] = field(default_factory=list[Taken])
-    dropped: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
-    """The numbers of parts that could not be used, and why."""
-    broken: list[BrokenItem] = field(default_factory=list[BrokenItem])
-    survey: tuple[str, Survey] | None = None
-    """Of the item that was looked at last."""
-
-    @property
-    def grouped(self) -> bool:
-        """Whether it is joined in two steps."""
-        return len(self.plan.parts) > GROUP_PARTS
 
 
 async def earlier(context: JobContext, item: Item, *, kind: str, place: Place) -> Outcome | None:
@@ -155,30 +80,41 @@ def dropped(reel: Reel) -> list[JsonValue]:
     ]
 
 
+class _CardFailedError(Exception):
+    """A card did not make a clip that libx264 made. Clips of two encoders are not joined."""
+
+    def __init__(self, software: Kept, reason: str) -> None:
+        super().__init__(reason)
+        self.software = software
+
+
 async def begun(context: JobContext, ladder: Ladder, plan: Plan) -> Reel:
     """Choose the encoder and look for what earlier attempts kept."""
-    encoder = await ladder.choose(context)
-    contents = [part.item.facts.identity for part in plan.parts]
-    text = f"{plan.place.recipe}\n{encoder.name}\n{contents}\n{plan.segments}"
-    key = blake2b(text.encode(), digest_size=8).hexdigest()
-    kept = [
-        Chunks(context=context, root=plan.place.root, folder=plan.place.folder, key=f"{key}{suffix}")
-        for suffix in ("", "g", "r")
-    ]
-    found = [await one.find() for one in kept]
-    groups = f" and {found[1]} groups" if found[1] else ""
-    context.report.log(f"{len(plan.parts)} clips, of which {found[0]}{groups} are done.")
+    failed = (context.checkpoint or {}).get("encoder") == SOFTWARE.name
+    encoder = SOFTWARE if failed else await ladder.choose(context)
     return Reel(
         context=context,
         plan=plan,
-        encoder=encoder,
+        kept=await _kept(context, plan, encoder),
         ffmpeg=await ladder.version(),
-        clips=kept[0],
-        groups=kept[1],
-        records=kept[2],
-        meter=Meter(context=context, total_s=plan.length_s, begin=plan.begin_percent, until=90),
+        meter=Meter(context=context, total_s=plan.length_s, begin=plan.begin_percent, until=CLIPS_PERCENT),
         survey=plan.survey,
     )
+
+
+async def _kept(context: JobContext, plan: Plan, encoder: Encoder) -> Kept:
+    """Look for what was kept of a reel by an encoder."""
+    contents = [part.item.facts.identity for part in plan.parts]
+    text = f"{plan.place.recipe}\n{encoder.name}\n{contents}\n{plan.segments}"
+    key = blake2b(text.encode(), digest_size=8).hexdigest()
+    chunks = [
+        Chunks(context=context, root=plan.place.root, folder=plan.place.folder, key=f"{key}{suffix}")
+        for suffix in ("", "g", "r")
+    ]
+    found = [await one.find() for one in chunks]
+    groups = f" and {found[1]} groups" if found[1] else ""
+    context.report.log(f"{len(plan.parts)} clips, of which {found[0]}{groups} are done.")
+    return Kept(encoder=encoder, clips=chunks[0], groups=chunks[1], records=chunks[2])
 
 
 async def fill(reel: Reel) -> None:
@@ -191,20 +127,34 @@ async def fill(reel: Reel) -> None:
     parts = reel.plan.parts
     room = 2 * expected_bytes(reel.plan.length_s, reel.plan.size)
     await outputs.require_room(reel.context, reel.plan.place.root, room)
-    for group, begin in enumerate(range(0, len(parts), GROUP_PARTS)):
-        numbers = range(begin, min(begin + GROUP_PARTS, len(parts)))
-        if reel.groups.has(group) and reel.records.has(group):
-            await _take_group(reel, group)
-            continue
-        for number in numbers:
-            await _fill_one(reel, number)
-            reel.context.save({"clips": len(parts), "done": number + 1})
-        if reel.grouped:
-            await _join_group(reel, group, numbers)
+    try:
+        await _fill(reel)
+    except _CardFailedError as error:
+        reel.context.report.log(
+            f"{reel.kept.encoder.name} failed ({error}); all of it is made by {SOFTWARE.name}."
+        )
+        await reel.kept.remove()
+        reel.kept, reel.taken, reel.dropped, reel.broken = error.software, [], [], []
+        reel.meter.done_s = 0.0
+        await _fill(reel)
     if not reel.taken:
         raise BrokenMediaError(
             f"none of the {len(parts)} chosen videos can be used: {reel.dropped[0][1]}", broken=reel.broken
         )
+
+
+async def _fill(reel: Reel) -> None:
+    parts = reel.plan.parts
+    for group, numbers in reel.in_groups():
+        if reel.kept.groups.has(group) and reel.kept.records.has(group):
+            await take_group(reel, group)
+            continue
+        for number in numbers:
+            await _fill_one(reel, number)
+            done: dict[str, JsonValue] = {"clips": len(parts), "done": number + 1}
+            reel.context.save({**done, "encoder": reel.kept.encoder.name})
+        if reel.grouped:
+            await join_group(reel, group, numbers)
 
 
 async def joined(
@@ -221,13 +171,13 @@ async def joined(
         reel.context, place, expected_bytes=expected_bytes(float(length_s), reel.plan.size)
     )
     try:
-        argv = await _join(reel, taken, output)
+        argv = await join(reel, taken, output)
         parts = [reel.plan.parts[one.number] for one in taken]
         return await outputs.publish(
             reel.context,
             output,
-            _expected(taken),
-            Recorded(encoder=reel.encoder.name, ffmpeg=reel.ffmpeg, argv=argv, further=further or {}),
+            expected_of(taken),
+            Recorded(encoder=reel.kept.encoder.name, ffmpeg=reel.ffmpeg, argv=argv, further=further or {}),
             recipe=place.recipe,
             sources=list({part.item.id: part.item for part in parts}.values()),
         )
@@ -238,8 +188,7 @@ async def joined(
 
 async def remove_kept(reel: Reel) -> None:
     """Remove what was kept for later attempts."""
-    for one in (reel.clips, reel.groups, reel.records):
-        await one.remove()
+    await reel.kept.remove()
 
 
 async def _fill_one(reel: Reel, number: int) -> None:
@@ -257,98 +206,42 @@ async def _fill_one(reel: Reel, number: int) -> None:
 
 async def _clip(reel: Reel, number: int) -> Clip:
     part = reel.plan.parts[number]
+    if part.item.facts.state == ItemState.ITEM_STATE_BROKEN:
+        raise BadInputError(f"is broken: {part.item.facts.reason}")
+    if reel.context.lease.attempt > 1:  # it may be what workers died of
+        await reel.context.library.take_in_hand(part.item)
     with await opened(reel.context, part.item) as source:
         survey = await _survey(reel, part.item, source)
         clip = part.take(survey)
-        if reel.clips.has(number):
+        if reel.kept.clips.has(number):
             return clip
-        output = await reel.clips.begin(number)
+        taken = Taken(number=number, clip=clip)
         try:
-            one = clips.clip_command(survey, clip, reel.plan.size, reel.encoder, source.fd, output.fd)
-            await encode(reel.context, one, reel.meter)
-            await outputs.checked(reel.context, output.fd, _expected([Taken(number=number, clip=clip)]))
-        except BaseException:
-            await output.discard()
-            raise
-    await reel.clips.keep(number, output)
+            await _encoded(reel, reel.kept, taken, survey, source)
+        except (BadInputError, TransientError) as error:  # what a card refuses, libx264 may take
+            if not reel.kept.encoder.uses_card:
+                raise
+            software = await _kept(reel.context, reel.plan, SOFTWARE)
+            if not software.clips.has(number):
+                await _encoded(reel, software, taken, survey, source)
+            raise _CardFailedError(software, error.message) from error
     return clip
+
+
+async def _encoded(reel: Reel, kept: Kept, taken: Taken, survey: Survey, source: OpenedFile) -> None:
+    """Make a clip and keep it."""
+    output = await kept.clips.begin(taken.number)
+    try:
+        one = clips.clip_command(survey, taken.clip, reel.plan.size, kept.encoder, source.fd, output.fd)
+        await encode(reel.context, one, reel.meter, run_s=taken.clip.duration_s)
+        await outputs.checked(reel.context, output.fd, expected_of([taken]))
+    except BaseException:
+        await output.discard()
+        raise
+    await kept.clips.keep(taken.number, output)
 
 
 async def _survey(reel: Reel, item: Item, source: OpenedFile) -> Survey:
     if reel.survey is None or reel.survey[0] != item.id:
         reel.survey = (item.id, await surveyed(reel.context, item, source))
     return reel.survey[1]
-
-
-async def _join_group(reel: Reel, group: int, numbers: range) -> None:
-    """Join the clips of a group, keep it with what it is made of, and remove the clips."""
-    taken = [one for one in reel.taken if one.number in numbers]
-    if not taken:
-        return
-    output = await reel.groups.begin(group)
-    try:
-        lengths = [one.clip.length_s for one in taken]
-        async with reel.clips.opened(one.number for one in taken) as fds:
-            with _written(concat_list(list(zip(fds, lengths, strict=True)))) as listed:
-                one = clips.group_command(fds, listed, output.fd)
-                await encode(reel.context, one, Meter(context=reel.context, total_s=0))
-        await outputs.checked(reel.context, output.fd, _expected(taken))
-        await _record(reel, group, numbers, taken)
-    except BaseException:
-        await output.discard()
-        raise
-    await reel.groups.keep(group, output)
-    await reel.clips.remove(numbers)
-
-
-async def _record(reel: Reel, group: int, numbers: range, taken: Sequence[Taken]) -> None:
-    """Keep what a group is made of."""
-    record = {
-        "taken": [[one.number, one.clip.start_s, one.clip.frames, str(one.clip.rate)] for one in taken],
-        "dropped": [[number, reason] for number, reason in reel.dropped if number in numbers],
-    }
-    await reel.records.write(group, json.dumps(record).encode())
-
-
-async def _take_group(reel: Reel, group: int) -> None:
-    """Take in a group that an earlier attempt made."""
-    record = json.loads(await reel.records.read(group))
-    for number, start_s, frames, rate in record["taken"]:
-        clip = Clip(start_s=start_s, frames=frames, rate=Fraction(rate))
-        reel.taken.append(Taken(number=number, clip=clip))
-        reel.meter.passed(clip.duration_s)
-    reel.dropped += [(number, reason) for number, reason in record["dropped"]]
-
-
-async def _join(reel: Reel, taken: Sequence[Taken], output: StagedOutput) -> list[str]:
-    """Join into *output*; returns the command."""
-    titles = [(reel.plan.parts[one.number].title, one.clip) for one in taken]
-    pieces = [(one.number // GROUP_PARTS if reel.grouped else one.number, one.clip.length_s) for one in taken]
-    lengths: dict[int, Fraction] = {}
-    for number, length_s in pieces:
-        lengths[number] = lengths.get(number, Fraction(0)) + length_s
-    kept = reel.groups if reel.grouped else reel.clips
-    async with kept.opened(lengths) as fds:
-        with (
-            _written(concat_list(list(zip(fds, lengths.values(), strict=True)))) as listed,
-            _written(chapters(titles)) as marks,
-        ):
-            one = clips.join_command(fds, listed, marks, output.fd)
-            await encode(reel.context, one, Meter(context=reel.context, total_s=0))
-            return ["ffmpeg", *one.arguments]
-
-
-def _expected(taken: Sequence[Taken]) -> Expected:
-    length_s = float(sum(one.clip.length_s for one in taken))
-    return Expected(duration_s=length_s, audio_s=length_s, frames=sum(one.clip.frames for one in taken))
-
-
-@contextmanager
-def _written(text: str) -> Generator[int]:
-    """Give a descriptor of a file in memory."""
-    fd = os.memfd_create("list")
-    try:
-        os.write(fd, text.encode())
-        yield fd
-    finally:
-        os.close(fd)

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import logging
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from callsheet.service.clock import SystemClock
 from callsheet.service.ops import OpsServer
 from callsheet.service.run import read_settings, read_token, run
 from callsheet.service.server import Checks, House, make_server, serve
+from callsheet.v1.access_service_pb2_grpc import add_AccessServiceServicer_to_server
 from callsheet.v1.externalscaler_pb2_grpc import add_ExternalScalerServicer_to_server
 from callsheet.v1.fleet_service_pb2_grpc import add_FleetServiceServicer_to_server
 from callsheet.v1.job_service_pb2_grpc import add_JobServiceServicer_to_server
@@ -23,11 +24,11 @@ from callsheet.v1.lease_service_pb2_grpc import add_LeaseServiceServicer_to_serv
 from callsheet.v1.library_service_pb2_grpc import add_LibraryServiceServicer_to_server
 from callsheet.v1.schedule_service_pb2_grpc import add_ScheduleServiceServicer_to_server
 from callsheet_scheduler.leadership import Leadership
-from callsheet_scheduler.maintenance.cron import run_cron
 from callsheet_scheduler.maintenance.footprints import keep_footprints
-from callsheet_scheduler.maintenance.inbox import run_inbox
+from callsheet_scheduler.maintenance.looking import look_while_leading
 from callsheet_scheduler.maintenance.partitions import Partitions
 from callsheet_scheduler.metrics import export_metrics
+from callsheet_scheduler.rpc.access_service import AccessService
 from callsheet_scheduler.rpc.fleet_service import FleetService
 from callsheet_scheduler.rpc.job_service import JobService
 from callsheet_scheduler.rpc.lease_service import LeaseService
@@ -36,15 +37,18 @@ from callsheet_scheduler.rpc.scaler_door import SERVICE, scaler_door
 from callsheet_scheduler.rpc.scaler_service import ScalerService
 from callsheet_scheduler.rpc.schedule_service import ScheduleService
 from callsheet_scheduler.settings import SchedulerSettings
+from callsheet_scheduler.store.access import AccessStore
 from callsheet_scheduler.store.collections import CollectionStore
 from callsheet_scheduler.store.connection import LOST_CONNECTION, Own, Pool
 from callsheet_scheduler.store.history import HistoryStore
-from callsheet_scheduler.store.job_types import load_job_types
+from callsheet_scheduler.store.job_types import load_job_types, load_type_changes
 from callsheet_scheduler.store.library_reads import LibraryStore
 from callsheet_scheduler.store.migrate import migrate
 from callsheet_scheduler.store.pool import check_direct, open_lists, open_readers
 from callsheet_scheduler.store.records import read_done
 from callsheet_scheduler.store.repeatable import meaning_of
+from callsheet_scheduler.store.sizes import read_sizes
+from callsheet_scheduler.use_cases.access import Access
 from callsheet_scheduler.use_cases.actions import Actions
 from callsheet_scheduler.use_cases.collections import Collections
 from callsheet_scheduler.use_cases.cron import Cron
@@ -59,13 +63,14 @@ from callsheet_scheduler.use_cases.library import Library
 from callsheet_scheduler.use_cases.queues import Queues
 from callsheet_scheduler.use_cases.scaling import Scaling
 from callsheet_scheduler.use_cases.schedules import Schedules
+from callsheet_scheduler.use_cases.type_changes import TypeChanges
 from callsheet_scheduler.use_cases.views import Views
 from callsheet_scheduler.use_cases.watching import Watching
 
 log = logging.getLogger(__name__)
 
 SERVICES = (
-    *(f"callsheet.v1.{name}Service" for name in ("Job", "Lease", "Library", "Fleet", "Schedule")),
+    *(f"callsheet.v1.{name}Service" for name in ("Job", "Lease", "Library", "Fleet", "Schedule", "Access")),
     SERVICE,
 )
 
@@ -117,20 +122,32 @@ async def _main(settings: SchedulerSettings, stop: asyncio.Event) -> int:
         readers.terminate()
 
 
+def _partitions(leadership: Leadership, settings: SchedulerSettings) -> Partitions:
+    return Partitions(
+        leadership,
+        settings.database_url,
+        history_days=settings.history_days,
+        audit_days=settings.audit_days,
+    )
+
+
 async def _serve(
     settings: SchedulerSettings, stop: asyncio.Event, leadership: Leadership, readers: Pool, types: JobTypes
 ) -> int:
     lists = open_lists(settings.database_url, connections_max=settings.readers_max)
     past = partial(read_done, readers)
-    jobs = Jobs(leadership, types, past)
-    actions = Actions(leadership, types, past)
+    jobs, actions = (
+        Jobs(leadership, types, past, partial(read_sizes, readers)),
+        Actions(leadership, types, past),
+    )
+    inbox, changes = Inbox(leadership, jobs, types, past), TypeChanges(leadership, types)
     watching = Watching(leadership)
     house = House(refusal=leadership.refusal, known=meaning_of)
     token = read_token(settings)
     server = make_server(token=token, house=house)
     history = HistoryStore(lists, readers)
     views, job_logs = Views(leadership, history), JobLogs(leadership, history)
-    add_JobServiceServicer_to_server(JobService(jobs, actions, views, job_logs, watching, types), server)
+    add_JobServiceServicer_to_server(JobService(jobs, actions, views, job_logs, watching, changes), server)
     add_LibraryServiceServicer_to_server(
         LibraryService(
             Library(leadership, LibraryStore(lists, readers)),
@@ -142,6 +159,7 @@ async def _serve(
         FleetService(Workers(leadership), Devices(leadership), Queues(leadership, types)), server
     )
     add_ScheduleServiceServicer_to_server(ScheduleService(Schedules(leadership, jobs)), server)
+    add_AccessServiceServicer_to_server(AccessService(Access(leadership, AccessStore(readers))), server)
     add_ExternalScalerServicer_to_server(ScalerService(Scaling(leadership)), server)
     lease_service = LeaseService(
         Grants(leadership, types, jobs),
@@ -155,28 +173,37 @@ async def _serve(
     try:
         port = await serve(server, settings.listen, SERVICES, checks)
         log.info("listening", extra={"grpc_port": port})
-        partitions = Partitions(leadership, settings.database_url, history_days=settings.history_days)
-        running += [
-            asyncio.create_task(leadership.run(settings.advertised(port)), name="leadership"),
-            asyncio.create_task(watching.run(), name="watching"),
-            asyncio.create_task(partitions.run(), name="partitions"),
-            asyncio.create_task(run_cron(leadership, Cron(leadership, jobs)), name="schedules"),
-            asyncio.create_task(run_inbox(leadership, Inbox(leadership, jobs, types, past)), name="inbox"),
-            asyncio.create_task(keep_footprints(leadership), name="footprints"),
-            asyncio.create_task(_tell_health(checks, leadership), name="health"),
-        ]
+        running += _parts(
+            leadership=leadership.run(settings.advertised(port)),
+            watching=watching.run(),
+            partitions=_partitions(leadership, settings).run(),
+            schedules=look_while_leading(leadership, "schedules wait", Cron(leadership, jobs).fire),
+            inbox=look_while_leading(leadership, "the inbox waits", inbox.take),
+            types=look_while_leading(leadership, "changes of job types wait", changes.move_some),
+            footprints=keep_footprints(leadership),
+            health=_tell_health(checks, leadership),
+        )
         if settings.port_file is not None:
             _write_port(settings.port_file, port)
         async with scaler_door(settings.keda_listen, settings.own(port), token):
             return 0 if await _until(stop, *running) else FAULT_EXIT
     finally:
-        # The leadership goes first, so that another scheduler can begin while calls here come to their end.
-        for part in running:
-            part.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                await part
+        await _end(running)
         await server.stop(GRACE_S)
         await lists.dispose()
+
+
+def _parts(**parts: Coroutine[object, object, None]) -> list[asyncio.Task[None]]:
+    """Start the parts of the scheduler."""
+    return [asyncio.create_task(part, name=name) for name, part in parts.items()]
+
+
+async def _end(running: Iterable[asyncio.Task[None]]) -> None:
+    """End the parts; the leadership is first, so that another scheduler begins as calls end."""
+    for part in running:
+        part.cancel()
+        with suppress(asyncio.CancelledError, Exception):
+            await part
 
 
 async def _done_before(stop: asyncio.Event, work: Coroutine[object, object, None]) -> bool:
@@ -220,7 +247,8 @@ async def _migrate(dsn: str) -> None:
 
 
 async def _learn(types: JobTypes, connection: Own) -> None:
-    """Learn the types that workers brought to earlier leaders."""
+    """Learn the types that workers brought to earlier leaders, and what was decided of types."""
+    types.restore(await load_type_changes(connection))
     for row in await load_job_types(connection):
         if row.name not in CATALOG:
             types.learn(row)

@@ -59,6 +59,8 @@ class SchedulerSettings(ServiceSettings):
     history_days: int = Field(default=30, ge=2, le=36_500)
     """For how many days finished jobs are kept, with their logs and attempts. They go by whole days of
     submission, as soon as every job of the day has been final for so long."""
+    audit_days: int = Field(default=400, ge=91, le=36_500)
+    """For how many days entries of the audit trail are kept."""
     readers_max: int = Field(default=8, ge=2, le=100)
     """Connections for reading, in each of two pools."""
 

@@ -118,8 +118,8 @@ async def require_room(context: JobContext, root: str, expected_bytes: int) -> N
         CapacityError: Too little is free in the root.
     """
     context.roots.require_writable(root)
-    free = await in_thread(context.roots.store(root).room_bytes)
     floor = context.limits.free_floor_mib * _MIB
+    free = await in_thread(lambda: context.roots.store(root).room_bytes(expected_bytes + floor))
     if free - expected_bytes < floor:
         raise CapacityError(
             f"root {root!r}: {free // _MIB:,} MiB are free, about {expected_bytes // _MIB:,} MiB are needed "

@@ -4,6 +4,8 @@ import os
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Final
 
@@ -35,12 +37,12 @@ class Meter:
     """By runs that have ended."""
     _logged: int = field(default=0)
 
-    def take(self, block: Mapping[str, str]) -> None:
-        """Hear a block of progress."""
+    def take(self, block: Mapping[str, str], run_s: float = inf) -> None:
+        """Hear a block of progress of a run that makes *run_s*, however far ahead it says that it is."""
         if self.total_s <= 0:
             return
         pace = pace_of(block, self.total_s - self.done_s)
-        part = min(1.0, (self.done_s + pace.done_s) / self.total_s)
+        part = min(1.0, (self.done_s + min(pace.done_s, run_s)) / self.total_s)
         percent = self._percent(part)
         self.context.report.progress(percent)
         if percent >= self._logged + LOG_STEP_PERCENT:
@@ -57,8 +59,8 @@ class Meter:
         return int(self.begin + part * (self.until - self.begin))
 
 
-async def encode(context: JobContext, command: Command, meter: Meter) -> None:
-    """Run a command to its end; what it made is still to be checked.
+async def encode(context: JobContext, command: Command, meter: Meter, *, run_s: float = inf) -> None:
+    """Run a command that makes *run_s* of output to its end; what it made is still to be checked.
 
     Raises:
         BadInputError: The input cannot be decoded, or the output would be too large.
@@ -75,7 +77,7 @@ async def encode(context: JobContext, command: Command, meter: Meter) -> None:
         pass_fds=[*command.inputs, command.output],
         writable=[Path(f"/proc/self/fd/{command.output}")],
         limits=limits,
-        on_progress=meter.take,
+        on_progress=partial(meter.take, run_s=run_s),
         stall_limit_s=context.limits.stall_s,
     )
     for line in [line for line in run.stderr.splitlines() if line.strip()][-STDERR_LINES:]:

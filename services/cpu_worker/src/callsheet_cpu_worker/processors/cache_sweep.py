@@ -52,6 +52,7 @@ class CacheSweep(Processor[CacheSweepParams]):
             LeaseLostError: Another lease holds the job now.
         """
         context.roots.require_writable(ROOT)
+        context.report.log(f"Looking for what nothing needs of {', '.join(params.roots)}.")
         missing = await _forget(params, context)
         found = await in_thread(lambda: [one for one in context.roots.walk(ROOT) if _is_ours(one)])
         ours = [one for one in found if isinstance(one, FoundFile)]

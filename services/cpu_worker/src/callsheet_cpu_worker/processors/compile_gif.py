@@ -15,7 +15,7 @@ from callsheet.media.animation import (
     animation_size,
 )
 from callsheet.media.survey import Survey, VideoTrack
-from callsheet.params import CompileGifParams
+from callsheet.reel_params import CompileGifParams
 from callsheet.v1.library_service_pb2 import Item
 from callsheet.worker.context import JobContext
 from callsheet.worker.encode import outputs

@@ -26,7 +26,9 @@ LIBRARY_FOLDER = "library"
 
 
 class MoveToLibrary(Processor[MoveToLibraryParams]):
-    """Renames, or copies across file systems. Any step may be an attempt's last: the next one ends it.
+    """Renames, or copies across file systems, from and to buckets.
+
+    Any step may be an attempt's last: the next one ends it.
 
     A file that jobs read stays theirs by its descriptor. Those that open it afterwards find it by the item's
     new place.
@@ -50,10 +52,10 @@ class MoveToLibrary(Processor[MoveToLibraryParams]):
         item = await _item(context, params)
         target = await in_thread(lambda: _target(context, params, item))
         source = Place(root=item.facts.root, path=item.facts.path)
-        if source == target:
-            return await _there_already(context, item)
-        _require_writable(context, source, target, params)
         move = Move(source=source, target=target, identity=item.facts.identity)
+        if source == target:
+            return await self._there_already(context, item, move)
+        _require_writable(context, source, target, params)
         context.report.log(plain_line(f"From {source.shown} to {target.shown}"))
         job_id, again = context.lease.job_id, context.lease.attempt > 1
         standing = await in_thread(lambda: relocating.look(context.roots, move, job_id, again=again))
@@ -75,6 +77,9 @@ class MoveToLibrary(Processor[MoveToLibraryParams]):
             await context.library.fence()
             reached("checked")
             if await _to_its_end(self._renamed(context, item, move)):
+                return False
+            if relocating.within_one_bucket(roots, move):
+                await _to_its_end(self._replaced(context, item, move, move.source))
                 return False
             await require_room(context, move.target.root, item.facts.size_bytes)
             copy = await relocating.copy(context, move, reached)
@@ -98,14 +103,27 @@ class MoveToLibrary(Processor[MoveToLibraryParams]):
         """Put a copy in its place, remove the file, write the row, remove the copy's hidden name."""
         roots, reached = context.roots, self._reached
         if copy is not None:
-            await in_thread(lambda: relocating.name_copy(roots, move, copy, reached))
+            await in_thread(lambda: relocating.name_copy(roots, move, copy, context.lease, reached))
         if not only_recorded:
             await in_thread(lambda: relocating.remove_source(roots, move, reached))
         await self._record(context, item, move)
-        beside = copy or await in_thread(lambda: relocating.kept_copy(roots, move, context.lease.job_id))
+        await self._clean(context, move)
+
+    async def _clean(self, context: JobContext, move: Move) -> None:
+        """Remove what the job kept beside the target."""
+        roots = context.roots
+        beside = await in_thread(lambda: relocating.kept_copy(roots, move, context.lease.job_id))
         if beside is not None:
             await in_thread(lambda: roots.remove(beside.root, beside.path))
-            reached("cleaned")
+            self._reached("cleaned")
+
+    async def _there_already(self, context: JobContext, item: Item, move: Move) -> Outcome:
+        place = move.target
+        await in_thread(lambda: relocating.measured(context.roots, place))
+        if context.lease.attempt > 1:
+            await self._clean(context, move)
+        context.report.log(plain_line(f"{place.shown}: lies there already."))
+        return _outcome(item.id, place, moved=False, copied=False)
 
     async def _record(self, context: JobContext, item: Item, move: Move) -> None:
         size_bytes, mtime_ns = await in_thread(lambda: relocating.measured(context.roots, move.target))
@@ -204,13 +222,6 @@ def _refusal(standing: Standing, move: Move) -> AttemptError:
         f"outputPath: there is something at {move.target.shown} already; "
         "name another place, or leave such files where they are by skipExisting"
     )
-
-
-async def _there_already(context: JobContext, item: Item) -> Outcome:
-    place = Place(root=item.facts.root, path=item.facts.path)
-    await in_thread(lambda: relocating.measured(context.roots, place))
-    context.report.log(plain_line(f"{place.shown}: lies there already."))
-    return _outcome(item.id, place, moved=False, copied=False)
 
 
 def _outcome(item_id: str, place: Place, *, moved: bool, copied: bool) -> Outcome:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from typing_extensions import override
 
@@ -10,13 +11,16 @@ from callsheet.catalog import PUBLIC_SCAN, SCAN
 from callsheet.errors import AttemptError, BadInputError
 from callsheet.params import ScanParams
 from callsheet.paths import path_fault
+from callsheet.service.plain import plain_line
 from callsheet.v1.library_service_pb2 import Item, ItemFacts, ItemState
 from callsheet.worker.context import JobContext
 from callsheet.worker.library import FoundFile, PassedOver, VanishedError
 from callsheet.worker.probing import item_row, probe_file
 from callsheet.worker.processor import Outcome, Processor
 from callsheet.worker.threads import in_thread
+from callsheet_cpu_worker.pace import Pace
 from callsheet_cpu_worker.picture_jobs import PictureJobs, batch_size, waiting_items
+from callsheet_cpu_worker.scan_care import Care
 from callsheet_cpu_worker.scan_plan import ROW_LIMIT, ScanPlan, lacks_thumbnail, plan, sorted_out
 from callsheet_cpu_worker.scan_rows import Rows
 from callsheet_cpu_worker.scan_tally import Tally
@@ -33,7 +37,7 @@ class _Scan:
     tally: Tally
     pictures: PictureJobs
     rows: Rows
-    done: int = 0
+    care: Care
 
 
 class Scan(Processor[ScanParams]):
@@ -53,6 +57,7 @@ class Scan(Processor[ScanParams]):
         """
         root, tally = params.root, Tally(context.report)
         target = await in_thread(lambda: _target(context, params))
+        context.report.log(plain_line(f"Listing {f'{root}/{target}' if target else root}."))
         found, unseen = await in_thread(lambda: _found(context, root, target))
         waiting = await waiting_items(context)
         known = await _known(context, root, target)
@@ -62,13 +67,20 @@ class Scan(Processor[ScanParams]):
             context.report.log("The root is empty: its disk may not be mounted. No item is marked missing.")
             known = []
         good, bad = sorted_out(found or ())
-        planned = plan(good, known, [one.path for one in unseen], skip_existing=params.skip_existing)
+        planned = plan(
+            good,
+            known,
+            [one.path for one in unseen],
+            skip_existing=params.skip_existing,
+            skip_broken=context.lease.attempt > 1,  # one of them may be what workers died of
+        )
         tally.begin(f"{root}/{target}" if target else root, planned, [*unseen, *bad])
         by_path = {item.facts.path: item for item in known}
         batch = batch_size(len(planned.to_probe) + len(planned.unchanged))
         pictures = PictureJobs(context, waiting, params.pictures, batch)
         rows = Rows(context, by_path, tally, pictures)
-        scan = _Scan(context, root, self.public, by_path, tally, pictures, rows)
+        care = Care(context, root, by_path, public=self.public, skips=params.skip_existing)
+        scan = _Scan(context, root, self.public, by_path, tally, pictures, rows, care)
         await _look(scan, planned)
         await _forget(scan, planned.vanished)
         return Outcome(result=tally.end(pictures))
@@ -140,8 +152,8 @@ async def _known(context: JobContext, root: str, target: str) -> list[Item]:
 
 async def _look(scan: _Scan, planned: ScanPlan) -> None:
     """Look at every new or changed file, and write rows as they come."""
-    scan.done = len(planned.unchanged)
-    total = scan.done + len(planned.to_probe)
+    total = len(planned.unchanged) + len(planned.to_probe)
+    pace = Pace(count=total, began_at=asyncio.get_running_loop().time(), done=len(planned.unchanged))
     for item in planned.unchanged:
         _keep_unchanged(scan, item)
     await scan.pictures.submit()
@@ -149,7 +161,7 @@ async def _look(scan: _Scan, planned: ScanPlan) -> None:
     ended = asyncio.Event()
     writing = asyncio.create_task(scan.rows.write_until(ended))
     lookers = [
-        asyncio.create_task(_look_at_some(scan, remaining, total))
+        asyncio.create_task(_look_at_some(scan, remaining, pace))
         for _ in range(scan.context.children.size * 2)
     ]
     try:
@@ -172,20 +184,25 @@ async def _first_failure(writing: "asyncio.Task[None]", lookers: Sequence["async
 
 
 def _keep_unchanged(scan: _Scan, item: Item) -> None:
-    if scan.public and not item.facts.public:
+    collection = scan.context.lease.collection
+    if (scan.public and not item.facts.public) or (collection and item.collection != collection):
         row = ItemFacts()
         row.CopyFrom(item.facts)
-        row.public = True
+        row.public = scan.public or item.facts.public
         scan.rows.pending.append(row)
     elif lacks_thumbnail(item):
         scan.pictures.want(item.id)
 
 
-async def _look_at_some(scan: _Scan, remaining: Iterator[FoundFile], total: int) -> None:
+async def _look_at_some(scan: _Scan, remaining: Iterator[FoundFile], pace: Pace) -> None:
+    now, report = asyncio.get_running_loop().time, scan.context.report
     for file in remaining:
-        await _look_at(scan, file.path)
-        scan.done += 1
-        scan.context.report.progress(scan.done * 100 // total)
+        async with scan.care.turn():
+            await _look_at(scan, file.path)
+        pace.done += 1
+        report.progress(pace.percent)
+        if said := pace.due(now()):
+            report.log(said)
         if len(scan.rows.pending) >= ROW_LIMIT:
             await scan.rows.write()
 
@@ -193,7 +210,9 @@ async def _look_at_some(scan: _Scan, remaining: Iterator[FoundFile], total: int)
 async def _look_at(scan: _Scan, path: str) -> None:
     known = scan.known.get(path)
     try:
-        row = item_row(scan.root, path, await probe_file(scan.context, scan.root, path))
+        before = partial(scan.care.before, path) if scan.care.needed else None
+        found = await probe_file(scan.context, scan.root, path, before=before)
+        row = item_row(scan.root, path, found)
     except VanishedError:
         row = None
     except AttemptError as error:

@@ -43,7 +43,9 @@ class ThumbnailGenerate(Processor[ThumbnailGenerateParams]):
         if params.sprite and item.facts.kind != MediaKind.MEDIA_KIND_VIDEO:
             raise BadInputError(f"sprite: {item.facts.path} is no video; leave it out")
         still = await _still(context, item, params)
-        return await _with_sheet(context, item, still) if params.sprite else still
+        outcome = await _with_sheet(context, item, still) if params.sprite else still
+        context.report.progress(100)
+        return outcome
 
 
 async def _still(context: JobContext, item: Item, params: ThumbnailGenerateParams) -> Outcome:
@@ -62,6 +64,8 @@ async def _with_sheet(context: JobContext, item: Item, still: Outcome) -> Outcom
         BadInputError: The item is no video, or no sheet can be made of it.
     """
     wanted = derived.lacking(item, derived.Wish(pictures=(), sprite=True))
+    context.report.progress(50)
+    context.report.log("Making the sheet for scrubbing, where there is none.")
     try:
         made = await derived.make(context, item, wanted)
         rows = await pictures.publish_files(context, item, made.files)
@@ -91,7 +95,6 @@ async def _make(context: JobContext, item: Item, params: ThumbnailGenerateParams
     context.report.log(
         f"{rows[0].width}x{rows[0].height} pixels, {rows[0].size_bytes:,} bytes: {rows[0].path}"
     )
-    context.report.progress(100)
     return Outcome(result=_result(rows[0], cached=False), derivatives=rows)
 
 

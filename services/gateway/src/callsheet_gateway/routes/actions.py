@@ -4,8 +4,10 @@ from typing import Final
 
 from fastapi import APIRouter, Response
 
+from callsheet_gateway.callers import Caller, RequestCaller
 from callsheet_gateway.guarding import GuardedRoute
 from callsheet_gateway.openapi import problems
+from callsheet_gateway.owning import check_seen
 from callsheet_gateway.routes.shared import known_id, log_text
 from callsheet_gateway.schemas.actions import (
     Actions,
@@ -20,7 +22,7 @@ from callsheet_gateway.schemas.actions import (
 )
 from callsheet_gateway.schemas.jobs import JobSummary, Status, status_of, summary
 from callsheet_gateway.schemas.shared import instant_or_none
-from callsheet_gateway.state import GatewayState
+from callsheet_gateway.state import GatewayState, State
 
 router = APIRouter(prefix="/api/media/jobs", tags=["jobs"], route_class=GuardedRoute)
 
@@ -40,9 +42,9 @@ async def change_job(state: GatewayState, job_id: str, change: Urgency) -> JobSu
 
 
 @router.post("/{job_id}/retry", responses=problems(404, 409))
-async def retry_job(state: GatewayState, job_id: str) -> RetriedJob:
+async def retry_job(state: GatewayState, caller: RequestCaller, job_id: str) -> RetriedJob:
     """Put a failed or cancelled job back into the queue, to run at once."""
-    job = await state.client.retry(known_id(job_id))
+    job = await state.client.retry(await own_id(state, caller, job_id))
     return RetriedJob(
         id=job.id,
         status=status_of(job.state),
@@ -56,9 +58,11 @@ async def retry_job(state: GatewayState, job_id: str) -> RetriedJob:
     "/{job_id}/cancel",
     responses=problems(404, 409, also={202: {"model": CancelledJob, "description": UNCONFIRMED}}),
 )
-async def cancel_job(state: GatewayState, job_id: str, response: Response) -> CancelledJob:
+async def cancel_job(
+    state: GatewayState, caller: RequestCaller, job_id: str, response: Response
+) -> CancelledJob:
     """End a job: at once where it waits, and when its worker confirms where it runs."""
-    job = await state.client.cancel(known_id(job_id))
+    job = await state.client.cancel(await own_id(state, caller, job_id))
     status = status_of(job.state)
     if status is not Status.CANCELLED:
         response.status_code = 202
@@ -75,15 +79,22 @@ async def cancel_job(state: GatewayState, job_id: str, response: Response) -> Ca
     response_model_exclude_none=True,
     responses=problems(404, 409, also={202: {"model": HeldJob, "description": UNCONFIRMED}}),
 )
-async def pause_job(state: GatewayState, job_id: str, response: Response) -> HeldJob:
+async def pause_job(state: GatewayState, caller: RequestCaller, job_id: str, response: Response) -> HeldJob:
     """Hold a job back: at once where it waits, and when its worker has kept a checkpoint where it runs."""
-    held = held_view(await state.client.pause(known_id(job_id)))
+    held = held_view(await state.client.pause(await own_id(state, caller, job_id)))
     if held.status is not Status.PAUSED:
         response.status_code = 202
     return held
 
 
 @router.post("/{job_id}/resume", response_model_exclude_none=True, responses=problems(404, 409))
-async def resume_job(state: GatewayState, job_id: str) -> HeldJob:
+async def resume_job(state: GatewayState, caller: RequestCaller, job_id: str) -> HeldJob:
     """Let a paused job wait for its turn again, or call its pause off."""
-    return held_view(await state.client.resume(known_id(job_id)))
+    return held_view(await state.client.resume(await own_id(state, caller, job_id)))
+
+
+async def own_id(state: State, caller: Caller, job_id: str) -> str:
+    """Return the id of a job that the caller sees, in canonical form."""
+    known = known_id(job_id)
+    await check_seen(state, caller, known)
+    return known

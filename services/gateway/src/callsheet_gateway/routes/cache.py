@@ -7,8 +7,10 @@ from pydantic import JsonValue
 
 from callsheet.catalog import BULK_PRIORITY, CACHE_BUILD
 from callsheet.v1.job_pb2 import NewJob
+from callsheet_gateway.callers import RequestCaller
 from callsheet_gateway.guarding import GuardedRoute
 from callsheet_gateway.openapi import problems
+from callsheet_gateway.owning import owned
 from callsheet_gateway.places import place_of
 from callsheet_gateway.schemas.cache import Rebuild, RebuildStarted
 from callsheet_gateway.schemas.library import CacheStats, cache_view
@@ -24,7 +26,9 @@ async def cache_stats(state: GatewayState) -> CacheStats:
 
 
 @router.post("/rebuild", responses=problems(400, 404, 413, 415))
-async def rebuild_cache(state: GatewayState, asked: Rebuild | None = None) -> RebuildStarted:
+async def rebuild_cache(
+    state: GatewayState, caller: RequestCaller, asked: Rebuild | None = None
+) -> RebuildStarted:
     """Start a build of the cache: what is there already is left alone, unless `force` says otherwise.
 
     While one of everything is under way, that is the answer.
@@ -36,12 +40,11 @@ async def rebuild_cache(state: GatewayState, asked: Rebuild | None = None) -> Re
         params |= {"roots": [root], "path": path}
     if wanted.force:
         params["force"] = True
-    submitted = await state.client.submit(
-        NewJob(
-            type=CACHE_BUILD.name,
-            params_json=json.dumps(params),
-            priority=BULK_PRIORITY,
-            unique_key="" if params else "cache-build",
-        )
+    build = NewJob(
+        type=CACHE_BUILD.name,
+        params_json=json.dumps(params),
+        priority=BULK_PRIORITY,
+        unique_key="" if params else "cache-build",
     )
+    submitted = await state.client.submit(owned(build, caller))
     return RebuildStarted(success=True, message="Cache rebuild started in background", job_id=submitted.id)

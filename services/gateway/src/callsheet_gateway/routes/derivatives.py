@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 
+from callsheet_gateway.callers import caller_of
 from callsheet_gateway.guarding import GuardedRoute
 from callsheet_gateway.openapi import problems
 from callsheet_gateway.originals import (
@@ -72,5 +73,5 @@ async def item_sprite_track(state: GatewayState, request: Request, item_id: str)
 
 async def _answer(state: State, request: Request, item_id: str, wanted: Further) -> Response:
     item = usable(await item_of(state, item_id), field="item_id")
-    facts = await derivative_of(state, item, wanted)
+    facts = await derivative_of(state, item, wanted, by=caller_of(request).name)
     return await answer_with(request, state, facts)

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from callsheet_gateway.callers import RequestCaller
 from callsheet_gateway.guarding import GuardedRoute
 from callsheet_gateway.openapi import problems
 from callsheet_gateway.originals import item_at
@@ -14,7 +15,9 @@ router = APIRouter(prefix="/api/media/metadata", tags=["cache"], route_class=Gua
 
 
 @router.get("", responses=problems(404))
-async def metadata(state: GatewayState, asked: Annotated[FileQuestion, Query()]) -> Metadata:
+async def metadata(
+    state: GatewayState, caller: RequestCaller, asked: Annotated[FileQuestion, Query()]
+) -> Metadata:
     """Return the metadata of a file. One that is not cached, or changed since, is read now."""
-    item, cached = await item_at(state, asked.file_path)
+    item, cached = await item_at(state, asked.file_path, by=caller.name)
     return metadata_view(asked.file_path, item, cached=cached)

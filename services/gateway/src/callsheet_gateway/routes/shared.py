@@ -1,11 +1,21 @@
 """What the routes of several resources share."""
 
 from contextlib import aclosing
+from typing import Annotated
+
+from fastapi import Header
 
 from callsheet.errors import InvalidError, NotFoundError
 from callsheet.ids import check_id
 from callsheet_gateway.excerpt import Excerpt
 from callsheet_gateway.state import State
+
+LastEventId = Annotated[
+    str,
+    Header(
+        max_length=100, description="The id of the last event that was heard; the stream goes on after it."
+    ),
+]
 
 
 def known_id(job_id: str) -> str:

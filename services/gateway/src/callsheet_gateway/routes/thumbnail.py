@@ -4,6 +4,7 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Request, Response
 
+from callsheet_gateway.callers import RequestCaller
 from callsheet_gateway.guarding import GuardedRoute
 from callsheet_gateway.openapi import problems
 from callsheet_gateway.originals import item_at, thumbnail_of
@@ -27,12 +28,15 @@ PICTURE_RESPONSES: Final = problems(
 
 @router.get("", response_class=Response, responses=PICTURE_RESPONSES)
 async def thumbnail(
-    state: GatewayState, request: Request, asked: Annotated[PictureQuestion, Query()]
+    state: GatewayState,
+    caller: RequestCaller,
+    request: Request,
+    asked: Annotated[PictureQuestion, Query()],
 ) -> Response:
     """Return a thumbnail of a file.
 
     One that is not cached is made now. Range and If-None-Match are heeded.
     """
-    item, _ = await item_at(state, asked.file_path)
-    facts = await thumbnail_of(state, item, asked.size, field="file_path")
+    item, _ = await item_at(state, asked.file_path, by=caller.name)
+    facts = await thumbnail_of(state, item, asked.size, field="file_path", by=caller.name)
     return await answer_with(request, state, facts)

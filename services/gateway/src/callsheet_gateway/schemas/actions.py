@@ -5,7 +5,6 @@ from typing import Annotated, Final, Self
 from uuid import UUID
 
 from pydantic import ConfigDict, Field, JsonValue, model_validator
-from pydantic.alias_generators import to_camel
 
 from callsheet.v1 import job_pb2
 from callsheet.v1.job_service_pb2 import ActOnJobsRequest, ActOnJobsResponse, JobAction
@@ -17,7 +16,7 @@ from callsheet_gateway.schemas.jobs import (
     filter_to_wire,
     status_of,
 )
-from callsheet_gateway.schemas.shared import Camel, Instant, instant_or_none
+from callsheet_gateway.schemas.shared import Body, Camel, Instant, instant_or_none
 
 ACTIONS_EXAMPLE: Final[dict[str, JsonValue]] = {
     "action": "pause",
@@ -54,15 +53,10 @@ class HeldJob(Camel):
     )
 
 
-class Urgency(Camel):
+class Urgency(Body):
     """What can be changed of a job that is not final."""
 
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        populate_by_name=True,
-        extra="forbid",
-        json_schema_extra={"example": {"priority": 1}},
-    )
+    model_config = ConfigDict(json_schema_extra={"example": {"priority": 1}})
 
     priority: int = Field(ge=1, le=10, description="1 is most urgent. What runs is not interrupted by it.")
 
@@ -77,15 +71,10 @@ class Action(StrEnum):
     REPRIORITISE = "reprioritise"
 
 
-class Actions(Camel):
+class Actions(Body):
     """One thing to do to many jobs: to named ones, or to those that pass a filter."""
 
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        populate_by_name=True,
-        extra="forbid",
-        json_schema_extra={"example": ACTIONS_EXAMPLE},
-    )
+    model_config = ConfigDict(json_schema_extra={"example": ACTIONS_EXAMPLE})
 
     action: Action
     ids: list[UUID] = Field(default=[], max_length=1000, description="At most 1,000; instead of filter.")

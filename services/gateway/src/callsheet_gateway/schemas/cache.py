@@ -4,13 +4,13 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from callsheet_gateway.schemas.shared import Body
 
-class Rebuild(BaseModel):
+
+class Rebuild(Body):
     """What to build anew; without anything, all that is lacking."""
 
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"example": {"path": "library:instagram", "force": False}}
-    )
+    model_config = ConfigDict(json_schema_extra={"example": {"path": "library:instagram", "force": False}})
 
     force: bool = Field(default=False, description="Make everything again.")
     path: Annotated[str, Field(min_length=1, max_length=4200)] | None = Field(

@@ -3,11 +3,10 @@
 from typing import Annotated, Final
 
 from pydantic import ConfigDict, Field, JsonValue
-from pydantic.alias_generators import to_camel
 
 from callsheet.v1.library_service_pb2 import Collection
 from callsheet_gateway.schemas.jobs import Status, status_of
-from callsheet_gateway.schemas.shared import Camel, Instant, Question, Slug, instant, instant_or_none
+from callsheet_gateway.schemas.shared import Body, Camel, Instant, Question, Slug, instant, instant_or_none
 
 COLLECTION_EXAMPLE: Final[dict[str, JsonValue]] = {
     "slug": "iceland-2025",
@@ -24,14 +23,11 @@ COLLECTION_EXAMPLE: Final[dict[str, JsonValue]] = {
 }
 
 
-class NewCollection(Camel):
+class NewCollection(Body):
     """A collection to be made, or one that gets another title."""
 
     model_config = ConfigDict(
-        alias_generator=to_camel,
-        populate_by_name=True,
-        extra="forbid",
-        json_schema_extra={"example": {"slug": "iceland-2025", "title": "Iceland 2025"}},
+        json_schema_extra={"example": {"slug": "iceland-2025", "title": "Iceland 2025"}}
     )
 
     slug: Slug
@@ -67,7 +63,9 @@ class CollectionPage(Camel):
     """Collections by slug."""
 
     data: list[CollectionView]
-    next_cursor: str | None = Field(description="For the next page; null when this is the last.")
+    next_cursor: str | None = Field(
+        description="For the next page; null when this is the last.", examples=[None]
+    )
 
 
 def collection_view(collection: Collection) -> CollectionView:

@@ -3,12 +3,11 @@
 from typing import Annotated, Final
 
 from pydantic import ConfigDict, Field, JsonValue
-from pydantic.alias_generators import to_camel
 
 from callsheet.client import Limit
 from callsheet.v1.fleet_service_pb2 import ListWorkersResponse, Queue, Worker
 from callsheet_gateway.schemas.jobs import Category, category_of
-from callsheet_gateway.schemas.shared import Camel, Instant, instant_or_none
+from callsheet_gateway.schemas.shared import Body, Camel, Instant, instant_or_none
 
 QUEUE_EXAMPLE: Final[dict[str, JsonValue]] = {
     "scope": "gpu_encode",
@@ -65,15 +64,10 @@ class QueueList(Camel):
     data: list[QueueView] = Field(description="all first, then the categories, then the job types by name.")
 
 
-class QueueChange(Camel):
+class QueueChange(Body):
     """New limits of a scope. A limit that is left out stays as it is; null lifts it."""
 
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        populate_by_name=True,
-        extra="forbid",
-        json_schema_extra={"example": {"scope": "gpu_encode", "hostLimit": 1}},
-    )
+    model_config = ConfigDict(json_schema_extra={"example": {"scope": "gpu_encode", "hostLimit": 1}})
 
     scope: Annotated[str, Field(max_length=64, description="all, a category or a job type.")]
     host_limit: int | None = Field(
@@ -125,15 +119,10 @@ class WorkerList(Camel):
     )
 
 
-class Drain(Camel):
+class Drain(Body):
     """How to drain a worker."""
 
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        populate_by_name=True,
-        extra="forbid",
-        json_schema_extra={"example": {"graceS": 600}},
-    )
+    model_config = ConfigDict(json_schema_extra={"example": {"graceS": 600}})
 
     grace_s: float | None = Field(
         default=None,

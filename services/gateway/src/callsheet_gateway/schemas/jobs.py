@@ -18,6 +18,7 @@ from callsheet_gateway.schemas.shared import (
     instant,
     instant_or_none,
 )
+from callsheet_gateway.unique_keys import shown_key
 
 ID: Final = "019aa1f7-6f00-7000-8000-000000000001"
 
@@ -51,12 +52,15 @@ JOB_EXAMPLE: Final[dict[str, JsonValue]] = {
     "dependsOn": [],
     "uniqueKey": None,
     "collection": None,
+    "submittedBy": "key:web-site",
 }
 LOG_EXAMPLE: Final = "[2026-02-13 10:30:00] Scanning library/videos: 2,126 files, 0 of them unchanged.\n"
 
 DETAILS_EXAMPLE: Final[dict[str, JsonValue]] = JOB_EXAMPLE | {
     "log": LOG_EXAMPLE,
     "result": None,
+    "gpu": None,
+    "software": False,
     "stopRung": None,
     "children": 0,
     "attempts": [],
@@ -114,10 +118,15 @@ class JobsFilter(Question):
         default="",
         max_length=200,
         pattern=r"^[^\x00]*$",
-        description="A part of the id, type, parameters or error, in any case.",
+        description="A part of the id, type, parameters or error, in any case. It is looked for in 200,000 "
+        "jobs that pass the other filters; where there are more, nextCursor goes on behind them, even if "
+        "data is short or empty.",
     )
     parent_id: UUID | None = Field(default=None, description="Only jobs that this job caused.")
     collection: Slug | None = Field(default=None, description="Only jobs of this collection.")
+    submitted_by: str = Field(
+        default="", max_length=300, pattern=r"^[^\x00]*$", description="Only jobs that this caller asked for."
+    )
 
 
 class JobsQuestion(JobsFilter):
@@ -190,6 +199,7 @@ class JobSummary(Camel):
     depends_on: list[str] = Field(description="Jobs that had to be final before it could start.")
     unique_key: str | None = Field(description="At most one job that is not final has it.")
     collection: str | None = Field(description="The collection that it belongs to.")
+    submitted_by: str | None = Field(description="Who asked for it.")
 
 
 class Attempt(Camel):
@@ -211,6 +221,8 @@ class JobDetails(JobSummary):
 
     log: str = Field(description="Head and tail of one longer than 10 KB; /log has all of it.")
     result: dict[str, JsonValue] | None = Field(description="What it reported on completion.")
+    gpu: str | None = Field(description="The UUID of the GPU that its present or last attempt was given.")
+    software: bool = Field(description="That attempt did a GPU job without a GPU.")
     stop_rung: StopRung | None = Field(description="For a cancelled job that ran: what it took to end it.")
     children: int = Field(description="How many jobs it has yielded to.")
     attempts: list[Attempt] = Field(description="Oldest first.")
@@ -221,6 +233,12 @@ class JobPage(Camel):
 
     data: list[JobSummary]
     pagination: Pagination
+
+
+class LogQuestion(Question):
+    """How to get a log."""
+
+    follow: bool = Field(default=False, description="As server-sent events, for as long as it grows.")
 
 
 class ChildrenQuestion(Question):
@@ -234,7 +252,9 @@ class JobChildren(Camel):
     """One page of the jobs that a job has yielded to, in the order given."""
 
     data: list[JobSummary]
-    next_cursor: str | None = Field(description="For the next page; null when this is the last.")
+    next_cursor: str | None = Field(
+        description="For the next page; null when this is the last.", examples=[None]
+    )
 
 
 def status_of(state: int) -> Status:
@@ -262,6 +282,7 @@ def filter_to_wire(asked: JobsFilter) -> ListJobsRequest:
         query=asked.q,
         parent_id=str(asked.parent_id) if asked.parent_id else "",
         collection=asked.collection or "",
+        submitted_by=asked.submitted_by,
     )
 
 
@@ -317,8 +338,9 @@ def summary(job: job_pb2.Job) -> JobSummary:
         interactive=job.interactive,
         parent_id=job.parent_id or None,
         depends_on=list(job.depends_on),
-        unique_key=job.unique_key or None,
+        unique_key=shown_key(job.unique_key, job.submitted_by) or None,
         collection=job.collection or None,
+        submitted_by=job.submitted_by or None,
     )
 
 
@@ -328,6 +350,8 @@ def details(job: job_pb2.Job, log: str) -> JobDetails:
         **dict(summary(job)),
         log=log,
         result=JSON_OBJECT.validate_json(job.result_json) if job.result_json else None,
+        gpu=job.device_uuid or None,
+        software=job.software,
         stop_rung=stop_rung_of(job.stop_rung),
         children=job.children,
         attempts=[_attempt(attempt) for attempt in job.attempts],

@@ -12,6 +12,7 @@ from callsheet.v1.library_service_pb2 import (
     Item,
     ItemState,
     ItemTag,
+    ListItemsResponse,
     MediaKind,
 )
 from callsheet_gateway.schemas.shared import (
@@ -19,9 +20,9 @@ from callsheet_gateway.schemas.shared import (
     Instant,
     Pagination,
     Question,
-    Slug,
     instant,
     instant_or_none,
+    pagination,
 )
 
 _COMPUTED_ON: Final[dict[str, Literal["cpu", "cuda"]]] = {"cpu": "cpu", "cuda": "cuda"}
@@ -77,28 +78,16 @@ class PictureQuestion(FileQuestion):
     size: Size = BOX
 
 
+class StreamQuestion(Question):
+    """How an original is wanted."""
+
+    download: bool = Field(default=False, description="To be saved, also where a browser could show it.")
+
+
 class SizeQuestion(Question):
     """How large a picture."""
 
     size: Size = BOX
-
-
-class ItemsQuestion(Question):
-    """Which items to list. All filters must pass; one that is repeated passes by any of its values."""
-
-    limit: Annotated[int, Field(ge=1, le=1000, description="Items of a page.")] = 100
-    cursor: Annotated[str, Field(max_length=8192, description="The nextCursor of the page before.")] = ""
-    q: Annotated[str, Field(max_length=200, description="A part of the path, in any case.")] = ""
-    root: Annotated[str, Field(max_length=64, description="Only in this root.")] = ""
-    folder: Annotated[
-        str, Field(max_length=4096, description="Only in this folder of the root, or below.")
-    ] = ""
-    collection: Slug | None = Field(default=None, description="Only this collection.")
-    tag: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field(
-        default=[], max_length=20, description="Only with all of these tags, whoever says so."
-    )
-    kind: list[Kind] = Field(default=[], max_length=4, description="Only these.")
-    status: list[ItemStatus] = Field(default=[], max_length=3, description="Only these.")
 
 
 METADATA_EXAMPLE: Final[dict[str, JsonValue]] = {
@@ -221,6 +210,7 @@ ITEM_EXAMPLE: Final[dict[str, JsonValue]] = {
     "reencodeJobId": None,
     "sources": [],
     "derivatives": [],
+    "jobIds": [],
     "tags": [],
 }
 
@@ -258,6 +248,7 @@ class ItemView(Camel):
     created_at: Instant
     updated_at: Instant
     derivatives: list[DerivativeView] = Field(description="Made from its present content.")
+    job_ids: list[str] = Field(description="The jobs that made its derivatives and tags, the newest first.")
     tags: list[TagView] = Field(description="Of its present content, by source, the best first.")
 
 
@@ -328,8 +319,29 @@ def item_view(item: Item, link: Link) -> ItemView:
         created_at=instant(item.created_at),
         updated_at=instant(item.updated_at),
         derivatives=[_derivative(one, link) for one in item.derivatives],
+        job_ids=_jobs(item),
         tags=[_tag(one) for one in item.tags],
     )
+
+
+def item_page_view(answer: ListItemsResponse, limit: int, link: Link) -> ItemPage:
+    """Return a page of items."""
+    return ItemPage(
+        data=[item_view(item, link) for item in answer.items],
+        pagination=pagination(
+            page=1,
+            limit=limit,
+            total=answer.total,
+            total_is_exact=answer.total_is_exact,
+            next_cursor=answer.next_page_token,
+        ),
+    )
+
+
+def _jobs(item: Item) -> list[str]:
+    """Return the jobs that made what the item has, the newest first: ids tell when they were made."""
+    made_by = {one.job_id for one in item.derivatives} | {one.job_id for one in item.tags}
+    return sorted((job_id for job_id in made_by if job_id), reverse=True)
 
 
 def _newest(item: Item, kind: str) -> Derivative | None:

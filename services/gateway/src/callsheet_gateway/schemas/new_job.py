@@ -6,13 +6,13 @@ from typing import Annotated
 from uuid import UUID
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from pydantic import AwareDatetime, ConfigDict, Field, JsonValue
-from pydantic.alias_generators import to_camel
+from pydantic import ConfigDict, Field, JsonValue
 
 from callsheet.errors import InvalidError
+from callsheet.params import Preset
 from callsheet.v1 import job_pb2
 from callsheet_gateway.schemas.jobs import Category, TypeName, category_to_wire
-from callsheet_gateway.schemas.shared import Camel, Slug
+from callsheet_gateway.schemas.shared import Body, Moment, Slug
 
 
 class IfDependencyFails(StrEnum):
@@ -23,14 +23,11 @@ class IfDependencyFails(StrEnum):
     RUN = "run"
 
 
-class NewJob(Camel):
+class NewJob(Body):
     """A job to be made."""
 
     model_config = ConfigDict(
-        alias_generator=to_camel,
-        populate_by_name=True,
-        extra="forbid",
-        json_schema_extra={"example": {"type": "scan", "params": {"path": "videos"}, "priority": 5}},
+        json_schema_extra={"example": {"type": "scan", "params": {"path": "videos"}, "priority": 5}}
     )
 
     type: TypeName = Field(description="The name of a job type.")
@@ -43,7 +40,7 @@ class NewJob(Camel):
         default=None, ge=0, le=1 << 24, description="MB; at least what the job type declares, its default."
     )
     max_retries: int | None = Field(default=None, ge=0, le=20, description="Automatic retries; 3 without it.")
-    run_at: AwareDatetime | None = Field(default=None, description="Not started before this instant.")
+    run_at: Moment | None = Field(default=None, description="Not started before this instant.")
     depends_on: Annotated[list[UUID], Field(max_length=1000)] = Field(
         default=[], description="Jobs that have to be final before it starts."
     )
@@ -67,13 +64,26 @@ class NewJob(Camel):
     )
 
 
-class Batch(Camel):
+class Reencode(Body):
+    """A video to be made ready for streaming."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {"videoId": "019aa1f7-6f00-7000-8000-0000000000a1", "targetBitrate": 2000}
+        },
+    )
+
+    video_id: str = Field(max_length=64, description="The item.")
+    target_bitrate: int = Field(default=2000, ge=100, le=100_000, description="At most, in kbit/s.")
+    preset: Preset = Field(default="medium", description="How much effort the encoder makes.")
+    crf: int = Field(default=23, ge=1, le=51, description="Lower is better and larger.")
+    priority: int = Field(default=5, ge=1, le=10, description="1 is most urgent.")
+
+
+class Batch(Body):
     """Jobs to be accepted together: all or none."""
 
     model_config = ConfigDict(
-        alias_generator=to_camel,
-        populate_by_name=True,
-        extra="forbid",
         json_schema_extra={
             "example": {
                 "jobs": [

@@ -6,14 +6,13 @@ from typing import Annotated, Final
 
 from google.protobuf.duration_pb2 import Duration
 from pydantic import ConfigDict, Field, JsonValue
-from pydantic.alias_generators import to_camel
 
 from callsheet.v1 import job_pb2
 from callsheet.v1.schedule_service_pb2 import AddScheduleRequest, ChangeScheduleRequest, Schedule
 from callsheet.v1.schedule_service_pb2 import CatchUp as WireCatchUp
 from callsheet_gateway.schemas.jobs import JSON_OBJECT, TypeName
 from callsheet_gateway.schemas.new_job import NewJob, new_job_to_wire
-from callsheet_gateway.schemas.shared import Camel, Instant, instant, instant_or_none
+from callsheet_gateway.schemas.shared import Body, Camel, Instant, instant, instant_or_none
 
 JOB_EXAMPLE: Final[dict[str, JsonValue]] = {
     "type": "scan",
@@ -115,13 +114,10 @@ class ScheduleList(Camel):
     data: list[ScheduleView] = Field(description="By name.")
 
 
-class NewSchedule(Camel):
+class NewSchedule(Body):
     """A schedule to be kept."""
 
     model_config = ConfigDict(
-        alias_generator=to_camel,
-        populate_by_name=True,
-        extra="forbid",
         json_schema_extra={
             "example": {
                 "name": "media-cache",
@@ -146,15 +142,10 @@ class NewSchedule(Camel):
     )
 
 
-class ScheduleChange(Camel):
+class ScheduleChange(Body):
     """What to change; what is left out stays."""
 
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        populate_by_name=True,
-        extra="forbid",
-        json_schema_extra={"example": {"cron": "30 4 * * *"}},
-    )
+    model_config = ConfigDict(json_schema_extra={"example": {"cron": "30 4 * * *"}})
 
     cron: Cron | None = None
     time_zone: Zone | None = None

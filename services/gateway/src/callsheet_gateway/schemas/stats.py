@@ -1,10 +1,43 @@
 """Counts of the whole queue as REST has them."""
 
-from pydantic import Field
+from collections.abc import Iterable
+from typing import Final
 
+from pydantic import Field, JsonValue
+
+from callsheet.v1.fleet_service_pb2 import DeviceAccount
 from callsheet.v1.job_service_pb2 import GetStatsResponse
 from callsheet_gateway.schemas.jobs import Category, category_of, status_of
 from callsheet_gateway.schemas.shared import Camel
+
+_CPU_EXAMPLE: Final[dict[str, JsonValue]] = {
+    "pending": 12,
+    "queued": 2,
+    "running": 3,
+    "completed": 1458,
+    "failed": 23,
+    "cancelled": 4,
+    "paused": 1,
+}
+_NONE_EXAMPLE: Final[dict[str, JsonValue]] = dict.fromkeys(_CPU_EXAMPLE, 0)
+STATS_EXAMPLE: Final[dict[str, JsonValue]] = {
+    **_CPU_EXAMPLE,
+    "totalVramUsed": 12000,
+    "totalVramAvailable": 16376,
+    "averageProcessingTime": 245.0,
+    "jobsByType": {"reencode_streaming": 45, "scan": 8, "compile_random": 12},
+    "perCategory": {"cpu": _CPU_EXAMPLE, "gpu_encode": _NONE_EXAMPLE, "gpu_ai": _NONE_EXAMPLE},
+    "perGpu": [
+        {
+            "uuid": "GPU-5b1c0c7e-6f0f-4b1e-9d3c-2a7f2c1d9e44",
+            "name": "NVIDIA RTX A4000",
+            "host": "atlas",
+            "vramUsed": 12000,
+            "vramAvailable": 16376,
+        }
+    ],
+    "throughput": {"completedLastHour": 37},
+}
 
 
 class StatusCounts(Camel):
@@ -17,6 +50,16 @@ class StatusCounts(Camel):
     failed: int = 0
     cancelled: int = 0
     paused: int = 0
+
+
+class GpuVram(Camel):
+    """How much of a card is taken."""
+
+    uuid: str = Field(examples=["GPU-5b1c0c7e-6f0f-4b1e-9d3c-2a7f2c1d9e44"])
+    name: str = Field(examples=["NVIDIA RTX A4000"])
+    host: str = Field(examples=["atlas"])
+    vram_used: int = Field(description="MB held by running jobs.", examples=[8000])
+    vram_available: int = Field(description="MB of the whole card.", examples=[16376])
 
 
 class Throughput(Camel):
@@ -35,10 +78,11 @@ class JobStats(StatusCounts):
     )
     jobs_by_type: dict[str, int] = Field(description="Jobs created in the last 24 h.", examples=[{"scan": 8}])
     per_category: dict[Category, StatusCounts]
+    per_gpu: list[GpuVram] = Field(description="By host and number.")
     throughput: Throughput
 
 
-def stats_view(stats: GetStatsResponse) -> JobStats:
+def stats_view(stats: GetStatsResponse, gpus: Iterable[DeviceAccount]) -> JobStats:
     """Return the counts."""
     totals: dict[str, int] = {}
     by_category: dict[Category, dict[str, int]] = {category: {} for category in Category}
@@ -54,5 +98,15 @@ def stats_view(stats: GetStatsResponse) -> JobStats:
         average_processing_time=round(stats.mean_run_s, 3),
         jobs_by_type=dict(stats.created_by_type),
         per_category={category: StatusCounts(**counts) for category, counts in by_category.items()},
+        per_gpu=[
+            GpuVram(
+                uuid=gpu.device.uuid,
+                name=gpu.device.name,
+                host=gpu.host,
+                vram_used=gpu.allocated_mib,
+                vram_available=gpu.capacity_mib,
+            )
+            for gpu in gpus
+        ],
         throughput=Throughput(completed_last_hour=stats.completed_last_hour),
     )

@@ -15,20 +15,21 @@ from callsheet.media.moments import Segment
 from callsheet.media.recipes import recipe_of
 from callsheet.media.streaming import SHORT_SIDE_MAX
 from callsheet.media.survey import Survey
-from callsheet.params import ClipGenerateParams
+from callsheet.reel_params import ClipGenerateParams
 from callsheet.service.plain import plain_line
 from callsheet.v1.library_service_pb2 import Derivative, DerivativeFacts, Item
 from callsheet.worker.context import JobContext
 from callsheet.worker.encode import outputs
 from callsheet.worker.encode.ladder import Ladder
 from callsheet.worker.encode.outputs import Made, Place
+from callsheet.worker.encode.runs import Meter
 from callsheet.worker.encode.surveys import surveyed
 from callsheet.worker.library import OpenedFile
 from callsheet.worker.processor import Outcome, Processor
 from callsheet.worker.sources import one_video, opened
 from callsheet_gpu_worker import copies, reel, streaming
 from callsheet_gpu_worker.excerpts import instant, said
-from callsheet_gpu_worker.reel import Part, Plan
+from callsheet_gpu_worker.reel_state import Part, Plan
 
 KIND: Final = "clip"
 FOLDER: Final = "compilations"
@@ -185,8 +186,9 @@ async def _copied(work: _Work) -> dict[Segment, Made]:
         return await _encoded(work)
     made: dict[Segment, Made] = {}
     version = await work.ladder.version()
-    for number, one in enumerate(work.clips):
-        span = copies.span_of(work.survey, one.segment.start_s, one.segment.end_s)
+    spans = [copies.span_of(work.survey, one.segment.start_s, one.segment.end_s) for one in work.clips]
+    meter = Meter(context=work.context, total_s=sum(span.end_s - span.start_s for span in spans), until=99)
+    for one, span in zip(work.clips, spans, strict=True):
         length_s = span.end_s - span.start_s
         copy = copies.Copy(
             item=work.item,
@@ -198,8 +200,8 @@ async def _copied(work: _Work) -> dict[Segment, Made]:
             ffmpeg=version,
             further={"parts": said([Segment(start_s=span.start_s, length_s=length_s)])},
         )
-        made[one.segment] = await copies.copied(work.context, copy)
-        work.context.report.progress(int(99 * (number + 1) / len(work.clips)))
+        made[one.segment] = await copies.copied(work.context, copy, meter)
+        meter.passed(length_s)
     return made
 
 

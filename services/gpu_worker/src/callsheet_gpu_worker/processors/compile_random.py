@@ -3,7 +3,7 @@
 from typing_extensions import override
 
 from callsheet.catalog import COMPILE_RANDOM
-from callsheet.params import CompileRandomParams
+from callsheet.reel_params import CompileRandomParams
 from callsheet.worker.context import JobContext
 from callsheet.worker.encode.ladder import Ladder
 from callsheet.worker.processor import Outcome, Processor
@@ -15,8 +15,8 @@ class CompileRandom(Processor[CompileRandomParams]):
 
     job_type = COMPILE_RANDOM
 
-    def __init__(self) -> None:
-        self._ladder = Ladder()
+    def __init__(self, ladder: Ladder | None = None) -> None:
+        self._ladder = ladder or Ladder()
 
     @override
     async def process(self, params: CompileRandomParams, context: JobContext) -> Outcome:

@@ -8,7 +8,7 @@ from typing_extensions import override
 from callsheet.catalog import DIGEST_GENERATE
 from callsheet.media import moments
 from callsheet.media.recipes import recipe_of
-from callsheet.params import DigestGenerateParams
+from callsheet.reel_params import DigestGenerateParams
 from callsheet.worker.context import JobContext
 from callsheet.worker.encode.ladder import Ladder
 from callsheet.worker.processor import Outcome, Processor

@@ -8,7 +8,7 @@ from typing_extensions import override
 from callsheet.catalog import HIGHLIGHT_GENERATE
 from callsheet.media import moments
 from callsheet.media.recipes import recipe_of
-from callsheet.params import HighlightGenerateParams
+from callsheet.reel_params import HighlightGenerateParams
 from callsheet.worker.context import JobContext
 from callsheet.worker.encode.ladder import Ladder
 from callsheet.worker.processor import Outcome, Processor

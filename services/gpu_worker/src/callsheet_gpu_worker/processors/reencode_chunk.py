@@ -77,7 +77,7 @@ async def _made(cut: Cut, number: int, job_id: str) -> Outcome:
     await chunks.find()
     cached = chunks.has(number)
     if not cached:
-        seconds = float(video.seconds(chunk.end_pts - chunk.start_pts))
+        seconds = chunked.seconds_of(cut, number)
         needed = round(seconds * cut.wish.target_bitrate_kbps * _BYTES_OF_KBIT)
         await outputs.require_room(context, cut.root, needed)
         context.report.log(plain_line(f"Chunk {number} of {len(video.chunks)}: {seconds:.1f} s"))

@@ -128,7 +128,7 @@ async def _made(work: _Work) -> Made | Yielded:
     encoder = named((work.context.checkpoint or {}).get("encoder"))
     if encoder is None:
         encoder = await work.ladder.choose(work.context)
-    if not (encoder.on_card or encoder.decodes_on_card):
+    if not encoder.uses_card:
         return await _encoded(work, encoder)
     try:
         return await _encoded(work, encoder)
@@ -173,10 +173,10 @@ async def _in_chunks(work: _Work, encoder: Encoder) -> Made | Yielded:
     if asked is not None:
         return asked
     meter = Meter(context=context, total_s=video.duration_s, until=94)
-    for number, chunk in enumerate(video.chunks):
+    for number in range(count):
         if number in missing:
             await chunked.encode_chunk(cut, chunks, number, meter)
-        meter.passed(float(video.seconds(chunk.end_pts - chunk.start_pts)))
+        meter.passed(chunked.seconds_of(cut, number))
         context.save({"encoder": encoder.name, "chunks": count, "done": number + 1})
     output = await outputs.begin(context, work.place, expected_bytes=_bytes(work))
     try:

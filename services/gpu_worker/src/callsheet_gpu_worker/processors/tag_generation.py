@@ -80,7 +80,11 @@ class TagGeneration(Processor[TagGenerationParams]):
         work.add(METADATA, tags.metadata_tags(_known(item)))
         with await opened(context, item) as file:
             work.add(HEURISTIC, await _measured(work, file))
-            for model in models if item.facts.kind in _SEEN else ():
+            asked = models if item.facts.kind in _SEEN else []
+            for number, model in enumerate(asked):
+                context.report.progress(
+                    int(_MEASURED_PERCENT + (99 - _MEASURED_PERCENT) * number / len(asked))
+                )
                 await _ask(work, model, file)
         context.report.progress(100)
         return Outcome(tags=work.sets, result=_result(work))
@@ -151,6 +155,7 @@ async def _run(work: _Work, model: Installed, file: OpenedFile) -> None:
     wanted = SampleArguments(
         count=work.params.frames, size=image.size, resize=image.resize, interpolation=image.interpolation
     )
+    context.report.log(plain_line(f"Asking the model {manifest.label}."))
     content, count = await _pictures(work, file, wanted)
     async with context.children.inference(manifest, model.folder, context.inference, share) as host:
         per_picture = await host.scores(content, count)

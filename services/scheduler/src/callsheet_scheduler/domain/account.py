@@ -77,11 +77,12 @@ class Account:
     # ---- who reaches it ----
 
     def reach(self, worker_id: WorkerId, host: str, card: Card) -> None:
-        """A worker says that it reaches the GPU."""
+        """A worker says that it reaches the GPU. Who names no driver has not looked: others describe it."""
         self._whole = None
         self._readings.pop(worker_id, None)
         self.reached[worker_id] = card
-        self.card, self.host = card, host
+        if card.driver or not self.card.driver:
+            self.card, self.host = card, host
 
     def part(self, worker_id: WorkerId) -> None:
         """A worker does not reach the GPU any more."""

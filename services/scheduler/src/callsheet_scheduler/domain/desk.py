@@ -24,15 +24,16 @@ from callsheet_scheduler.domain.effects import (
 from callsheet_scheduler.domain.fleet import Fleet, Worker
 from callsheet_scheduler.domain.footprint import Footprints
 from callsheet_scheduler.domain.job import LEASED, JobId, JobState, LiveJob, Token, WorkerId
-from callsheet_scheduler.domain.lanes import Lane, kind_of
+from callsheet_scheduler.domain.lanes import Lane
 from callsheet_scheduler.domain.ledger import Ledger
 from callsheet_scheduler.domain.limits import Limits, Pauses
 from callsheet_scheduler.domain.outcome import Ending, Outcome, Rung
 from callsheet_scheduler.domain.outputs import Outputs
-from callsheet_scheduler.domain.placing import Sort, largest_for
+from callsheet_scheduler.domain.placing import Sort, largest_for, sort_of
 from callsheet_scheduler.domain.queue import Queue
 from callsheet_scheduler.domain.retry import judge
 from callsheet_scheduler.domain.rules import Rules
+from callsheet_scheduler.domain.suspicion import blamed, culprit
 
 #: The word that an attempt's row keeps.
 OUTCOME_WORDS: Final = {
@@ -97,20 +98,28 @@ class Desk:
 
         That is never less than its submitter *asked* for, and not more than it can have.
         """
-        proposed_mib = self.footprints.proposal_mib(job.type, job.size_class)
-        if proposed_mib is None or (asked and proposed_mib <= job.vram_mib):
-            return job.vram_mib
-        if proposed_mib <= job.vram_mib:
-            return proposed_mib
-        return max(job.vram_mib, min(proposed_mib, self._most_mib(job, now)))
+        if asked:
+            return max(job.vram_mib, self.charge_mib(sort_of(job), job.size_class, job.vram_mib, now))
+        return self.charge_mib(sort_of(job), job.size_class, job.vram_mib, now)
 
-    def _most_mib(self, job: LiveJob, now: float) -> int:
-        """Return the memory of the largest GPU for *job*, as it was a moment ago."""
-        kind = (job.category, *kind_of(job))
-        known_at, most_mib = self._most.get(kind, (float("-inf"), 0))
+    def charge_mib(self, sort: Sort, size: int | None, known_mib: int, now: float) -> int:
+        """Return what a job of *sort* and *size* is charged with that asks for nothing.
+
+        That is *known_mib* while too little is learned.
+        """
+        proposed_mib = self.footprints.proposal_mib(sort[1], size)
+        if proposed_mib is None:
+            return known_mib
+        if proposed_mib <= known_mib:
+            return proposed_mib
+        return max(known_mib, min(proposed_mib, self._most_mib(sort, now)))
+
+    def _most_mib(self, sort: Sort, now: float) -> int:
+        """Return the memory of the largest GPU for jobs of *sort*, as it was a moment ago."""
+        known_at, most_mib = self._most.get(sort, (float("-inf"), 0))
         if now - known_at > MOST_KNOWN_S:
-            most_mib = largest_for(self.fleet, self.ledger, job)
-            self._most[kind] = (now, most_mib)
+            most_mib = largest_for(self.fleet, self.ledger, sort)
+            self._most[sort] = (now, most_mib)
         return most_mib
 
     def holds(self, worker_id: WorkerId, job_id: JobId, token: Token) -> bool:
@@ -197,10 +206,13 @@ class Desk:
             return
         while self.fleet.any_ready() and self._grant_next(Category.CPU, self.queue.cpu_lane, now):
             pass
-        self.backfill.begin(now)
-        while self._grant_next_gpu_job(now):
-            pass
-        self.backfill.end(now)
+        for job, spot, session in self.backfill.choices(now):
+            self.queue.gpu_lanes[job.category].discard(job)
+            job.busy = True
+            job.device = spot.device
+            self.lease(job, spot.worker)
+            charge = self._charge(job, spot.device, now)
+            self.turn.append(GrantLease(job=job, session=session, at=now, charge=charge))
 
     def _grant_next(self, category: Category, lane: Lane, now: float) -> bool:
         for _, kind in lane.heads():
@@ -212,22 +224,6 @@ class Desk:
                 self.turn.append(GrantLease(job=job, session=worker.session, at=now))
                 return True
         return False
-
-    def _grant_next_gpu_job(self, now: float) -> bool:
-        """Grant the next GPU job for which there is room on some GPU, or a worker without one."""
-        found = self.backfill.next(now)
-        session = None if found is None else found[1].worker.session
-        if found is None or session is None:
-            return False
-        job, spot = found
-        self.queue.gpu_lanes[job.category].discard(job)
-        job.busy = True
-        job.device = spot.device
-        self.lease(job, spot.worker)
-        charge = self._charge(job, spot.device, now)
-        self.turn.append(GrantLease(job=job, session=session, at=now, charge=charge))
-        self.backfill.granted(job, spot, now)
-        return True
 
     def _charge(self, job: LiveJob, device: DeviceId, now: float) -> Charge | None:
         need = need_of(job.category, job.vram_mib)
@@ -334,14 +330,10 @@ class Desk:
 
         *fate* is what *session* is then told of the result, *vram* what becomes of its share of a GPU.
         """
-        ending, reason, more_mib = outcome.ending, outcome.reason, None
-        if ending is Ending.OUT_OF_VRAM:
-            if held_by(job) is None:
-                ending = Ending.CAPACITY
-            else:
-                most_mib = largest_for(self.fleet, self.ledger, job)
-                more_mib = self.footprints.more_mib(job, outcome.peak_vram_mib, most_mib)
-        verdict = judge(job, ending, reason, self.rules.retry, now, more_mib=more_mib)
+        (ending, more_mib), reason = self._ending_of(job, outcome), outcome.reason
+        found = culprit(job) if ending is Ending.LOST else None
+        verdict = judge(job, ending, reason, self.rules.retry, now, more_mib=more_mib, culprit=found)
+        job.suspect, job.in_hand = job.in_hand if ending is Ending.LOST else None, None
         mark = f"--- LEASE LOST --- {reason}" if ending is Ending.LOST else None
         if verdict.again:
             self.turn.append(
@@ -353,7 +345,7 @@ class Desk:
                     ended_at=now,
                     reason=reason,
                     checkpoint=outcome.checkpoint,
-                    library=outcome.library,
+                    library=outcome.library if found is None else blamed(found),
                     mark=mark,
                     session=session,
                     vram=vram,
@@ -380,3 +372,12 @@ class Desk:
                 peak_vram_mib=outcome.peak_vram_mib,
             ),
         )
+
+    def _ending_of(self, job: LiveJob, outcome: Outcome) -> tuple[Ending, int | None]:
+        """Return how an attempt ended, and the MiB to try next where it had too little memory of a card."""
+        if outcome.ending is not Ending.OUT_OF_VRAM:
+            return outcome.ending, None
+        if held_by(job) is None:
+            return Ending.CAPACITY, None
+        most_mib = largest_for(self.fleet, self.ledger, sort_of(job))
+        return outcome.ending, self.footprints.more_mib(job, outcome.peak_vram_mib, most_mib)

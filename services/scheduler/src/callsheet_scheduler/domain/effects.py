@@ -206,6 +206,7 @@ class ChangeJob:
     """The durable state it must be in: PENDING, QUEUED (any lease) or PAUSED."""
     state: JobState
     priority: int
+    vram_mib: int
     cancel_requested_at: float | None
     pause_requested_at: float | None
 

@@ -31,7 +31,7 @@ from callsheet_scheduler.domain.effects import (
     TurnEffect,
 )
 from callsheet_scheduler.domain.fleet import Worker
-from callsheet_scheduler.domain.job import LEASED, JobId, JobState, LiveJob, Ties, Token, WorkerId
+from callsheet_scheduler.domain.job import LEASED, ItemInHand, JobId, JobState, LiveJob, Ties, Token, WorkerId
 from callsheet_scheduler.domain.lanes import place_of
 from callsheet_scheduler.domain.library import LibraryChanges
 from callsheet_scheduler.domain.outcome import Ending, Outcome
@@ -128,6 +128,12 @@ class Engine(Takeover):
             if percent > job.progress_percent:
                 job.progress_percent = min(percent, 100)
                 self.note(job)
+
+    def took_in_hand(self, job_id: JobId, token: Token, item: ItemInHand) -> None:
+        """An attempt is about to touch an item."""
+        job = self.queue.jobs.get(job_id)
+        if job is not None and job.token == token and job.state in LEASED:
+            job.in_hand = item
 
     def attempt_of(self, worker_id: WorkerId, job_id: JobId, token: Token) -> int | None:
         """Return the number of the attempt under this lease, or None where it is not held."""
@@ -361,3 +367,5 @@ class Engine(Takeover):
         left = {child for child in effect.children if child in self.queue.jobs} - known
         effect.job.ties = replace(earlier, children=effect.children, yields=earlier.yields + 1, open=left)
         self.queue.knots.tie(effect.job.id, effect.job.ties)
+        if effect.job.state is JobState.PAUSED:
+            self.queue.hold_back(effect.job)

@@ -53,6 +53,11 @@ def size_class(size: float) -> int:
     return int(min(max(0.0, size), SIZE_MAX)).bit_length()
 
 
+def media_size(duration_s: float, width: int, height: int) -> float:
+    """Return how large media are: megapixels times seconds; where one of both is unknown it counts as 1."""
+    return (width * height / 1e6 or 1.0) * (duration_s or 1.0)
+
+
 class Recent:
     """The newest of some figures."""
 
@@ -102,10 +107,13 @@ class Learned:
     """Completed attempts, ever."""
     median_run_s: float
     p95_run_s: float
+    p99_run_s: float
     vram_runs: int
     """Recent attempts that the proposal rests on."""
     vram_mib: int | None
     """What is proposed; None where too little is known."""
+    p99_vram_mib: int | None
+    """What 99 % of them could do with."""
 
 
 class Footprint:
@@ -134,9 +142,9 @@ class Footprint:
         self.changed = True
         self.need_mib.add(need_mib)
 
-    def proposal_mib(self) -> int | None:
+    def proposal_mib(self, share: float = FITTING_SHARE) -> int | None:
         """Return how much memory of a GPU most runs can do with; None where too little is known."""
-        need_mib = self.need_mib.quantile(FITTING_SHARE) if len(self.need_mib) >= RUNS_TO_PROPOSE else None
+        need_mib = self.need_mib.quantile(share) if len(self.need_mib) >= RUNS_TO_PROPOSE else None
         return None if need_mib is None else _stepped(need_mib)
 
     def learned(self, size: int | None) -> Learned:
@@ -146,8 +154,10 @@ class Footprint:
             runs=self.runs,
             median_run_s=self.run_s.quantile(0.5) or 0.0,
             p95_run_s=self.run_s.quantile(0.95) or 0.0,
+            p99_run_s=self.run_s.quantile(0.99) or 0.0,
             vram_runs=len(self.need_mib),
             vram_mib=self.proposal_mib(),
+            p99_vram_mib=self.proposal_mib(0.99),
         )
 
 
@@ -228,6 +238,11 @@ class Footprints:
             self._by_key[job_type, size].learned(size)
             for size in sorted(sizes, key=lambda size: -1 if size is None else size)
         ]
+
+    def runs_of(self, job_type: str, size: int | None) -> list[float]:
+        """Return how long the newest attempts of a type and size ran, oldest first, in seconds."""
+        known = self._by_key.get((job_type, size))
+        return [] if known is None else known.run_s.all()
 
     # ---- keeping ----
 

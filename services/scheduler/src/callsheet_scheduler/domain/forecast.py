@@ -6,14 +6,13 @@ taken not to delay it, which holds from the end of its patience on.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import inf
 from typing import Final
 
 from callsheet_scheduler.domain.desk import Desk
 from callsheet_scheduler.domain.device import Need
 from callsheet_scheduler.domain.job import LiveJob
 from callsheet_scheduler.domain.lanes import place_of
-from callsheet_scheduler.domain.outlook import End, Key, Outlook, Planned, Use
+from callsheet_scheduler.domain.outlook import End, Key, Outlook, Planned, Use, enter
 
 #: With more jobs before it nobody can tell when a job starts.
 AHEAD_MAX: Final = 16
@@ -44,11 +43,14 @@ def predicted_start(desk: Desk, job: LiveJob, now: float) -> float | None:
     if ahead is None:
         return None
     outlook = Outlook(desk.fleet, desk.ledger, desk.queue.jobs, desk.footprints, now)
-    planned: list[Planned] = [one for one in reserved.values() if one.place < place_of(job)]
+    planned: dict[Key, list[Planned]] = {}
+    for kept in reserved.values():
+        if kept.place < place_of(job):
+            enter(planned, kept)
     for one in ahead:
         plan = None if one.id in reserved else _plan(outlook, one, planned)
         if plan is not None:
-            planned.append(plan)
+            enter(planned, plan)
     found = _plan(outlook, job, planned)
     return found.begin.at if found is not None and found.begin.known else None
 
@@ -70,12 +72,8 @@ def _ahead(desk: Desk, job: LiveJob) -> list[LiveJob] | None:
     return [desk.queue.jobs[other[2]] for other in sorted(places)]
 
 
-def _plan(outlook: Outlook, job: LiveJob, planned: Sequence[Planned]) -> Plan | None:
-    run_s = outlook.until(job) - outlook.now
-    best: Plan | None = None
-    for worker, device in outlook.spots(job):
-        needs = outlook.needs(job, worker, device)
-        begin = outlook.soonest(needs, run_s, planned=planned, before=inf if best is None else best.begin.at)
-        if begin is not None:
-            best = Plan(job=job, needs=needs, begin=begin, until=begin.at + run_s)
-    return best
+def _plan(outlook: Outlook, job: LiveJob, planned: Mapping[Key, Sequence[Planned]]) -> Plan | None:
+    start = outlook.best(job, outlook.spots(job), planned)
+    if start is None:
+        return None
+    return Plan(job=job, needs=start.needs, begin=start.begin, until=start.begin.at + start.run_s)

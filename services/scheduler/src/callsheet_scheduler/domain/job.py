@@ -42,6 +42,9 @@ class JobState(IntEnum):
 PRIORITY_DEFAULT: Final = 5
 RETRIES_DEFAULT: Final = 3
 
+#: Leases lost in a row before the job itself is held to be the cause.
+LOST_MAX: Final = 3
+
 #: Every transition there is.
 TRANSITIONS: Final[dict[JobState, frozenset[JobState]]] = {
     JobState.PENDING: frozenset({JobState.QUEUED, JobState.PAUSED, JobState.CANCELLED, JobState.FAILED}),
@@ -103,6 +106,15 @@ class Ties:
             self.broken = job_id
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemInHand:
+    """An item that a job over many is touching."""
+
+    item_id: str
+    identity: str
+    """Of its content."""
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class LiveJob:
     """What the engine knows of a job that is not final. Parameters stay in the table.
@@ -147,12 +159,18 @@ class LiveJob:
     pause_requested_at: float | None = None
     error: str | None = None
     progress_percent: int = 0
+    in_hand: ItemInHand | None = None
+    """What its present attempt said that it touches; known to the leader alone."""
+    suspect: ItemInHand | None = None
+    """What was in hand when its last lease was lost."""
     resumed: bool = False
     """Its present attempt goes on from a checkpoint."""
     ties: Ties | None = None
     """Most jobs have none."""
     collection: str | None = None
     """The slug of the collection that it belongs to."""
+    submitted_by: str | None = None
+    """Who asked for it; None for nobody in particular."""
     busy: bool = False
     """A statement about it is under way; what concerns it waits in *deferred*."""
     deferred: list[Callable[[float], None]] | None = field(default=None)
@@ -161,6 +179,10 @@ class LiveJob:
     def needs_others(self) -> bool:
         """Whether a job that it needs is not final, or has failed it."""
         return self.ties is not None and bool(self.ties.open or self.ties.broken)
+
+    def waits_for_child(self, job_id: JobId) -> bool:
+        """Whether it has yielded to a job that is not final."""
+        return self.ties is not None and bool(self.ties.children) and job_id in self.ties.open
 
     @property
     def yields(self) -> int:

@@ -56,6 +56,14 @@ class MediaKind(IntEnum):
     DOCUMENT = 4
 
 
+class Orientation(IntEnum):
+    """How an upright picture lies."""
+
+    LANDSCAPE = 1
+    PORTRAIT = 2
+    SQUARE = 3
+
+
 class ItemState(IntEnum):
     """Whether an item can be used; the values are those on the wire."""
 

@@ -4,19 +4,19 @@ What a job can be short of are *pools*: the memory and encoder sessions of one G
 and the places that a limit leaves on one host or in the whole fleet.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from math import inf
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from callsheet_scheduler.domain.account import Account
-from callsheet_scheduler.domain.device import DeviceId, LeaseKey, Need, need_of
+from callsheet_scheduler.domain.device import ENCODER_SESSIONS, DeviceId, LeaseKey, Need, need_of
 from callsheet_scheduler.domain.fleet import Fleet, Worker
 from callsheet_scheduler.domain.footprint import OUTLASTING, Footprints
 from callsheet_scheduler.domain.job import JobId, LiveJob, Token, WorkerId
 from callsheet_scheduler.domain.ledger import Ledger
 from callsheet_scheduler.domain.limits import Scope, scopes_of
-from callsheet_scheduler.domain.placing import Sort, could_take, takes_without_card
+from callsheet_scheduler.domain.placing import Sort, Spot, could_take, sort_of, takes_without_card
 
 #: A lease of which nobody knows how long it runs is taken to run so long, then a quarter longer than it has.
 ASSUMED_RUN_S: Final = 600.0
@@ -78,16 +78,16 @@ class Pool:
         self._size = size
         self._uses = list(uses)
 
-    def fits_at(self, need: Need, since: float, run_s: float, others: Others) -> float | None:
-        """Return from when on *need* can be had for *run_s*, not before *since*; None for never."""
-        uses = self._uses_with(others)
-        ends = sorted(use.end.at for use in uses if since < use.end.at < inf)
-        return next((at for at in (since, *ends) if self._has(need, uses, at, at + run_s)), None)
+    def fits_at(
+        self, need: Need, since: float, run_s: float, others: Others, before: float = inf
+    ) -> float | None:
+        """Return from when on *need* can be had for *run_s*, not before *since*; None: not *before* then."""
+        return self._fits_at(need, since, run_s, self._uses_with(others), before) if since < before else None
 
     def is_sure(self, need: Need, at: float, run_s: float, others: Others) -> bool:
         """Return whether it can be had then even if what is only guessed to end never does."""
         uses = [use if use.end.known else use._replace(end=_NEVER) for use in self._uses_with(others)]
-        return self._has(need, uses, at, at + run_s)
+        return self._fits_at(need, at, run_s, uses, inf) == at
 
     def _uses_with(self, others: Others) -> list[Use]:
         uses = (
@@ -95,20 +95,37 @@ class Pool:
         )
         return [*uses, *others.more]
 
-    def _has(self, need: Need, uses: list[Use], begin: float, end: float) -> bool:
-        """Return whether *need* can be had all the time from *begin* to *end*."""
-        met = [use for use in uses if use.begins_at < end and use.end.at > begin]
-        instants = {begin, *(use.begins_at for use in met if use.begins_at > begin)}
-        return all(
-            self._allows([need, *(use.need for use in met if use.begins_at <= instant < use.end.at)])
-            for instant in instants
-        )
+    def _fits_at(
+        self, need: Need, since: float, run_s: float, uses: list[Use], before: float
+    ) -> float | None:
+        """Go from one begin or end of a use to the next; what ends makes room for what begins then."""
+        free_mib = self._size.vram_mib - need.vram_mib
+        free_sessions = self._size.encoder_sessions - need.encoder_sessions
+        steps: list[tuple[float, bool, Need]] = []
+        for use in uses:
+            if use.end.at > max(since, use.begins_at):
+                steps.append((use.end.at, False, use.need))
+                if use.begins_at < since:
+                    free_mib -= use.need.vram_mib
+                    free_sessions -= use.need.encoder_sessions
+                else:
+                    steps.append((use.begins_at, True, use.need))
+        fits_at = since if free_mib >= 0 and free_sessions >= 0 else None
+        for at, begins, held in sorted(steps):
+            if at >= (before if fits_at is None else fits_at + run_s):
+                break
+            sign = -1 if begins else 1
+            free_mib += sign * held.vram_mib
+            free_sessions += sign * held.encoder_sessions
+            if free_mib < 0 or free_sessions < 0:
+                fits_at = None
+            elif fits_at is None:
+                fits_at = at
+        return fits_at
 
     def has_at(self, instant: float, need: Need, others: Sequence[Need]) -> bool:
         """Return whether *need* can be had at *instant* beside what *others* get."""
-        return self._allows([need, *others, *(use.need for use in self._uses if use.end.at > instant)])
-
-    def _allows(self, needs: Sequence[Need]) -> bool:
+        needs = [need, *others, *(use.need for use in self._uses if use.end.at > instant)]
         return (
             sum(one.vram_mib for one in needs) <= self._size.vram_mib
             and sum(one.encoder_sessions for one in needs) <= self._size.encoder_sessions
@@ -128,6 +145,26 @@ class Planned(Protocol):
         ...
 
 
+Later = TypeVar("Later", bound=Planned)
+
+
+def enter(planned: dict[Key, list[Later]], one: Later) -> None:
+    """Add *one* to those that will run later, by the pools that they take of."""
+    for key in one.needs:
+        planned.setdefault(key, []).append(one)
+
+
+class Start(NamedTuple):
+    """Where a job could start, and when."""
+
+    worker_id: WorkerId
+    device: DeviceId
+    needs: Mapping[Key, Need]
+    """What it takes of which pools."""
+    begin: End
+    run_s: float
+
+
 class Outlook:
     """What is expected at one instant, and until the next lease begins or ends."""
 
@@ -141,78 +178,118 @@ class Outlook:
         self._footprints = footprints
         self._pools: dict[Key, Pool] = {}
         self._ends: dict[LeaseKey, End] = {}
-        self._spots: dict[Sort, list[tuple[Worker, Account]]] = {}
+        self._by_room: list[tuple[Worker, Account]] | None = None
+        self._without_card: list[Worker] = []
+        self._spots_of: dict[tuple[Sort, int], list[Spot]] = {}
+        self._free: dict[tuple[DeviceId, Need], float] = {}
 
     def until(self, job: LiveJob) -> float:
         """Return when an attempt of *job* that begins at once is expected to end; infinite where unknown."""
         run_s = self._footprints.run_s(job)
         return inf if run_s is None else self.now + run_s
 
-    def end_of(self, job: LiveJob, began_at: float) -> End:
-        """Return when the lease of *job* is expected to end; *began_at* holds unless its worker said more."""
+    def end_of(self, job: LiveJob) -> End:
+        """Return when the lease of *job* is expected to end."""
         lease = (job.id, job.token)
         known = self._ends.get(lease)
         if known is None:
-            known = self._ends[lease] = self._expected(job, began_at)
+            known = self._ends[lease] = self._expected(job)
         return known
 
-    def _expected(self, job: LiveJob, began_at: float) -> End:
+    def _expected(self, job: LiveJob) -> End:
         end_at = self._footprints.end_at(job, self.now)
         if end_at is not None:
             return End(max(end_at, self.now), known=True)
-        began_at = min(began_at if job.started_at is None else job.started_at, self.now)
+        began_at = min(self._granted_at(job) if job.started_at is None else job.started_at, self.now)
         return End(began_at + max(ASSUMED_RUN_S, (self.now - began_at) * OUTLASTING), known=False)
 
-    def spots(self, job: LiveJob) -> list[tuple[Worker, DeviceId]]:
+    def _granted_at(self, job: LiveJob) -> float:
+        """Return since when a lease is charged to a GPU; for one that is charged to none, now."""
+        account = self._ledger.accounts.get(DeviceId(job.device or ""))
+        charge = None if account is None else account.charges.get((job.id, job.token))
+        return self.now if charge is None else charge.at
+
+    def spots(self, job: LiveJob) -> list[Spot]:
         """Return the GPUs that *job* could ever have, each with a worker, the emptiest first.
 
         There are none while a worker without a GPU takes it too: then it is no GPU that it waits for.
         """
-        sort = (job.category, job.type, job.root)
-        known = self._spots.get(sort)
+        sort = sort_of(job)
+        known = self._spots_of.get((sort, job.vram_mib))
         if known is None:
-            known = self._spots[sort] = self._spots_of(sort)
-        fitting = ((worker, one.id) for worker, one in known if job.vram_mib <= one.bounds.usable_mib)
-        return list(islice(fitting, SPOTS_MAX))
+            known = self._spots_of[sort, job.vram_mib] = list(islice(self._fitting(sort, job), SPOTS_MAX))
+        return known
 
-    def _spots_of(self, sort: Sort) -> list[tuple[Worker, Account]]:
-        workers = [worker for worker in self._fleet.handling(sort[1]) if could_take(worker, sort)]
-        if any(takes_without_card(worker) for worker in workers):
-            return []
-        spots = [
-            (worker, account)
-            for worker in workers
-            for account in self._ledger.reached_by(worker.capability.id)
-        ]
-        return sorted(spots, key=_charged_mib)
+    def _fitting(self, sort: Sort, job: LiveJob) -> Iterator[Spot]:
+        if self._by_room is None:
+            self._by_room = sorted(
+                (
+                    (worker, account)
+                    for worker in self._fleet.workers.values()
+                    for account in self._ledger.reached_by(worker.capability.id)
+                ),
+                key=_charged_mib,
+            )
+            self._without_card = [one for one in self._fleet.workers.values() if takes_without_card(one)]
+        if any(could_take(worker, sort) for worker in self._without_card):
+            return
+        for worker, account in self._by_room:
+            if job.vram_mib <= account.bounds.usable_mib and could_take(worker, sort):
+                yield Spot(worker, account.id)
+
+    def best(
+        self,
+        job: LiveJob,
+        spots: Iterable[Spot],
+        planned: Mapping[Key, Sequence[Planned]],
+        before: float = inf,
+    ) -> Start | None:
+        """Return where of *spots* the job could start soonest, if that is *before* an instant."""
+        best: Start | None = None
+        run_s = self.until(job) - self.now
+        need = Need(job.vram_mib, ENCODER_SESSIONS[job.category])
+        for worker, device in spots:
+            if self._free_at(device, need) < before:
+                needs = self.needs(job, worker, device)
+                begin = self.soonest(needs, run_s, planned=planned, before=before)
+                if begin is not None:
+                    best, before = Start(worker.capability.id, device, needs, begin, run_s), begin.at
+        return best
+
+    def _free_at(self, device: DeviceId, need: Need) -> float:
+        """Return from when on a GPU has room for *need*, if nobody else comes; infinite for never."""
+        known = self._free.get((device, need))
+        if known is None:
+            fits_at = self.pool(Key("gpu", device)).fits_at(need, self.now, inf, Others())
+            known = self._free[device, need] = inf if fits_at is None else fits_at
+        return known
 
     def soonest(
         self,
         needs: Mapping[Key, Need],
         run_s: float,
         *,
-        planned: Sequence[Planned] = (),
+        planned: Mapping[Key, Sequence[Planned]],
         without: Collection[LeaseKey] = (),
         before: float = inf,
     ) -> End | None:
         """Return when all of *needs* can be had for *run_s*; None for never, or for not *before* an instant.
 
-        *planned* come first; the leases *without* are taken to be gone.
+        *planned*, by the pools that they take of, come first; the leases *without* are taken to be gone.
         """
-        pools = [
-            (self.pool(key), need, Others([one.use_of(key) for one in planned if key in one.needs], without))
-            for key, need in needs.items()
-        ]
-        at, settled = self.now, False
-        while not settled:
-            settled = True
-            for pool, need, others in pools:
-                fits_at = pool.fits_at(need, at, run_s, others)
-                if fits_at is None or fits_at >= before:
+        others: dict[Key, Others] = {}
+        at, since = self.now, -inf
+        while since < at:
+            since = at
+            for key, need in needs.items():
+                if key not in others:
+                    others[key] = Others([one.use_of(key) for one in planned.get(key, ())], without)
+                fits_at = self.pool(key).fits_at(need, at, run_s, others[key], before)
+                if fits_at is None:
                     return None
-                if fits_at > at:
-                    at, settled = fits_at, False
-        return End(at, all(pool.is_sure(need, at, run_s, others) for pool, need, others in pools))
+                at = fits_at
+        sure = all(self.pool(key).is_sure(need, at, run_s, others[key]) for key, need in needs.items())
+        return End(at, sure)
 
     # ---- pools ----
 
@@ -265,7 +342,7 @@ class Outlook:
             if charge.silent_since is not None:
                 end = End(charge.silent_since + rules.orphan_limit_s, known=True)
             elif job is not None:
-                end = self.end_of(job, charge.at)
+                end = self.end_of(job)
             else:
                 end = End(self.now, known=True)
             uses.append(Use(end, charge.need, lease))
@@ -278,7 +355,7 @@ class Outlook:
         return Pool(whole, uses)
 
     def _place(self, job: LiveJob) -> Use:
-        return Use(self.end_of(job, self.now), ONE, (job.id, job.token))
+        return Use(self.end_of(job), ONE, (job.id, job.token))
 
     def _leased(self, workers: Iterable[Worker]) -> list[LiveJob]:
         return [self._jobs[job_id] for worker in workers for job_id in worker.leases]

@@ -17,6 +17,7 @@ BOUNDLESS_MIB: Final = 1 << 40
 Sort = tuple[Category, str, str | None]
 """Category, type, root: jobs that the same workers can run."""
 
+
 Bars = Callable[[Worker, DeviceId | None], object]
 """Tells what keeps a job from a worker's GPU, or a worker without one, though there is room; or None."""
 
@@ -26,6 +27,11 @@ class Spot(NamedTuple):
 
     worker: Worker
     device: DeviceId
+
+
+def sort_of(job: LiveJob) -> Sort:
+    """Return what decides which workers can run *job*."""
+    return (job.category, job.type, job.root)
 
 
 def takes_without_card(worker: Worker) -> bool:
@@ -61,7 +67,7 @@ def room_for(fleet: Fleet, ledger: Ledger, sort: Sort, now: float) -> int | None
 
 def spot_for(fleet: Fleet, ledger: Ledger, job: LiveJob, now: float, bars: Bars | None = None) -> Spot | None:
     """Return where *job* runs best now: on the GPU where it leaves least, else without one."""
-    sort, need = (job.category, job.type, job.root), need_of(job.category, job.vram_mib)
+    sort, need = sort_of(job), need_of(job.category, job.vram_mib)
     if need is None or fleet.full_scope(scopes_of(*sort[:2])) is not None:
         return None
     _look_again(fleet, ledger, now)
@@ -77,14 +83,15 @@ def spot_for(fleet: Fleet, ledger: Ledger, job: LiveJob, now: float, bars: Bars 
     return None
 
 
-def largest_for(fleet: Fleet, ledger: Ledger, job: LiveJob) -> int:
-    """Return the most VRAM in MiB that a GPU has which *job* can run on, were it empty."""
-    nothing_else = Need(0, ENCODER_SESSIONS[job.category])
+def largest_for(fleet: Fleet, ledger: Ledger, sort: Sort) -> int:
+    """Return the most VRAM in MiB that a GPU has which a job of *sort* can run on, were it empty."""
+    category, job_type, root = sort
+    nothing_else = Need(0, ENCODER_SESSIONS[category])
     return max(
         (
             account.bounds.usable_mib
-            for worker in fleet.handling(job.type)
-            if worker.capability.reaches(job.root)
+            for worker in fleet.handling(job_type)
+            if worker.capability.reaches(root)
             for account in ledger.reached_by(worker.capability.id)
             if account.bounds.allow(nothing_else)
         ),

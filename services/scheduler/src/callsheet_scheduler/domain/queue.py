@@ -1,6 +1,7 @@
 """The live jobs, those that wait for their turn, and those that wait for an instant."""
 
 from collections import Counter
+from collections.abc import Iterator
 from heapq import heappop, heappush
 
 from callsheet.catalog import Category
@@ -63,8 +64,11 @@ class Queue:
         self.counts[job.state, job.type, job.category] += 1
 
     def wait(self, job: LiveJob, now: float) -> None:
-        """Let a pending job wait for its turn, or first for its instant; one that needs others not yet."""
-        if job.needs_others:
+        """Let a pending job wait for its turn, or first for its instant.
+
+        One that needs others does not yet, nor does one that is held back with its parent.
+        """
+        if job.needs_others or self.holder(job) is not None:
             return
         if job.ready_at > now:
             heappush(self._later, (job.ready_at, job.id))
@@ -82,8 +86,36 @@ class Queue:
                 and not job.busy
                 and job.ready_at == ready_at
                 and job not in self.lanes[job.category]
+                and self.holder(job) is None
             ):
                 self.lanes[job.category].add(job)
+
+    def holder(self, job: LiveJob) -> LiveJob | None:
+        """Return the paused job with which *job*, its child or a child's child, is held back."""
+        parent = None if job.parent_id is None else self.jobs.get(job.parent_id)
+        if parent is None or not parent.waits_for_child(job.id):
+            return None
+        return parent if parent.state is JobState.PAUSED else self.holder(parent)
+
+    def belonging(self, parent: LiveJob) -> Iterator[LiveJob]:
+        """Yield the live jobs that *parent* caused and has yielded to, and those that belong to them."""
+        for job_id in sorted(parent.ties.open) if parent.ties is not None and parent.ties.children else ():
+            child = self.jobs.get(job_id)
+            if child is not None and child.parent_id == parent.id:
+                yield child
+                yield from self.belonging(child)
+
+    def hold_back(self, parent: LiveJob) -> None:
+        """*parent* is paused: what belongs to it waits for no turn; what runs goes on."""
+        for child in self.belonging(parent):
+            self.lanes[child.category].discard(child)
+
+    def left_gpu_lanes(self) -> set[JobId]:
+        """Return the GPU jobs that do not wait any more, or not as they did, since this was asked last."""
+        left: set[JobId] = set()
+        for lane in self.gpu_lanes.values():
+            left, lane.left = left | lane.left, set()
+        return left
 
     def next_instant(self) -> float | None:
         """Return the soonest instant that a job waits for."""

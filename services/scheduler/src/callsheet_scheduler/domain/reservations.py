@@ -6,7 +6,7 @@ instant, or if there is room beside. The instant follows what the leases do that
 that were let pass none can put it off, so that wrong guesses do not add up.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from math import ceil, inf
@@ -15,13 +15,13 @@ from typing import Final
 from callsheet_scheduler.domain.device import DeviceId, LeaseKey, Need
 from callsheet_scheduler.domain.fleet import Fleet, Worker
 from callsheet_scheduler.domain.footprint import Footprints
-from callsheet_scheduler.domain.job import LEASED, LiveJob, WorkerId
+from callsheet_scheduler.domain.job import LEASED, JobId, LiveJob, WorkerId
 from callsheet_scheduler.domain.lanes import Place, place_of
 from callsheet_scheduler.domain.ledger import Ledger
 from callsheet_scheduler.domain.limits import Pauses
-from callsheet_scheduler.domain.outlook import End, Key, Outlook, Use
+from callsheet_scheduler.domain.outlook import End, Key, Outlook, Use, enter
 from callsheet_scheduler.domain.patience import BackfillRules, Policy, waits_since
-from callsheet_scheduler.domain.placing import Bars, could_take
+from callsheet_scheduler.domain.placing import Bars, Spot, could_take, sort_of
 from callsheet_scheduler.domain.queue import Queue
 
 #: Of the GPUs that a job could run on, the share that may be reserved, at least one.
@@ -80,6 +80,8 @@ class Reservations:
         footprints: Footprints,
     ) -> None:
         self.kept: list[Reservation] = []
+        self._by_key: dict[Key, list[Reservation]] = {}
+        """The same by the pools that they take of."""
         self._rules = rules
         self._fleet = fleet
         self._ledger = ledger
@@ -95,66 +97,78 @@ class Reservations:
     def bars(self, job: LiveJob, now: float) -> Bars | None:
         """Return what tells in the way of which reservation *job* would be where; None where of none."""
         place = place_of(job)
-        before = [one for one in self.kept if one.place < place]
-        if not before:
+        if not self.kept or self.kept[0].place >= place:
             return None
         outlook = self.outlook(now)
         until = outlook.until(job)
-        met = [one for one in before if until > one.at]
-        return self._bars(job, before, met, outlook) if met else None
 
-    @staticmethod
-    def _bars(job: LiveJob, before: list[Reservation], met: list[Reservation], outlook: Outlook) -> Bars:
         def bar(worker: Worker, device: DeviceId | None) -> Reservation | None:
-            needs = outlook.needs(job, worker, device)
-            for one in met:
-                for key in one.needs.keys() & needs.keys():
-                    if not outlook.pool(key).has_at(one.at, needs[key], _reserved(key, before, one.at)):
-                        return one
+            for key, need in outlook.needs(job, worker, device).items():
+                before = [one for one in self._by_key.get(key, ()) if one.place < place]
+                for one in before:
+                    if until > one.at:
+                        reserved = [other.needs[key] for other in before if other.at <= one.at < other.until]
+                        if not outlook.pool(key).has_at(one.at, need, reserved):
+                            return one
             return None
 
         return bar
 
-    def granted(self, job: LiveJob, worker: Worker, device: DeviceId | None, now: float) -> None:
-        """*job* has a lease."""
+    def granted(self, job: LiveJob, worker: Worker, device: DeviceId | None, now: float) -> bool:
+        """*job* has a lease; return whether it had a reservation, so that others have a chance again."""
         if not self.kept:
-            return
-        self.kept = [one for one in self.kept if one.job is not job]
-        needs, place = self.outlook(now).needs(job, worker, device), place_of(job)
-        for one in self.kept:
-            if one.place < place and one.needs.keys() & needs.keys():
-                one.passed.add((job.id, job.token))
+            self._outlook = None
+            return False
+        others = [one for one in self.kept if one.job is not job]
+        had_one = len(others) < len(self.kept)
+        if had_one:
+            self._keep_only(others)
+        place = place_of(job)
+        for key in self.outlook(now).needs(job, worker, device):
+            for one in self._by_key.get(key, ()):
+                if one.place < place:
+                    one.passed.add((job.id, job.token))
         self._outlook = None
+        return had_one
 
     # ---- how they come and go ----
 
     def follow(self, now: float) -> None:
         """Let the reservations follow what has changed; to be called before jobs are granted."""
         self._outlook = None
-        if self.kept:
-            self.kept = [one for one in self.kept if self._waits(one)]
+        left = self._queue.left_gpu_lanes()
+        if self._pauses.by_scope or not left.isdisjoint(one.job.id for one in self.kept):
+            self._keep_only([one for one in self.kept if self._waits(one, left)])
         if self.kept and now >= self._follow_at:
             self._follow_at = now + self._pause_s
-            kept, self.kept = self.kept, []
+            kept = self.kept
+            self._keep_only(())
             for one in kept:
                 if self._follow(one, now):
-                    self.kept.append(one)
-            self.kept.sort(key=_place)
+                    self._keep(one)
+            self._keep_only(self.kept)
 
     def make(self, now: float) -> None:
         """Reserve for those whose patience is at its end; to be called when nobody else can be granted."""
         if self._rules.policy in {Policy.EASY, Policy.FULL_RESERVATION} and now >= self._make_at:
             self._make_at = now + self._pause_s
-            self._outlook = None
             self._make(now)
 
-    def _waits(self, one: Reservation) -> bool:
+    def _keep(self, one: Reservation) -> None:
+        self.kept.append(one)
+        enter(self._by_key, one)
+
+    def _keep_only(self, kept: Iterable[Reservation]) -> None:
+        self.kept, self._by_key = sorted(kept, key=_place), {}
+        for one in self.kept:
+            enter(self._by_key, one)
+
+    def _waits(self, one: Reservation, left: Collection[JobId]) -> bool:
+        """Return whether a job still waits where it did; it may have come back, of those that *left*."""
         job = one.job
-        return (
-            job in self._queue.gpu_lanes[job.category]
-            and place_of(job) == one.place
-            and self._pauses.hold(job) is None
-        )
+        if job.id in left and not (job in self._queue.gpu_lanes[job.category] and place_of(job) == one.place):
+            return False
+        return self._pauses.hold(job) is None
 
     def _follow(self, one: Reservation, now: float) -> bool:
         """Let a reservation follow the leases, or move; return False where it has no meaning any more."""
@@ -166,10 +180,10 @@ class Reservations:
         if not shares and any(other.device == one.device for other in self.kept):
             return False  # a more urgent one has moved there
         one.needs = outlook.needs(one.job, worker, one.device)  # limits come and go
-        latest = outlook.soonest(one.needs, one.run_s, planned=self.kept)
+        latest = outlook.soonest(one.needs, one.run_s, planned=self._by_key)
         soonest = latest
         if one.passed:
-            soonest = outlook.soonest(one.needs, one.run_s, planned=self.kept, without=one.passed)
+            soonest = outlook.soonest(one.needs, one.run_s, planned=self._by_key, without=one.passed)
         if latest is None or soonest is None:
             return False
         late = one.at < max(soonest.at, now)
@@ -177,9 +191,9 @@ class Reservations:
             one.at = max(one.at, soonest.at)
         one.expected, one.at = latest, min(one.at, latest.at)
         if late:
-            other = self._best(one.job, outlook)
-            if other is not None and other.expected.at < latest.at - WORTH_MOVING_S:
-                self.kept.append(other)
+            other = self._best(one.job, outlook, latest.at - WORTH_MOVING_S)
+            if other is not None:
+                self._keep(other)
                 return False
         one.passed = {lease for lease in one.passed if self._lives(lease)}
         return True
@@ -187,7 +201,7 @@ class Reservations:
     def _stands(self, one: Reservation, worker: Worker) -> bool:
         """Return whether *worker* could still have the job on that GPU."""
         account = self._ledger.accounts.get(one.device)
-        sort = (one.job.category, one.job.type, one.job.root)
+        sort = sort_of(one.job)
         return account is not None and account.serves(one.worker_id) and could_take(worker, sort)
 
     def _lives(self, lease: LeaseKey) -> bool:
@@ -215,7 +229,7 @@ class Reservations:
             place, index, number, places = heappop(rows)
             if (place[2] in served or self._reserve(place, now)) and index + 1 < len(places):
                 heappush(rows, (places[index + 1], index + 1, number, places))
-        self.kept.sort(key=_place)
+        self._keep_only(self.kept)
 
     def _reserve(self, place: Place, now: float) -> bool:
         job = self._queue.jobs[place[2]]
@@ -224,31 +238,26 @@ class Reservations:
         best = self._best(job, self.outlook(now))
         if best is None or best.at <= now:
             return False
-        self.kept.append(best)
+        self._keep(best)
         return True
 
-    def _best(self, job: LiveJob, outlook: Outlook) -> Reservation | None:
-        """Return a reservation of the GPU on which *job* fits soonest, if it can have one and needs it."""
-        best: Reservation | None = None
-        run_s = outlook.until(job) - outlook.now
-        for worker, device in self._spots(job, outlook):
-            needs = outlook.needs(job, worker, device)
-            before = inf if best is None else best.at
-            expected = outlook.soonest(needs, run_s, planned=self.kept, before=before)
-            if expected is not None:
-                best = Reservation(
-                    job=job,
-                    place=place_of(job),
-                    worker_id=worker.capability.id,
-                    device=device,
-                    needs=needs,
-                    at=expected.at,
-                    expected=expected,
-                    run_s=run_s,
-                )
-        return best
+    def _best(self, job: LiveJob, outlook: Outlook, before: float = inf) -> Reservation | None:
+        """Return a reservation of the GPU on which *job* fits soonest; None: it can have none *before*."""
+        start = outlook.best(job, self._spots(job, outlook), self._by_key, before)
+        if start is None:
+            return None
+        return Reservation(
+            job=job,
+            place=place_of(job),
+            worker_id=start.worker_id,
+            device=start.device,
+            needs=start.needs,
+            at=start.begin.at,
+            expected=start.begin,
+            run_s=start.run_s,
+        )
 
-    def _spots(self, job: LiveJob, outlook: Outlook) -> list[tuple[Worker, DeviceId]]:
+    def _spots(self, job: LiveJob, outlook: Outlook) -> list[Spot]:
         """Return where *job* may have a reservation."""
         spots = outlook.spots(job)
         if self._rules.policy is Policy.FULL_RESERVATION:
@@ -264,11 +273,6 @@ class Reservations:
         if self._outlook is None or self._outlook.now != now:
             self._outlook = Outlook(self._fleet, self._ledger, self._queue.jobs, self._footprints, now)
         return self._outlook
-
-
-def _reserved(key: Key, reservations: list[Reservation], instant: float) -> list[Need]:
-    """Return what those hold of a pool at *instant* for whom it is reserved."""
-    return [one.needs[key] for one in reservations if key in one.needs and one.at <= instant < one.until]
 
 
 def _place(one: Reservation) -> Place:

@@ -3,11 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import Final
 
-from callsheet_scheduler.domain.job import LiveJob
+from callsheet_scheduler.domain.job import LOST_MAX, ItemInHand, LiveJob
 from callsheet_scheduler.domain.outcome import Ending
-
-#: Leases lost in a row before the job itself is held to be the cause.
-LOST_MAX: Final = 3
 
 #: Attempts that may end for want of memory, disk or encoder sessions.
 CAPACITY_MAX: Final = 10
@@ -50,11 +47,19 @@ class Verdict:
 
 
 def judge(
-    job: LiveJob, ending: Ending, reason: str, rules: RetryRules, now: float, *, more_mib: int | None = None
+    job: LiveJob,
+    ending: Ending,
+    reason: str,
+    rules: RetryRules,
+    now: float,
+    *,
+    more_mib: int | None = None,
+    culprit: ItemInHand | None = None,
 ) -> Verdict:
     """Decide what becomes of *job* after an attempt that did not complete.
 
     *more_mib* is what it could have of a GPU if it went again for want of that; None where none has more.
+    *culprit* is the one item that its workers were lost at, where that is known.
     """
     if job.cancel_requested_at is not None:
         return _verdict(job, again=False, cancelled=True, error=job.error)
@@ -69,7 +74,7 @@ def judge(
             error = f"It yielded {YIELDS_MAX} times and would yield again; no job may more often"
             verdict = _verdict(job, again=False, error=error)
         case Ending.LOST:
-            verdict = _after_loss(job, reason)
+            verdict = _after_loss(job, reason, culprit)
         case Ending.OUT_OF_VRAM:
             verdict = _after_want_of_vram(job, reason, more_mib)
         case Ending.CAPACITY if job.capacity_count < CAPACITY_MAX:
@@ -85,7 +90,10 @@ def judge(
     return verdict
 
 
-def _after_loss(job: LiveJob, reason: str) -> Verdict:
+def _after_loss(job: LiveJob, reason: str, culprit: ItemInHand | None) -> Verdict:
+    if culprit is not None:
+        error = f"{LOST_MAX} workers in a row were lost at the item {culprit.item_id}; it goes on without it"
+        return _verdict(job, again=True, error=error)
     lost_count = job.lost_count + 1
     if lost_count < LOST_MAX:
         return _verdict(job, again=True, lost_count=lost_count, error=reason)

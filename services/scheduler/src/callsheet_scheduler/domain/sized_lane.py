@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from sortedcontainers import SortedDict, SortedList
 
-from callsheet_scheduler.domain.job import LiveJob
+from callsheet_scheduler.domain.job import JobId, LiveJob
 from callsheet_scheduler.domain.lanes import Kind, Place, kind_of, place_of
 
 Need = tuple[int, int]
@@ -25,10 +25,12 @@ def _need_of(job: LiveJob) -> Need:
 class SizedLane:
     """The waiting jobs of one GPU category, by kind and need."""
 
-    __slots__ = ("_by_kind",)
+    __slots__ = ("_by_kind", "left")
 
     def __init__(self) -> None:
         self._by_kind: dict[Kind, Rows] = {}
+        self.left: set[JobId] = set()
+        """Those that were taken out since somebody looked."""
 
     def __len__(self) -> int:
         return sum(len(places) for places in self._all())
@@ -53,6 +55,7 @@ class SizedLane:
         """Take *job* out, if it is here."""
         places = self._rows(job).get(_need_of(job))
         if places is not None:
+            self.left.add(job.id)
             places.discard(place_of(job))
             self._drop_empty(kind_of(job), _need_of(job))
 
@@ -68,10 +71,10 @@ class SizedLane:
         """Return the kinds that have a job here."""
         return self._by_kind
 
-    def heads(self, kind: Kind, room_mib: int) -> Iterator[Place]:
-        """Yield the first place of each row of *kind* whose jobs *room_mib* is enough for."""
+    def rows_for(self, kind: Kind, room_mib: int) -> Iterator[Sequence[Place]]:
+        """Yield the rows of *kind* whose jobs *room_mib* is enough for, the places in order."""
         rows = self._by_kind[kind]
-        return (rows[need][0] for need in rows.irange(maximum=(room_mib + 1, -1), inclusive=(True, False)))
+        return (rows[need] for need in rows.irange(maximum=(room_mib + 1, -1), inclusive=(True, False)))
 
     def rows(self) -> Iterator[tuple[Kind, Sequence[Place]]]:
         """Yield each row with its kind, the places in order."""

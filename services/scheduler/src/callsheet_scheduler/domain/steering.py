@@ -39,7 +39,11 @@ class Steering(Desk):
         )
 
     def pause(self, job: LiveJob, now: float) -> None:
-        """Somebody holds *job* back: at once where it waits, else when its worker kept a checkpoint."""
+        """Somebody holds *job* back: at once where it waits, else when its worker kept a checkpoint.
+
+        Where it waits for children they are held back with it, for as long as it is paused: that follows
+        from its own row, so nothing is written about them. Those that run go on.
+        """
         if job.state in LEASED:
             if job.pause_requested_at is None:
                 self._change(job, pause_requested_at=now)
@@ -58,6 +62,11 @@ class Steering(Desk):
         """Somebody makes *job* more or less urgent."""
         if priority != job.priority:
             self._change(job, priority=priority)
+
+    def need(self, job: LiveJob, vram_mib: int) -> None:
+        """Somebody decided that *job*, which waits or is paused, needs so much of a GPU."""
+        if vram_mib != job.vram_mib:
+            self._change(job, vram_mib=vram_mib)
 
     def revive(self, job: LiveJob, was: JobState, now: float) -> ReviveJob:
         """Somebody retries a job of history: *job* is its record, pending."""
@@ -105,6 +114,7 @@ class Steering(Desk):
         """What somebody wanted of a job is durable."""
         job = effect.job
         job.priority = effect.priority
+        job.vram_mib = effect.vram_mib
         job.cancel_requested_at = effect.cancel_requested_at
         job.pause_requested_at = effect.pause_requested_at
         if effect.state is not effect.was:
@@ -116,6 +126,11 @@ class Steering(Desk):
         self.wait_if_free(job, now)
         if job.winding_up:
             self.wind_up(job, now)
+        elif effect.state is JobState.PAUSED:
+            self.queue.hold_back(job)
+        elif effect.was is JobState.PAUSED:
+            for child in self.queue.belonging(job):
+                self.wait_if_free(child, now)
 
     def wait_if_free(self, job: LiveJob, now: float) -> None:
         """Let *job* wait for its turn, if it is pending and nothing is under way about it.
@@ -174,6 +189,7 @@ class Steering(Desk):
         *,
         state: JobState | None = None,
         priority: int | None = None,
+        vram_mib: int | None = None,
         **asked: float | None,
     ) -> None:
         if job.state is JobState.PENDING:
@@ -187,6 +203,7 @@ class Steering(Desk):
                 was=durable,
                 state=state or durable,
                 priority=priority or job.priority,
+                vram_mib=job.vram_mib if vram_mib is None else vram_mib,
                 cancel_requested_at=asked.get("cancel_requested_at", job.cancel_requested_at),
                 pause_requested_at=asked.get("pause_requested_at", job.pause_requested_at),
             ),

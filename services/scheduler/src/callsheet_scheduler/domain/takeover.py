@@ -23,6 +23,8 @@ class Takeover(Presence):
             self.fleet.book(worker, job)
         elif job.state is JobState.PENDING:
             self.queue.wait(job, now)
+        else:
+            self.queue.hold_back(job)
 
     def restore_ties(self, done: Mapping[JobId, JobState], now: float) -> None:
         """Let the jobs go on that needed others which are *done*, or end.

@@ -46,7 +46,7 @@ class Knots:
 
     def unknown(self, live: Collection[JobId]) -> list[JobId]:
         """Return the jobs that are needed and not live."""
-        return [job_id for job_id in self._needed_by if job_id not in live]
+        return sorted(job_id for job_id in self._needed_by if job_id not in live)
 
 
 def circle(needs: Mapping[JobId, Iterable[JobId]]) -> JobId | None:

@@ -64,6 +64,11 @@ class DataFolder:
         return self.path / "outputs"
 
     @property
+    def uploads(self) -> Path:
+        """Originals that were sent over REST."""
+        return self.path / "uploads"
+
+    @property
     def models(self) -> Path:
         """Models that were pulled; made by the first."""
         return self.path / "models"
@@ -89,7 +94,7 @@ def open_data_folder(path: Path) -> tuple[DataFolder, int]:
     fresh = not data.lock.exists()
     try:
         data.path.mkdir(parents=True, exist_ok=True)
-        for folder in (data.logs, data.spool, data.derivatives, data.outputs):
+        for folder in (data.logs, data.spool, data.derivatives, data.outputs, data.uploads):
             folder.mkdir(mode=0o700, exist_ok=True)
         descriptor = os.open(data.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:

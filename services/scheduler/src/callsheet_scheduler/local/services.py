@@ -58,8 +58,8 @@ class Site:
         return f"http://127.0.0.1:{self.gateway_port}"
 
     def roots(self) -> dict[str, Root]:
-        """Return the settings of the named roots: ours, of which only the first holds originals and is read
-        only, and those that CALLSHEET_ROOTS names beside them or in their place.
+        """Return the settings of the named roots: ours, of which the first is read only and with the last
+        holds originals, and those that CALLSHEET_ROOTS names beside them or in their place.
 
         Raises:
             StartError: CALLSHEET_ROOTS is no JSON object.
@@ -68,6 +68,7 @@ class Site:
             "library": {"path": str(self.media)},
             "derivatives": {"path": str(self.data.derivatives), "writable": True},
             "outputs": {"path": str(self.data.outputs), "writable": True},
+            "uploads": {"path": str(self.data.uploads), "writable": True},
         }
         try:
             further = _ROOTS.validate_json(self.surroundings.get("CALLSHEET_ROOTS", "{}"))
@@ -125,6 +126,9 @@ def _gateway(site: Site) -> Service:
         "CALLSHEET_ADMIN_TOKEN_FILE": str(site.data.admin_token),
         "CALLSHEET_ROOTS": json.dumps(site.roots()),
     }
+    shown = site.surroundings.get("ASYNC_THUMBNAILS")
+    if shown is not None and "CALLSHEET_ASYNC_THUMBNAILS" not in site.surroundings:
+        own["CALLSHEET_ASYNC_THUMBNAILS"] = shown
     return _service(site, "gateway", "callsheet_gateway.main", own, stop_limit_s=5)
 
 

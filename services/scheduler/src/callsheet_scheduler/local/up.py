@@ -21,7 +21,7 @@ from callsheet.v1.job_pb2 import NewJob
 from callsheet_scheduler.local.data_folder import DataFolder, check_media, open_data_folder, reserve_port
 from callsheet_scheduler.local.errors import StartError
 from callsheet_scheduler.local.logs import keep_logs_small
-from callsheet_scheduler.local.nightly import SETTING, add_cache_build
+from callsheet_scheduler.local.nightly import NIGHTLY, add_nightly
 from callsheet_scheduler.local.postgres import EmbeddedPostgres
 from callsheet_scheduler.local.private import private_secret, write_private
 from callsheet_scheduler.local.ready import wait_until_ready
@@ -93,10 +93,11 @@ async def up(wish: Wish) -> int:
 
 
 async def _schedule(client: Client, environment: Mapping[str, str]) -> None:
-    try:
-        await add_cache_build(client, environment)
-    except CallsheetError as error:
-        _say(f"The cache is not built nightly: {SETTING}: {error.message}")
+    for nightly in NIGHTLY:
+        try:
+            await add_nightly(client, nightly, environment)
+        except CallsheetError as error:
+            _say(f"The schedule {nightly.name} is not added: {nightly.setting}: {error.message}")
 
 
 async def _serve(client: Client, logs: Path, stopping: "asyncio.Task[bool]") -> None:

@@ -12,6 +12,7 @@ from callsheet_scheduler.domain.job import JobId
 from callsheet_scheduler.leadership import Leadership, Term
 from callsheet_scheduler.metrics import HISTORY_FAILURES
 from callsheet_scheduler.store import leader, partitions
+from callsheet_scheduler.store.access import prune_audit, prune_ended_sessions
 from callsheet_scheduler.store.connection import LOST_CONNECTION, Own
 from callsheet_scheduler.store.partitions import DAY, DailyTable, ids_of
 from callsheet_scheduler.store.pool import open_maintainer
@@ -24,6 +25,9 @@ ROUND_S: Final = 3600.0
 #: Seconds until a round that failed is begun again.
 AGAIN_S: Final = 60.0
 
+#: For how many days entries of the audit trail are kept, unless a setting says otherwise.
+AUDIT_DAYS: Final = 400
+
 #: Live jobs that are looked at before others get their turn.
 SLICE: Final = 5_000
 
@@ -31,10 +35,13 @@ SLICE: Final = 5_000
 class Partitions:
     """Runs beside the leader on a connection of its own. What fails here is told and tried again."""
 
-    def __init__(self, leadership: Leadership, dsn: str, *, history_days: int) -> None:
+    def __init__(
+        self, leadership: Leadership, dsn: str, *, history_days: int, audit_days: int = AUDIT_DAYS
+    ) -> None:
         self._leadership = leadership
         self._dsn = dsn
         self._retention = timedelta(days=history_days)
+        self._audit_retention = timedelta(days=audit_days)
 
     async def run(self) -> None:
         """Run a round every hour for as long as this process leads, until cancelled."""
@@ -66,6 +73,8 @@ class Partitions:
                 log.info("days of history were made", extra={"tables": made})
             await self._drop_past(connection, term, now)
             await partitions.prune_counters(connection, before=(now - self._retention).timestamp())
+            await prune_audit(connection, before=(now - self._audit_retention).timestamp())
+            await prune_ended_sessions(connection, now=now.timestamp())
         finally:
             connection.terminate()
 

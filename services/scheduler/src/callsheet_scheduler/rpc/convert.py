@@ -1,6 +1,5 @@
 """Translates between the wire and the domain; no other module knows both."""
 
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from google.protobuf.duration_pb2 import Duration
@@ -11,11 +10,11 @@ from callsheet.errors import InvalidError
 from callsheet.ids import check_id
 from callsheet.v1 import job_pb2, job_service_pb2
 from callsheet_scheduler.domain.device import SOFTWARE
-from callsheet_scheduler.domain.footprint import Learned
 from callsheet_scheduler.domain.job import IfFails, JobId
 from callsheet_scheduler.domain.job_type import KnownType
 from callsheet_scheduler.store.history import AttemptRow, JobRow
 from callsheet_scheduler.use_cases.jobs import Submission
+from callsheet_scheduler.use_cases.type_changes import NewNeeds, SizeView, TypeView
 from callsheet_scheduler.use_cases.views import JobView
 
 
@@ -69,6 +68,7 @@ def submission_from_wire(job: job_pb2.NewJob) -> Submission:
         interactive=job.interactive,
         parent_id=job.parent_id,
         collection=job.collection,
+        submitted_by=job.submitted_by,
         depends_on=tuple(job.depends_on),
         if_dependency_fails=_if_fails_from_wire(job.if_dependency_fails),
         unique_key=job.unique_key,
@@ -83,8 +83,8 @@ def _if_fails_from_wire(value: int) -> IfFails:
         raise InvalidError(message, field="if_dependency_fails") from None
 
 
-def known_type_to_wire(known: KnownType, learned: Iterable[Learned] = ()) -> job_service_pb2.JobType:
-    """Return a job type as a message."""
+def known_type_to_wire(known: KnownType) -> job_service_pb2.JobType:
+    """Return a declared job type as a message."""
     return job_service_pb2.JobType(
         name=known.name,
         description=known.description,
@@ -94,17 +94,57 @@ def known_type_to_wire(known: KnownType, learned: Iterable[Learned] = ()) -> job
         params_schema_json=known.params_schema,
         resumable=known.resumable,
         learns_vram=known.learns_vram,
-        learned=[
-            job_service_pb2.LearnedNeeds(
-                size_class=one.size_class,
-                runs=one.runs,
-                median_run_s=one.median_run_s,
-                p95_run_s=one.p95_run_s,
-                vram_mib=one.vram_mib or 0,
-                vram_runs=one.vram_runs,
-            )
-            for one in learned
-        ],
+        internal=known.internal,
+    )
+
+
+def type_view_to_wire(view: TypeView, *, runs: bool = False) -> job_service_pb2.JobType:
+    """Return a job type as a message, with the newest *runs* themselves on request."""
+    change = view.change
+    message = known_type_to_wire(view.declared)
+    message.change.CopyFrom(
+        job_service_pb2.TypeChange(
+            vram_mib=change.vram_mib, run_limit_s=change.run_limit_s, learns_vram=change.learns_vram
+        )
+    )
+    message.charge.CopyFrom(_charge_to_wire(view, view.charge_mib, learned=view.charge_learned))
+    message.learned.extend(_learned_to_wire(view, one, runs=runs) for one in view.learned)
+    return message
+
+
+def _learned_to_wire(view: TypeView, size: SizeView, *, runs: bool) -> job_service_pb2.LearnedNeeds:
+    one = size.learned
+    return job_service_pb2.LearnedNeeds(
+        size_class=one.size_class,
+        runs=one.runs,
+        median_run_s=one.median_run_s,
+        p95_run_s=one.p95_run_s,
+        p99_run_s=one.p99_run_s,
+        vram_mib=one.vram_mib or 0,
+        p99_vram_mib=one.p99_vram_mib or 0,
+        vram_runs=one.vram_runs,
+        charge=_charge_to_wire(view, size.charge_mib, learned=size.charge_learned),
+        run_s=size.run_s if runs else (),
+    )
+
+
+def _charge_to_wire(view: TypeView, vram_mib: int, *, learned: bool) -> job_service_pb2.VramCharge:
+    source = job_service_pb2.FIGURE_SOURCE_DECLARED
+    if learned:
+        source = job_service_pb2.FIGURE_SOURCE_LEARNED
+    elif view.change.vram_mib is not None:
+        source = job_service_pb2.FIGURE_SOURCE_CHANGED
+    return job_service_pb2.VramCharge(vram_mib=vram_mib, source=source)
+
+
+def new_needs_from_wire(request: job_service_pb2.ChangeJobTypeRequest) -> NewNeeds:
+    """Return what to change of a job type."""
+    names = ("vram_mib", "run_limit_s", "learns_vram")
+    return NewNeeds(
+        vram_mib=request.vram_mib if request.HasField("vram_mib") else None,
+        run_limit_s=request.run_limit_s if request.HasField("run_limit_s") else None,
+        learns_vram=request.learns_vram if request.HasField("learns_vram") else None,
+        clear=frozenset(name for name in names if getattr(request, f"clear_{name}")),
     )
 
 
@@ -146,6 +186,7 @@ def job_to_wire(view: JobView) -> job_pb2.Job:
         unique_key=row.unique_key or "",
         children=row.children,
         collection=row.collection or "",
+        submitted_by=row.submitted_by or "",
         predicted_end_at=instant_to_wire(view.predicted_end_at),
         predicted_start_at=instant_to_wire(view.predicted_start_at),
     )
@@ -178,5 +219,7 @@ __all__ = [
     "job_id_from_wire",
     "job_to_wire",
     "known_type_to_wire",
+    "new_needs_from_wire",
     "submission_from_wire",
+    "type_view_to_wire",
 ]

@@ -6,7 +6,7 @@ from callsheet.ids import check_id
 from callsheet.v1.job_service_pb2 import ActOnJobsRequest, ListJobsRequest
 from callsheet_scheduler.domain.job import JobId, JobState
 from callsheet_scheduler.rpc.convert import category_from_wire
-from callsheet_scheduler.store.history import JobFilter
+from callsheet_scheduler.store.job_lists import JobFilter
 from callsheet_scheduler.use_cases.actions import Action
 
 
@@ -33,6 +33,7 @@ def filter_from_wire(request: ListJobsRequest) -> JobFilter:
         parent_id=parent_id_from_wire(request.parent_id),
         oldest_first=request.oldest_first,
         collection=request.collection,
+        submitted_by=request.submitted_by,
     )
 
 

@@ -23,6 +23,7 @@ def worker_to_wire(worker: Worker) -> WireWorker:
         leases=len(worker.leases),
         types=sorted(capability.types),
         roots=sorted(capability.roots),
+        writable_roots=sorted(capability.writable_roots),
         last_heartbeat_at=instant_to_wire(worker.last_seen_at or None),
         load=worker.load,
         version=capability.version,

@@ -15,6 +15,8 @@ from callsheet.v1.job_service_pb2 import (
     ActOnJobsResponse,
     CancelJobRequest,
     CancelJobResponse,
+    ChangeJobTypeRequest,
+    ChangeJobTypeResponse,
     GetJobRequest,
     GetJobResponse,
     GetStatsRequest,
@@ -48,8 +50,9 @@ from callsheet_scheduler.rpc.convert import (
     instant_to_wire,
     job_id_from_wire,
     job_to_wire,
-    known_type_to_wire,
+    new_needs_from_wire,
     submission_from_wire,
+    type_view_to_wire,
 )
 from callsheet_scheduler.rpc.filters import (
     action_from_wire,
@@ -60,8 +63,8 @@ from callsheet_scheduler.rpc.filters import (
 from callsheet_scheduler.store.paging import fitting
 from callsheet_scheduler.use_cases.actions import BULK_MAX, Actions
 from callsheet_scheduler.use_cases.job_logs import JobLogs
-from callsheet_scheduler.use_cases.job_types import JobTypes
 from callsheet_scheduler.use_cases.jobs import Jobs
+from callsheet_scheduler.use_cases.type_changes import TypeChanges
 from callsheet_scheduler.use_cases.views import Views
 from callsheet_scheduler.use_cases.watching import Watching
 
@@ -89,7 +92,7 @@ class JobService(JobServiceServicer):
         views: Views,
         logs: JobLogs,
         watching: Watching,
-        types: JobTypes,
+        types: TypeChanges,
     ) -> None:
         self._jobs = jobs
         self._actions = actions
@@ -257,6 +260,12 @@ class JobService(JobServiceServicer):
 
     @override
     async def ListJobTypes(self, request: ListJobTypesRequest, context: Context) -> ListJobTypesResponse:
-        return ListJobTypesResponse(
-            types=[known_type_to_wire(known, self._views.learned(known.name)) for known in self._types.all()]
+        views = self._types.all(internal=request.internal)
+        return ListJobTypesResponse(types=[type_view_to_wire(view, runs=request.runs) for view in views])
+
+    @override
+    async def ChangeJobType(self, request: ChangeJobTypeRequest, context: Context) -> ChangeJobTypeResponse:
+        view = await self._types.change(
+            request.type, new_needs_from_wire(request), by=request.requested_by[:NAME_MAX]
         )
+        return ChangeJobTypeResponse(type=type_view_to_wire(view))

@@ -160,6 +160,7 @@ def known_type_from_wire(offer: job_service_pb2.JobType) -> KnownType:
         params_schema=offer.params_schema_json,
         resumable=offer.resumable,
         learns_vram=offer.learns_vram,
+        internal=offer.internal,
     )
 
 
@@ -262,6 +263,7 @@ def add_grant(
         priority=job.priority,
         interactive=job.interactive,
         checkpoint_json=message.checkpoint,
+        collection=job.collection,
     )
     grant.lease.job_id, grant.lease.token = job.id, message.token
     need = None if job.device is None else held_by(job)

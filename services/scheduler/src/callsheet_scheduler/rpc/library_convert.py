@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 from callsheet.errors import InvalidError
 from callsheet.ids import check_id
 from callsheet.v1 import library_service_pb2 as wire
+from callsheet_scheduler.domain.job import ItemInHand
 from callsheet_scheduler.domain.library import (
     BrokenItem,
     Derivative,
@@ -17,6 +18,7 @@ from callsheet_scheduler.domain.library import (
     ItemState,
     LibraryChanges,
     MediaKind,
+    Orientation,
 )
 from callsheet_scheduler.domain.tags import TagSet
 from callsheet_scheduler.rpc.convert import instant_to_wire
@@ -26,6 +28,15 @@ EnumT = TypeVar("EnumT", bound=IntEnum)
 
 _KINDS: Final = frozenset(int(kind) for kind in MediaKind)
 _STATES: Final = frozenset(int(state) for state in ItemState)
+
+
+def in_hand_from_wire(item: wire.ItemInHand) -> ItemInHand:
+    """Return the item that a job is about to touch.
+
+    Raises:
+        InvalidError: It is named by no id.
+    """
+    return ItemInHand(item_id=check_id(item.item_id, "in_hand.item_id"), identity=item.source_identity)
 
 
 def item_ids_from_wire(ids: Sequence[str], *, field: str) -> list[ItemId]:
@@ -82,6 +93,9 @@ def filter_from_wire(request: wire.ListItemsRequest) -> ItemFilter:
         query=request.query,
         collection=request.collection,
         tags=tuple(dict.fromkeys(request.tags)),
+        orientations=_members(Orientation, request.orientations, field="orientations"),
+        min_duration_s=request.min_duration_s if request.HasField("min_duration_s") else None,
+        max_duration_s=request.max_duration_s if request.HasField("max_duration_s") else None,
     )
 
 

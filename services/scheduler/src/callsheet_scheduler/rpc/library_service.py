@@ -34,6 +34,7 @@ from callsheet_scheduler.rpc.collection_convert import collection_to_wire
 from callsheet_scheduler.rpc.library_convert import (
     cache_stats_to_wire,
     filter_from_wire,
+    in_hand_from_wire,
     item_ids_from_wire,
     item_to_wire,
     items_from_wire,
@@ -64,6 +65,7 @@ class LibraryService(LibraryServiceServicer):
             items_from_wire(request.items),
             item_ids_from_wire(request.missing_ids, field="missing_ids"),
             item_ids_from_wire(request.forget_ids, field="forget_ids"),
+            in_hand=in_hand_from_wire(request.in_hand) if request.HasField("in_hand") else None,
         )
         return UpsertItemsResponse(ids=ids)
 

@@ -120,6 +120,8 @@ class Sort(Part):
     """The share of attempts that fail and go again, as any job does."""
     type: Name | None = None
     """The job type that it counts as where the scheduler learns; without it the name of the kind."""
+    size_class: Annotated[int, Field(ge=0, le=64)] | None = None
+    """The size class that it counts as where the scheduler learns."""
 
     @model_validator(mode="after")
     def _memory_is_for_gpu_jobs(self) -> Self:

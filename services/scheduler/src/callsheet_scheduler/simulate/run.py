@@ -141,6 +141,7 @@ class Run:
             parent_id=None,
             created_at=now,
             run_at=None,
+            size_class=sort.size_class,
         )
 
     def _commit(self, now: float) -> None:

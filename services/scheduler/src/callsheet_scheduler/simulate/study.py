@@ -12,7 +12,7 @@ from callsheet_scheduler.domain.patience import BackfillRules, Policy
 from callsheet_scheduler.domain.rules import Rules
 from callsheet_scheduler.simulate.arrivals import draw
 from callsheet_scheduler.simulate.figures import Summary, Tally, summarize
-from callsheet_scheduler.simulate.mix import Mix, Poisson, Recorded, read_mix
+from callsheet_scheduler.simulate.mix import Mix, Poisson, Recorded
 from callsheet_scheduler.simulate.report import as_document, check_chart, show, write_chart
 from callsheet_scheduler.simulate.run import Run, capacity
 
@@ -21,7 +21,9 @@ from callsheet_scheduler.simulate.run import Run, capacity
 class Wish:
     """What somebody wants to know."""
 
-    file: Path
+    mix: Mix
+    folder: Path
+    """Recorded jobs lie below it."""
     policies: tuple[Policy, ...]
     load: float | None
     jobs: int | None
@@ -37,14 +39,14 @@ def study(wish: Wish, output: Output) -> ExitCode:
     """
     if wish.chart is not None:
         check_chart(wish.chart)
-    mix = changed(read_mix(wish.file), load=wish.load, jobs=wish.jobs)
+    mix = changed(wish.mix, load=wish.load, jobs=wish.jobs)
     with painter_for(output.aside) as painter:
 
         def progress(policy: Policy, seed: int) -> Callable[[int, int], None]:
             what = f"{policy.value}, seed {seed}"
             return lambda over, jobs: painter.show(what, over, jobs)
 
-        summaries = simulate(mix, wish.policies, wish.seeds, wish.file.parent, progress)
+        summaries = simulate(mix, wish.policies, wish.seeds, wish.folder, progress)
     if output.as_json:
         for summary in summaries:
             output.document(as_document(mix, summary))

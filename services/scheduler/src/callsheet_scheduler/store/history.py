@@ -1,7 +1,7 @@
 """Reads jobs, waiting, running and finished ones together. Instants are seconds since 1970."""
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import asyncpg
@@ -11,15 +11,17 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from callsheet.catalog import Category
 from callsheet.errors import InvalidError
 from callsheet.ids import check_id
-from callsheet_scheduler.domain.job import FINAL, LEASED, JobId, JobState
+from callsheet_scheduler.domain.job import FINAL, JobId, JobState
+from callsheet_scheduler.store.job_lists import COUNT_MAX, JobFilter, count_statement, page_statement
 from callsheet_scheduler.store.paging import decode_place, encode_place, fitting
-from callsheet_scheduler.store.patterns import any_case
 from callsheet_scheduler.store.repeatable import repeatable
 from callsheet_scheduler.store.statements import statement
-from callsheet_scheduler.store.tables import JOB_DONE, JOB_LIVE
 
-#: How far jobs are counted where no counter knows them.
-COUNT_MAX: Final = 10_000
+#: Jobs that free text is looked for in by one statement.
+WINDOW: Final = 20_000
+
+#: Windows that are looked at for one page.
+WINDOWS_MAX: Final = 10
 
 HOUR_S: Final = 3600.0
 
@@ -67,6 +69,7 @@ class JobRow:
     children: int = 0
     """How many jobs it has yielded to."""
     collection: str | None = None
+    submitted_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,29 +87,6 @@ class AttemptRow:
     """As in ``JobRow``."""
     vram_mib: int | None = None
     peak_vram_mib: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobFilter:
-    """Which jobs, and from which end. All that is given must hold; what is empty always does."""
-
-    states: frozenset[JobState] = frozenset()
-    types: frozenset[str] = frozenset()
-    categories: frozenset[Category] = frozenset()
-    query: str = ""
-    """A part of the id, type, parameters or error, in any case."""
-    parent_id: JobId | None = None
-    """Only jobs that this one caused."""
-    collection: str = ""
-    leased_ids: frozenset[JobId] | None = None
-    """Of the leased jobs only these; None for all of them."""
-    oldest_first: bool = False
-    """The one order beside newest first that every index of these lists serves."""
-
-    @property
-    def place(self) -> tuple[str, ...]:
-        """What a page's token says beside the last id."""
-        return ("oldest first",) if self.oldest_first else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,30 +134,30 @@ class HistoryStore:
     async def page(self, wanted: JobFilter, *, size: int, after: str, skip: int) -> tuple[list[JobRow], str]:
         """Return a page and the token of the next; an empty token on the last page.
 
-        Jobs with much text make it shorter than *size*.
+        Jobs with much text make it shorter than *size*. So does free text that is rare: no more than
+        ``WINDOW`` times ``WINDOWS_MAX`` jobs are looked at, and the token goes on behind them.
 
         Raises:
             InvalidError: *after* is no token of ours.
         """
-        query = page_statement(wanted, last=_last_id(wanted, after), skip=skip, limit=size + 1)
-        with repeatable():
-            async with self._lists.connect() as connection:
-                ids = [JobId(row[0]) for row in await connection.execute(query)]
+        ids, edge = await self._found(wanted, last=_last_id(wanted, after), skip=skip, limit=size + 1)
         rows = await self.jobs(ids[:size])
         if wanted.oldest_first:
             rows.reverse()
         page = fitting(rows, size_bytes)
         more = len(ids) > size or len(page) < len(rows)
-        return list(page), encode_place(page[-1].id, *wanted.place) if more and page else ""
+        last = page[-1].id if more and page else edge
+        return list(page), encode_place(last, *wanted.place) if last else ""
 
     async def total(self, wanted: JobFilter, *, live: LiveCounts) -> tuple[int, bool]:
         """Return how many jobs pass, and whether that is exact."""
-        if not (wanted.query or wanted.parent_id or wanted.collection):
+        if not (wanted.query or wanted.parent_id or wanted.collection or wanted.submitted_by):
             return _count_live(wanted, live) + await self._count_done(wanted), True
+        edge = await self._edge(wanted, last=None) if wanted.query else None
         with repeatable():
             async with self._lists.connect() as connection:
-                count = (await connection.execute(count_statement(wanted))).scalar_one()
-        return min(count, COUNT_MAX), count <= COUNT_MAX
+                count = (await connection.execute(count_statement(wanted, edge=edge))).scalar_one()
+        return min(count, COUNT_MAX), count <= COUNT_MAX and edge is None
 
     async def log_pieces(self, job_id: JobId, after: tuple[int, int]) -> list[LogPiece]:
         """Return up to 100 pieces of a log behind an attempt and a sequence."""
@@ -209,6 +189,33 @@ class HistoryStore:
             ),
         )
 
+    async def _found(
+        self, wanted: JobFilter, *, last: JobId | None, skip: int, limit: int
+    ) -> tuple[list[JobId], JobId | None]:
+        """Return the ids of a page, and behind which job nothing was looked at; None where all was."""
+        if not wanted.query:
+            return await self._ids(page_statement(wanted, last=last, skip=skip, limit=limit)), None
+        found: list[JobId] = []
+        edge = last
+        for _ in range(WINDOWS_MAX):
+            begin, edge = edge, await self._edge(wanted, last=edge)
+            missing = skip + limit - len(found)
+            found += await self._ids(page_statement(wanted, last=begin, skip=0, limit=missing, edge=edge))
+            if edge is None or len(found) == skip + limit:
+                break
+        return found[skip:], edge
+
+    async def _edge(self, wanted: JobFilter, *, last: JobId | None) -> JobId | None:
+        """Return the last job of a window that begins behind *last*; None where fewer are left."""
+        all_texts = replace(wanted, query="")
+        ids = await self._ids(page_statement(all_texts, last=last, skip=WINDOW - 1, limit=1))
+        return ids[0] if ids else None
+
+    async def _ids(self, query: sa.Select[Any]) -> list[JobId]:
+        with repeatable():
+            async with self._lists.connect() as connection:
+                return [JobId(row[0]) for row in await connection.execute(query)]
+
     async def _count_done(self, wanted: JobFilter) -> int:
         states = [int(state) for state in (wanted.states & FINAL if wanted.states else FINAL)]
         [row] = await self._fetch(
@@ -239,89 +246,6 @@ def _last_id(wanted: JobFilter, token: str) -> JobId | None:
     if tuple(place) != wanted.place:
         raise InvalidError("is a token of another order; begin again without it", field="page_token")
     return JobId(check_id(last, "page_token"))
-
-
-def page_statement(wanted: JobFilter, *, last: JobId | None, skip: int, limit: int) -> sa.Select[Any]:
-    """Return the ids of *limit* jobs that come behind *last*, less the first *skip*."""
-    both = _both(wanted, last=last, first=skip + limit)
-    return sa.select(both.c.id).order_by(_ordered(wanted, both.c.id)).offset(skip).limit(limit)
-
-
-def count_statement(wanted: JobFilter) -> sa.Select[int]:
-    """Return how many jobs pass, one more than ``COUNT_MAX`` at most."""
-    both = _both(wanted, last=None, first=COUNT_MAX + 1)
-    some = sa.select(both.c.id).limit(COUNT_MAX + 1).subquery()
-    return sa.select(sa.func.count()).select_from(some)
-
-
-def _ordered(wanted: JobFilter, ids: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-    return ids.asc() if wanted.oldest_first else ids.desc()
-
-
-def _both(wanted: JobFilter, *, last: JobId | None, first: int) -> sa.Subquery:
-    """Return the ids of live and finished jobs that pass, the *first* of each behind *last*."""
-    parts: list[sa.Select[Any]] = []
-    for jobs, states in _parts(wanted):
-        conditions = [*states, *_conditions(wanted, jobs)]
-        if last is not None:
-            conditions.append(jobs.c.id > last if wanted.oldest_first else jobs.c.id < last)
-        some = sa.select(jobs.c.id).where(*conditions).order_by(_ordered(wanted, jobs.c.id)).limit(first)
-        parts.append(sa.select(some.subquery().c.id))
-    return sa.union_all(*parts).subquery()
-
-
-def _parts(wanted: JobFilter) -> list[tuple[sa.Table, list[sa.ColumnElement[bool]]]]:
-    """Return the tables that can hold what is wanted, with what is asked of the state in each.
-
-    History is read state by state: the index by state is in the order of the ids within one state.
-    """
-    parts: list[tuple[sa.Table, list[sa.ColumnElement[bool]]]] = []
-    finished = wanted.states & FINAL
-    live = {JobState.QUEUED if state in LEASED else state for state in wanted.states - FINAL}
-    if live:
-        parts.append((JOB_LIVE, _live_states(live, wanted.leased_ids)))
-    elif not finished:
-        parts.append((JOB_LIVE, []))
-    if not wanted.states or finished == FINAL:
-        parts.append((JOB_DONE, []))
-    else:
-        parts += [(JOB_DONE, [_among(JOB_DONE.c.state, [state])]) for state in sorted(finished)]
-    return parts
-
-
-def _live_states(
-    states: Collection[JobState], leased_ids: frozenset[JobId] | None
-) -> list[sa.ColumnElement[bool]]:
-    columns = JOB_LIVE.c
-    conditions = [_among(columns.state, states)]
-    if leased_ids is not None and JobState.QUEUED in states:
-        mine = columns.id.in_(sorted(leased_ids))
-        others = columns.state != int(JobState.QUEUED)
-        conditions.append(mine if len(states) == 1 else sa.or_(others, mine))
-    return conditions
-
-
-def _conditions(wanted: JobFilter, jobs: sa.Table) -> list[sa.ColumnElement[bool]]:
-    conditions: list[sa.ColumnElement[bool]] = []
-    if wanted.types:
-        conditions.append(jobs.c.type.in_(sorted(wanted.types)))
-    if wanted.categories:
-        conditions.append(_among(jobs.c.category, wanted.categories))
-    if wanted.collection:
-        conditions.append(jobs.c.collection == wanted.collection)
-    if wanted.parent_id is not None:
-        conditions.append(jobs.c.parent_id == wanted.parent_id)
-    if wanted.query:
-        pattern = any_case(wanted.query)
-        texts = (sa.cast(jobs.c.id, sa.Text), jobs.c.type, sa.cast(jobs.c.params, sa.Text), jobs.c.error)
-        conditions.append(sa.or_(*(text.regexp_match(pattern) for text in texts)))
-    return conditions
-
-
-def _among(kinds: sa.ColumnElement[Any], values: Collection[int]) -> sa.ColumnElement[bool]:
-    """Compare with constants in the text of the statement, so that a partial index can serve it."""
-    numbers = sorted(int(value) for value in values)
-    return kinds.in_(sa.bindparam(None, numbers, expanding=True, literal_execute=True))
 
 
 def _count_live(wanted: JobFilter, live: LiveCounts) -> int:

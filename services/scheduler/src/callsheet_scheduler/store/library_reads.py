@@ -16,6 +16,7 @@ from callsheet_scheduler.domain.library import (
     ItemId,
     ItemState,
     MediaKind,
+    Orientation,
 )
 from callsheet_scheduler.domain.tags import ItemTag
 from callsheet_scheduler.store.paging import decode_place, encode_place, fitting
@@ -39,10 +40,13 @@ class ItemFilter:
     kinds: tuple[MediaKind, ...] = ()
     states: tuple[ItemState, ...] = ()
     query: str = ""
-    """A part of the path, in any case."""
+    """A part of the path or the title, in any case."""
     collection: str = ""
     tags: tuple[str, ...] = ()
     """All of them, whoever says so."""
+    orientations: tuple[Orientation, ...] = ()
+    min_duration_s: float | None = None
+    max_duration_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,9 +203,29 @@ def _conditions(wanted: ItemFilter) -> list[sa.ColumnElement[bool]]:
     if wanted.states:
         conditions.append(columns.state.in_([int(state) for state in wanted.states]))
     conditions += [_has_tag(tag) for tag in wanted.tags]
+    if wanted.orientations:
+        conditions.append(sa.or_(*(_lies(orientation) for orientation in wanted.orientations)))
+    if wanted.min_duration_s is not None:
+        conditions.append(columns.duration_s >= wanted.min_duration_s)
+    if wanted.max_duration_s is not None:
+        conditions.append(columns.duration_s <= wanted.max_duration_s)
     if wanted.query:
-        conditions.append(columns.path.regexp_match(any_case(wanted.query)))
+        pattern = any_case(wanted.query)
+        title = columns.extra["title"].as_string()
+        conditions.append(sa.or_(columns.path.regexp_match(pattern), title.regexp_match(pattern)))
     return conditions
+
+
+def _lies(orientation: Orientation) -> sa.ColumnElement[bool]:
+    """Return what holds for items whose picture lies so."""
+    width, height = LIBRARY_ITEM.c.width, LIBRARY_ITEM.c.height
+    match orientation:
+        case Orientation.LANDSCAPE:
+            return width > height
+        case Orientation.PORTRAIT:
+            return width < height
+        case Orientation.SQUARE:
+            return sa.and_(width == height, width > 0)
 
 
 def _has_tag(tag: str) -> sa.ColumnElement[bool]:

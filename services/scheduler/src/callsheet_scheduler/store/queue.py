@@ -105,6 +105,7 @@ async def insert_jobs(connection: Connection, rows: Sequence[NewRow]) -> dict[Jo
         _sparse([job.size_class for job in jobs]),
         *_tie_columns(jobs),
         _sparse([job.collection for job in jobs]),
+        _sparse([job.submitted_by for job in jobs]),
     )
     return _done(known)
 
@@ -226,6 +227,7 @@ async def change_jobs(connection: Connection, changes: Sequence[ChangeJob]) -> N
         [int(change.was) for change in changes],
         [int(change.state) for change in changes],
         [change.priority for change in changes],
+        [change.vram_mib for change in changes],
         [change.cancel_requested_at for change in changes],
         [change.pause_requested_at for change in changes],
     )

@@ -54,6 +54,7 @@ def _record(row: asyncpg.Record) -> LiveJob:
         size_class=row["size_class"],
         ties=_ties(row),
         collection=row["collection"],
+        submitted_by=row["submitted_by"],
     )
 
 
@@ -90,6 +91,7 @@ def _live(row: asyncpg.Record) -> LiveJob:
         size_class=row["size_class"],
         ties=_live_ties(row),
         collection=_shared(row["collection"]),
+        submitted_by=_shared(row["submitted_by"]),
     )
 
 

@@ -20,6 +20,7 @@ def _jobs(name: str) -> sa.Table:
         sa.Column("error", sa.Text),
         sa.Column("parent_id", UUID(as_uuid=False)),
         sa.Column("collection", sa.Text),
+        sa.Column("submitted_by", sa.Text),
     )
 
 
@@ -34,6 +35,10 @@ LIBRARY_ITEM: Final = sa.Table(
     sa.Column("kind", sa.SmallInteger),
     sa.Column("state", sa.SmallInteger),
     sa.Column("identity", sa.Text),
+    sa.Column("width", sa.BigInteger),
+    sa.Column("height", sa.BigInteger),
+    sa.Column("duration_s", sa.Double),
+    sa.Column("extra", sa.JSON),
     sa.Column("collection", sa.Text),
 )
 LIBRARY_TAG: Final = sa.Table(

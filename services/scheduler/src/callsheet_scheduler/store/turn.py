@@ -20,9 +20,8 @@ from callsheet_scheduler.domain.effects import (
     TurnEffect,
     Vram,
 )
-from callsheet_scheduler.domain.job import JobState
+from callsheet_scheduler.domain.job import LOST_MAX, JobState
 from callsheet_scheduler.domain.queue import HOUR_S
-from callsheet_scheduler.domain.retry import LOST_MAX
 from callsheet_scheduler.store.connection import Own
 from callsheet_scheduler.store.ledger import note_peaks, write_ledger
 from callsheet_scheduler.store.library import LeasedChanges, apply_all, mark_poison

@@ -70,7 +70,7 @@ class Collections:
         """
         term = self._leadership.current()
         live = _live(term)
-        row = await self._store.one(slug)
+        row = await self._store.one(slug) if SLUG.fullmatch(slug) else None
         if row is None:
             raise NotFoundError(f"there is no collection {slug!r}")
         return _view(row, live, now=term.commits.now())

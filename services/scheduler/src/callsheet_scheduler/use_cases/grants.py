@@ -116,14 +116,16 @@ class Grants:
         return session, stale
 
     async def _keep(self, term: Term, offers: Sequence[KnownType]) -> None:
-        """Learn the types that a worker brings, and write those that this leadership has not written yet."""
+        """Write the types that a worker brings where this leadership has not, then let them be known."""
         brought = {offer.name: offer for offer in offers if offer.name not in CATALOG}
         for offer in brought.values():
-            self._types.learn(offer)
+            self._types.check(offer)
         unsaved = [offer for name, offer in brought.items() if term.saved_types.get(name) != offer]
         if unsaved:
             await term.write_control(lambda connection: save_job_types(connection, unsaved))
             term.saved_types.update({offer.name: offer for offer in unsaved})
+        for offer in brought.values():
+            self._types.learn(offer)
 
     def close(self, session: Session, *, for_good: bool) -> None:
         """End a session; *for_good* when the worker said goodbye."""
@@ -235,6 +237,7 @@ class Grants:
             row = self._jobs.row_of(submission, term, now, field=f"{field}[{index}]")
             row.job.parent_id = parent
             row.job.collection = None if giver is None else giver.collection
+            row.job.submitted_by = None if giver is None else giver.submitted_by
             rows[row.job.id] = row
         check_needs(rows, term.engine.queue.jobs, field=field)
         return list(rows.values())

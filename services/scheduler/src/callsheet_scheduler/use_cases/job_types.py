@@ -1,17 +1,19 @@
 """The job types that the scheduler knows, and the check of parameters against them."""
 
 import json
+from collections.abc import Iterable
 from typing import Any, Final, NamedTuple, cast
 
 import jsonschema_rs
 
 from callsheet.catalog import CATALOG
 from callsheet.errors import InvalidError
-from callsheet.params import SIZE_MARK, WRITES_MARK
+from callsheet.params import ITEM_SIZE, SIZE_MARK, WRITES_MARK
 from callsheet_scheduler.domain.fleet import WRITES
 from callsheet_scheduler.domain.footprint import size_class
-from callsheet_scheduler.domain.job_type import KnownType
+from callsheet_scheduler.domain.job_type import KeptChange, KnownType, TypeChange
 from callsheet_scheduler.domain.limits import RESERVED
+from callsheet_scheduler.store.sizes import ItemKey
 from callsheet_scheduler.use_cases.refusals import refusal_of
 
 #: Longest text of a job's parameters.
@@ -30,15 +32,21 @@ class Checked(NamedTuple):
 
 
 class JobTypes:
-    """Every known job type by name. A type that a worker brought stays known when it leaves."""
+    """Every known job type by name. A type that a worker brought stays known when it leaves.
+
+    What administrators decided of a type stands before what it declares.
+    """
 
     def __init__(self) -> None:
+        self._declared: dict[str, KnownType] = {}
         self._types: dict[str, KnownType] = {}
+        self._changes: dict[str, KeptChange] = {}
         self._validators: dict[str, jsonschema_rs.Draft202012Validator] = {}
         self._roots: dict[str, str | None] = {}
         self._targets: dict[str, tuple[str, str | None] | None] = {}
         self._params: dict[str, list[str]] = {}
         self._sizes: dict[str, str | None] = {}
+        self._items: dict[str, str] = {}
         for job_type in CATALOG.values():
             self.learn(
                 KnownType(
@@ -50,44 +58,81 @@ class JobTypes:
                     params_schema=json.dumps(job_type.params.schema_for_wire()),
                     resumable=job_type.resumable,
                     learns_vram=job_type.learns_vram,
+                    internal=job_type.internal,
                 ),
             )
+
+    def check(self, known: KnownType) -> None:
+        """Refuse a declaration that cannot be taken over.
+
+        Raises:
+            InvalidError: Its name is taken by a scope of the queue, or its schema is none.
+        """
+        if self._declared.get(known.name) != known:
+            _read_schema(known)
 
     def learn(self, known: KnownType) -> bool:
         """Take over a declaration; False where it was known just so.
 
         Raises:
-            InvalidError: Its name is taken by a scope of the queue, or its schema is none.
+            InvalidError: As `check` does.
         """
-        if self._types.get(known.name) == known:
+        if self._declared.get(known.name) == known:
             return False
-        if known.name in RESERVED:
-            message = f"no job type can be named {known.name}: that is a scope of the queue"
-            raise InvalidError(message, field="types")
-        try:
-            schema: dict[str, Any] | bool = json.loads(known.params_schema or "{}")
-            validator = jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
-        except (ValueError, jsonschema_rs.ValidationError) as error:
-            message = f"the parameter schema of job type {known.name} is not valid: {error}"
-            raise InvalidError(message, field="types") from error
-        self._types[known.name] = known
+        schema, validator = _read_schema(known)
+        self._declared[known.name] = known
+        self._put_in_force(known.name)
         self._validators[known.name] = validator
         self._roots[known.name] = _default_root(schema)
         self._targets[known.name] = _target_param(schema)
         self._params[known.name] = list(_properties(schema))
-        self._sizes[known.name] = _marked(schema, SIZE_MARK)
+        self._sizes[known.name] = size = _marked(schema, SIZE_MARK)
+        item = _marked(schema, SIZE_MARK, ITEM_SIZE)
+        if size is None and item is not None:
+            self._items[known.name] = item
+        else:
+            self._items.pop(known.name, None)
         return True
 
+    def change(self, kept: KeptChange) -> None:
+        """Let a decision hold."""
+        self._changes[kept.type] = kept
+        self._put_in_force(kept.type)
+
+    def restore(self, kept: Iterable[KeptChange]) -> None:
+        """Let these decisions hold, and no others."""
+        self._changes = {one.type: one for one in kept}
+        for name in self._declared:
+            self._put_in_force(name)
+
+    def _put_in_force(self, name: str) -> None:
+        declared = self._declared.get(name)
+        if declared is not None:
+            self._types[name] = self.changed(name).on(declared)
+
+    def changed(self, name: str) -> TypeChange:
+        """Return what was decided of a type."""
+        kept = self._changes.get(name)
+        return TypeChange() if kept is None else kept.change
+
+    def declared(self, name: str) -> KnownType | None:
+        """Return the type of this name as it was declared, if it is known."""
+        return self._declared.get(name)
+
+    def kept(self) -> list[KeptChange]:
+        """Return every decision."""
+        return list(self._changes.values())
+
     def all(self) -> list[KnownType]:
-        """Return every type by name."""
+        """Return every type by name, as it is in force."""
         return [self._types[name] for name in sorted(self._types)]
 
     def find(self, name: str) -> KnownType | None:
-        """Return the type of this name, if it is known."""
+        """Return the type of this name as it is in force, if it is known."""
         return self._types.get(name)
 
     def get(self, name: str, *, field: str) -> KnownType:
-        """Return the type of this name.
+        """Return the type of this name as it is in force.
 
         Raises:
             InvalidError: It is not known; the message lists those that are.
@@ -121,6 +166,9 @@ class JobTypes:
             self._validators[name].validate(value)
         except jsonschema_rs.ValidationError as error:
             raise refusal_of(error, field, self._params[name]) from error
+        except UnicodeEncodeError as error:
+            message = "the parameters must not hold half a surrogate pair"
+            raise InvalidError(message, field=field) from error
         given = cast("dict[str, object]", value)
         size = self._sizes[name]
         return Checked(
@@ -129,6 +177,27 @@ class JobTypes:
             size_class=None if size is None else _class_of(given.get(size)),
         )
 
+    def sizing_item(self, name: str, text: str) -> ItemKey | None:
+        """Return the item whose size is that of a job with these parameters, as far as they name one."""
+        param, default_root = self._items.get(name), self._roots.get(name)
+        if param is None or len(text) > PARAMS_BYTES_MAX:
+            return None
+        try:
+            given: object = _DECODER.decode(text or "{}")
+        except (ValueError, RecursionError):
+            return None
+        if not isinstance(given, dict):
+            return None
+        values = cast("dict[str, object]", given)
+        item_id, path, root = values.get(param), values.get("inputPath"), values.get("root", default_root)
+        if isinstance(item_id, str):
+            return item_id
+        if not isinstance(root, str) or not isinstance(path, str):
+            return None
+        return (
+            (root, path) if root.isprintable() and path.isprintable() else None
+        )  # else the tables refuse it
+
     def _root_of(self, name: str, given: dict[str, object]) -> str | None:
         root, target = given.get("root", self._roots[name]), self._targets[name]
         read = root if isinstance(root, str) else None
@@ -136,6 +205,19 @@ class JobTypes:
             return read
         written = given.get(target[0], target[1])
         return f"{read or ''}{WRITES}{written}" if isinstance(written, str) else read
+
+
+def _read_schema(known: KnownType) -> tuple[object, jsonschema_rs.Draft202012Validator]:
+    """Return what a declaration says of its parameters, and the check of it."""
+    if known.name in RESERVED:
+        message = f"no job type can be named {known.name}: that is a scope of the queue"
+        raise InvalidError(message, field="types")
+    try:
+        schema: dict[str, Any] | bool = json.loads(known.params_schema or "{}")
+        return schema, jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
+    except (ValueError, jsonschema_rs.ValidationError) as error:
+        message = f"the parameter schema of job type {known.name} is not valid: {error}"
+        raise InvalidError(message, field="types") from error
 
 
 def _properties(schema: object) -> dict[str, object]:
@@ -163,10 +245,10 @@ def _default(schema: object, param: str) -> str | None:
             return None
 
 
-def _marked(schema: object, mark: str) -> str | None:
+def _marked(schema: object, mark: str, value: bool | str = True) -> str | None:  # noqa: FBT001,FBT002 -- a mark
     """Return the first parameter that *schema* marks so."""
     for name, one in _properties(schema).items():
-        if isinstance(one, dict) and cast("dict[str, object]", one).get(mark) is True:
+        if isinstance(one, dict) and cast("dict[str, object]", one).get(mark) == value:
             return name
     return None
 

@@ -20,6 +20,7 @@ from callsheet_scheduler.domain.job import (
 from callsheet_scheduler.leadership import Leadership, Term
 from callsheet_scheduler.store.queue import DoneJob
 from callsheet_scheduler.store.records import ReadDone
+from callsheet_scheduler.store.sizes import ReadSizes
 from callsheet_scheduler.use_cases.collections import check_slug, make_known
 from callsheet_scheduler.use_cases.job_types import JobTypes
 from callsheet_scheduler.use_cases.ties import needed_by, tie, ties_of
@@ -34,6 +35,7 @@ ROW_BYTES: Final = 512
 PRIORITY_MAX: Final = 10
 RETRIES_MAX: Final = 20
 VRAM_MIB_MAX: Final = 1 << 24
+SUBMITTER_MAX: Final = 300
 
 #: How far the instant in a job's id may lie from the database's clock, in seconds.
 ID_AGE_MAX_S: Final = 24 * 3600.0
@@ -56,6 +58,7 @@ class Submission(NamedTuple):
     interactive: bool = False
     parent_id: str = ""
     collection: str = ""
+    submitted_by: str = ""
     depends_on: tuple[str, ...] = ()
     if_dependency_fails: IfFails = IfFails.FAIL
     unique_key: str = ""
@@ -73,10 +76,13 @@ class Accepted(NamedTuple):
 class Jobs:
     """Takes submissions."""
 
-    def __init__(self, leadership: Leadership, types: JobTypes, read_done: ReadDone) -> None:
+    def __init__(
+        self, leadership: Leadership, types: JobTypes, read_done: ReadDone, read_sizes: ReadSizes
+    ) -> None:
         self._leadership = leadership
         self._types = types
         self._read_done = read_done
+        self._read_sizes = read_sizes
         self._waiting_bytes = 0
 
     async def submit(
@@ -100,10 +106,11 @@ class Jobs:
             message = f"the queue holds its maximum of {engine.rules.live_jobs_max} jobs"
             raise OverloadedError(message, retry_after_s=5.0)
         await make_known(term, {one.collection for one in submissions})
+        sizes = await self._sizes(submissions)
         ended: dict[JobId, JobState] = {}
         durable: set[JobId] = set()
         while True:
-            rows, answers = self._sorted_out(submissions, term)
+            rows, answers = self._sorted_out(submissions, term, sizes)
             needed = needed_by(rows)
             told = [*(answer.id for answer in answers), *(one for one in needed if one not in durable)]
             known = (engine.queue.jobs.get(job_id) for job_id in told)
@@ -121,7 +128,7 @@ class Jobs:
         return [_accepted(answer, done) for answer in answers]
 
     def _sorted_out(
-        self, submissions: Sequence[Submission], term: Term
+        self, submissions: Sequence[Submission], term: Term, sizes: Sequence[int | None]
     ) -> tuple[dict[JobId, NewRow], list[Accepted | LiveJob]]:
         """Return the jobs that are new, and for each submission its new job or the one that lives."""
         now, queue = term.commits.now(), term.engine.queue
@@ -129,7 +136,7 @@ class Jobs:
         keys: dict[str, LiveJob] = {}
         answers: list[Accepted | LiveJob] = []
         for index, submission in enumerate(submissions):
-            row = self.row_of(submission, term, now, field=f"jobs[{index}]")
+            row = self.row_of(submission, term, now, field=f"jobs[{index}]", size=sizes[index])
             known = queue.jobs.get(row.job.id)
             if known is None and (twin := rows.get(row.job.id)) is not None:
                 known = twin.job
@@ -144,6 +151,15 @@ class Jobs:
             rows[row.job.id] = row
             answers.append(row.job)
         return rows, answers
+
+    async def _sizes(self, submissions: Sequence[Submission]) -> Sequence[int | None]:
+        """Return the size classes of those that an item sizes; for others nothing is looked up."""
+        items = [self._types.sizing_item(one.type, one.params) for one in submissions]
+        wanted = {item for item in items if item is not None}
+        if not wanted:
+            return [None] * len(items)
+        found = await self._read_sizes(wanted)
+        return [None if item is None else found.get(item) for item in items]
 
     async def _past(self, ids: Sequence[JobId]) -> dict[JobId, JobState]:
         """Return the states of jobs that are not live.
@@ -169,8 +185,10 @@ class Jobs:
         finally:
             self._waiting_bytes -= size_bytes
 
-    def row_of(self, submission: Submission, term: Term, now: float, *, field: str) -> NewRow:
-        """Return the checked job that *submission* asks for.
+    def row_of(
+        self, submission: Submission, term: Term, now: float, *, field: str, size: int | None = None
+    ) -> NewRow:
+        """Return the checked job that *submission* asks for, with the *size* class of its item.
 
         Raises:
             InvalidError: It is not acceptable.
@@ -189,7 +207,11 @@ class Jobs:
         _check_range(vram_mib, known.vram_mib, most_mib, field=f"{field}.vram_required")
         job_id = id_of_new(submission.id, term, now, field=f"{field}.id")
         check_slug(submission.collection, field=f"{field}.collection")
+        if len(submission.submitted_by) > SUBMITTER_MAX or "\x00" in submission.submitted_by:
+            message = f"must have at most {SUBMITTER_MAX} characters, and no NUL"
+            raise InvalidError(message, field=f"{field}.submitted_by")
         parent_id = check_id(submission.parent_id, f"{field}.parent_id") if submission.parent_id else None
+        parent = None if parent_id is None else term.engine.queue.jobs.get(JobId(parent_id))
         job = LiveJob(
             id=job_id,
             sequence=term.engine.next_sequence(),
@@ -205,17 +227,13 @@ class Jobs:
             run_at=submission.run_at,
             root=params.root,
             ties=ties_of(submission, job_id, field=field),
-            collection=submission.collection or _collection_of(term, parent_id),
-            size_class=params.size_class,
+            collection=submission.collection or (parent.collection if parent else None),
+            submitted_by=submission.submitted_by or (parent.submitted_by if parent else None),
+            size_class=size if params.size_class is None else params.size_class,
         )
         if known.learns_vram:
             job.vram_mib = term.engine.learned_mib(job, now, asked=submission.vram_mib is not None)
         return NewRow(job=job, params=params.text)
-
-
-def _collection_of(term: Term, parent_id: str | None) -> str | None:
-    parent = None if parent_id is None else term.engine.queue.jobs.get(JobId(parent_id))
-    return None if parent is None else parent.collection
 
 
 def _same(known: LiveJob, asked: LiveJob) -> Accepted:
@@ -283,5 +301,6 @@ def _hash(submission: Submission, params: str) -> int:
         submission.parent_id,
         *((submission[-3:],) if submission.depends_on or submission.unique_key else ()),
         *((submission.collection,) if submission.collection else ()),
+        *((("by", submission.submitted_by),) if submission.submitted_by else ()),
     )
     return int.from_bytes(blake2b(repr(parts).encode(), digest_size=8).digest(), "big", signed=True)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from callsheet.errors import InvalidError, NotFoundError
+from callsheet_scheduler.domain.job import ItemInHand, JobId, Token
 from callsheet_scheduler.domain.library import (
     BATCH_MAX,
     Item,
@@ -39,8 +40,12 @@ class Library:
         items: Sequence[ItemFacts],
         missing_ids: Sequence[ItemId],
         forget_ids: Sequence[ItemId] = (),
+        *,
+        in_hand: ItemInHand | None = None,
     ) -> list[ItemId]:
         """Write a batch under a job's lease and return the items' ids in order.
+
+        *in_hand* is what the job touches once it has the answer.
 
         Raises:
             InvalidError: Something cannot be written; names it. Nothing was written.
@@ -53,9 +58,12 @@ class Library:
         check_items(items, field="items")
         term = self._leadership.current()
         now = term.commits.now()
-        return await upsert_items_fenced(
+        ids = await upsert_items_fenced(
             term.write_library, job_id, token, items, missing_ids, forget_ids, now=now
         )
+        if in_hand is not None:
+            term.engine.took_in_hand(JobId(job_id), Token(token), in_hand)
+        return ids
 
     async def list_items(self, wanted: ItemFilter, *, page_size: int, page_token: str) -> ItemPage:
         """Return a page of the items that pass; a page size of 0 means the default.

@@ -6,12 +6,12 @@ from typing import Final
 
 from callsheet.errors import InvalidError, NotFoundError
 from callsheet_scheduler.domain.engine import Engine
-from callsheet_scheduler.domain.footprint import Learned
 from callsheet_scheduler.domain.forecast import predicted_start
 from callsheet_scheduler.domain.job import FINAL, LEASED, JobId, JobState
 from callsheet_scheduler.domain.queue import HOUR_S
 from callsheet_scheduler.leadership import Leadership
-from callsheet_scheduler.store.history import AttemptRow, HistoryStore, JobFilter, JobRow, size_bytes
+from callsheet_scheduler.store.history import AttemptRow, HistoryStore, JobRow, size_bytes
+from callsheet_scheduler.store.job_lists import JobFilter
 from callsheet_scheduler.store.paging import fitting
 from callsheet_scheduler.use_cases.waiting import minute, queue_position, waiting_reason
 
@@ -123,7 +123,7 @@ class Views:
         return Page(
             jobs=[view_of(engine, row, now) for row in rows],
             next_token=next_token,
-            total=total,
+            total=max(total, skip + len(rows)) if rows else total,
             total_is_exact=exact,
         )
 
@@ -134,10 +134,6 @@ class Views:
             _among_leased(engine, wanted), size=size, after=after, skip=0
         )
         return FoundIds(ids=[JobId(row.id) for row in rows], next_token=next_token)
-
-    def learned(self, job_type: str) -> list[Learned]:
-        """Return what attempts of a type turned out to need."""
-        return self._engine()[0].footprints.of_type(job_type)
 
     async def stats(self) -> Stats:
         """Return counts of the whole queue."""

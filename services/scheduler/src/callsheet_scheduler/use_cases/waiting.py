@@ -18,19 +18,26 @@ HALF_A_DAY_S: Final = 12 * 3600.0
 
 def waiting_reason(engine: Engine, job: LiveJob, now: float) -> str:
     """Return why *job* cannot start now; empty where it is about to, or does not wait."""
-    if job.state is JobState.PAUSED:
-        return "Paused: this job"
-    if job.state is not JobState.PENDING:
-        return ""
-    pause = engine.pauses.hold(job)
-    if pause is not None:
-        return f"Paused: {_named(pause.scope)}"
+    paused = _paused(engine, job)
+    if paused or job.state is not JobState.PENDING:
+        return paused
     if job.ready_at > now:
         return _instant(job)
     if job.ties is not None and job.ties.open:
         count = len(job.ties.open)
         return f"Waiting for {count} job{'s' if count > 1 else ''}"
     return "The database cannot take more at present" if engine.halted else _shortfall(engine, job, now)
+
+
+def _paused(engine: Engine, job: LiveJob) -> str:
+    """Return what is paused that *job* waits for; empty for nothing."""
+    if job.state is not JobState.PENDING:
+        return "Paused: this job" if job.state is JobState.PAUSED else ""
+    pause = engine.pauses.hold(job)
+    if pause is not None:
+        return f"Paused: {_named(pause.scope)}"
+    holder = engine.queue.holder(job)
+    return "" if holder is None else f"Paused: the job {holder.id}, to which it belongs"
 
 
 def _instant(job: LiveJob) -> str:
@@ -43,6 +50,8 @@ def _instant(job: LiveJob) -> str:
 def queue_position(engine: Engine, job: LiveJob, now: float) -> int:
     """Return the place of *job* in its lane, from 1; 0 where it does not wait for its turn."""
     if job.state is not JobState.PENDING or job.ready_at > now or job.busy or job.needs_others:
+        return 0
+    if engine.queue.holder(job) is not None:
         return 0
     return engine.queue.lanes[job.category].position(job)
 

@@ -10,7 +10,7 @@ SELECT
     extract(epoch FROM pause_requested_at)::float8 AS pause_requested_at, NULL::smallint AS stop_rung,
     device, peak_vram_mib,
     needs::text[] AS needs, if_needed_fails, unique_key,
-    coalesce(cardinality(children), 0) AS children, collection
+    coalesce(cardinality(children), 0) AS children, collection, submitted_by
 FROM job_live
 WHERE id = ANY($1::uuid[])
 UNION ALL
@@ -21,6 +21,7 @@ SELECT
     extract(epoch FROM finished_at)::float8, NULL,
     extract(epoch FROM cancel_requested_at)::float8, error, result::text, parent_id::text, NULL,
     stop_rung, device, peak_vram_mib,
-    needs::text[], if_needed_fails, unique_key, coalesce(cardinality(children), 0), collection
+    needs::text[], if_needed_fails, unique_key, coalesce(cardinality(children), 0), collection,
+    submitted_by
 FROM job_done
 WHERE id = ANY($1::uuid[]) AND id >= $2::uuid AND id <= $3::uuid

@@ -24,11 +24,11 @@ INSERT INTO job_live (
     id, sequence, type, category, priority, interactive, vram_mib, max_retries, request_hash,
     parent_id, created_at, run_at, params, state, token, attempt, worker_id, retry_count, lost_count,
     capacity_count, error, root, device, peak_vram_mib, size_class,
-    needs, if_needed_fails, unique_key, collection
+    needs, if_needed_fails, unique_key, collection, submitted_by
 )
 SELECT
     id, new_sequence, type, category, priority, interactive, vram_mib, max_retries, request_hash,
     parent_id, created_at, NULL, params, 1, token, attempt, worker_id, new_retry_count, 0, 0, error,
     root, device, peak_vram_mib, size_class,
-    new_needs, if_needed_fails, unique_key, collection
+    new_needs, if_needed_fails, unique_key, collection, submitted_by
 FROM back

@@ -15,7 +15,7 @@ WITH gone AS (
         l.token, l.attempt, l.retry_count, coalesce(u.lost_count, 0), l.capacity_count, l.worker_id, l.granted_at,
         to_timestamp(u.started_at), to_timestamp(u.finished_at), u.error, u.result::json,
         l.host, l.root, nullif(u.rung, 0), l.device, l.peak_vram_mib, l.size_class,
-        l.needs, l.if_needed_fails, l.unique_key, l.cancel_requested_at, l.children, l.collection
+        l.needs, l.if_needed_fails, l.unique_key, l.cancel_requested_at, l.children, l.collection, l.submitted_by
 ),
 
 finished AS (
@@ -24,7 +24,7 @@ finished AS (
         parent_id, created_at, run_at, params, state, token, attempt, retry_count, lost_count,
         capacity_count, worker_id, granted_at, started_at, finished_at, error, result,
         host, root, stop_rung, device, peak_vram_mib, size_class,
-        needs, if_needed_fails, unique_key, cancel_requested_at, children, collection
+        needs, if_needed_fails, unique_key, cancel_requested_at, children, collection, submitted_by
     )
     SELECT * FROM gone
     RETURNING 1

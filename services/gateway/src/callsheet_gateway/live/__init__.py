@@ -1,0 +1,1 @@
+"""What goes on telling: server-sent events of jobs, of the fleet, and of growing logs."""

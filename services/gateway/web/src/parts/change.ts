@@ -1,0 +1,20 @@
+/** Changes that are asked of the gateway. */
+import type { UseMutationResult } from "@tanstack/react-query";
+import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { App } from "antd";
+
+/** A change: a refusal of it is said, and what has the name *key* is read again however it ends. */
+export function useChange<T>(
+  change: () => Promise<T>,
+  key: string,
+  done?: (made: T) => void,
+): UseMutationResult<T, Error, void> {
+  const queries = useQueryClient();
+  const { message } = App.useApp();
+  return useMutation({
+    mutationFn: change,
+    onError: (error) => void message.error(error.message, 6),
+    onSettled: () => queries.invalidateQueries({ queryKey: [key] }),
+    ...(done && { onSuccess: done }),
+  });
+}

@@ -1,0 +1,55 @@
+/** The view GPUs and workers: the account of every card, and the fleet. */
+import { useQuery } from "@tanstack/react-query";
+
+import { api, ok } from "../../api/client";
+import { useLive } from "../../live/live";
+import { Head } from "../../parts/head";
+import { Loaded } from "../../parts/Loaded";
+import { Card } from "./Card";
+import { Workers } from "./Workers";
+import "./fleet.css";
+
+export default function Fleet() {
+  const { every } = useLive();
+  const gpus = useQuery({
+    queryKey: ["gpus"],
+    queryFn: async () => (await ok(api.GET("/api/gpus"))).data,
+    refetchInterval: every,
+  });
+  const workers = useQuery({
+    queryKey: ["workers"],
+    queryFn: async () => (await ok(api.GET("/api/workers"))).data,
+    refetchInterval: every,
+  });
+  return (
+    <>
+      <Head title="GPUs & workers" note="What every card is charged with, and who does the work." />
+      <section aria-labelledby="cards">
+        <h2 id="cards" className="section">
+          GPUs
+        </h2>
+        <Loaded
+          query={gpus}
+          alone
+          empty="No worker reaches a GPU. Jobs for GPUs are done by software where a worker offers that."
+        >
+          {(data) => (
+            <div className="cards">
+              {data.map((gpu) => (
+                <Card key={gpu.uuid} gpu={gpu} at={gpus.dataUpdatedAt} />
+              ))}
+            </div>
+          )}
+        </Loaded>
+      </section>
+      <section aria-labelledby="workers">
+        <h2 id="workers" className="section">
+          Workers
+        </h2>
+        <Loaded query={workers} alone empty="No worker is connected. Jobs wait until one is.">
+          {(data) => <Workers workers={data} />}
+        </Loaded>
+      </section>
+    </>
+  );
+}

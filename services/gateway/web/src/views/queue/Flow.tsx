@@ -1,0 +1,83 @@
+/** How the queue flows: jobs done by the minute, and how long they had waited. */
+import { useQuery } from "@tanstack/react-query";
+import { useMemo } from "react";
+
+import { api, ok } from "../../api/client";
+import { useLive } from "../../live/live";
+import { Chart } from "../../parts/Chart";
+import { count, lasting } from "../../parts/words";
+import { flowOf } from "./history";
+
+const LOOKED_AT = 200;
+
+export default function Flow() {
+  const { every } = useLive();
+  const stats = useQuery({
+    queryKey: ["stats"],
+    queryFn: () => ok(api.GET("/api/media/jobs/stats")),
+    refetchInterval: every,
+  });
+  const done = useQuery({
+    queryKey: ["jobs", { flow: true }],
+    queryFn: () =>
+      ok(
+        api.GET("/api/media/jobs", {
+          params: { query: { status: ["completed", "failed", "running"], limit: LOOKED_AT } },
+        }),
+      ),
+    refetchInterval: every,
+  });
+  const jobs = done.data?.data;
+  const flow = useMemo(() => flowOf(jobs ?? [], done.dataUpdatedAt), [jobs, done.dataUpdatedAt]);
+  const throughput = useMemo(
+    () => [
+      { name: "completed", colour: "#1f9d57", values: flow.completed },
+      { name: "failed", colour: "#d93a3a", values: flow.failed },
+    ],
+    [flow],
+  );
+  const waits = useMemo(
+    () => [{ name: "longest wait", colour: "#5b6cf0", values: flow.waits }],
+    [flow],
+  );
+  const note =
+    jobs && jobs.length >= LOOKED_AT ? `of the newest ${LOOKED_AT} jobs` : "in the last hour";
+  return (
+    <div className="flows">
+      <section className="panel" aria-labelledby="throughput">
+        <div className="panel-head">
+          <div>
+            <h2 id="throughput">Throughput</h2>
+            <p>Jobs ended by the minute, {note}</p>
+          </div>
+          {stats.data && (
+            <b className="number">{count(stats.data.throughput.completedLastHour)} an hour</b>
+          )}
+        </div>
+        <div className="panel-body">
+          <Chart label="Jobs ended by the minute" times={flow.minutes} lines={throughput} bars />
+        </div>
+      </section>
+      <section className="panel" aria-labelledby="waits">
+        <div className="panel-head">
+          <div>
+            <h2 id="waits">Waits</h2>
+            <p>The longest wait of what started in a minute, {note}</p>
+          </div>
+          {stats.data && (
+            <b className="number">{lasting(stats.data.averageProcessingTime)} to do one</b>
+          )}
+        </div>
+        <div className="panel-body">
+          <Chart
+            label="The longest wait by the minute"
+            times={flow.minutes}
+            lines={waits}
+            bars
+            format={lasting}
+          />
+        </div>
+      </section>
+    </div>
+  );
+}
