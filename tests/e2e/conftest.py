@@ -11,8 +11,9 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.support.browsers import Complaints, chromium, program
 from tests.support.page_stack import Stack, page_stack
+from tests.support.patience import PATIENCE_S
 
-LIMIT_MS = 30_000
+LIMIT_MS = 1000 * PATIENCE_S
 
 expect.set_options(timeout=LIMIT_MS)
 

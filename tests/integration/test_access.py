@@ -27,6 +27,7 @@ from tests.support.access import OBJECT, SECRET, Json, bearer, endpoints, made, 
 from tests.support.command_line import CommandLine
 from tests.support.fresh_database import new_database
 from tests.support.gateways import Rest, rest_over
+from tests.support.patience import PATIENCE_S
 from tests.support.real_scheduler import RealScheduler, real_scheduler
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -116,7 +117,7 @@ async def test_revoked_key_is_refused_here_at_once_and_elsewhere_soon(
         revoked = await rest.delete(f"/api/keys/{key['id']}")
         assert (revoked.json()["revokedBy"], revoked.json()["revokedAt"] is None) == ("admin", False)
         assert (await shown(rest, key["key"])).status_code == 401
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             await until_refused(other, bearer(key["key"]))
     assert (await rest.delete(f"/api/keys/{key['id']}")).json() == revoked.json()
     assert (await rest.delete(f"/api/keys/{new_job_id()}")).status_code == 404

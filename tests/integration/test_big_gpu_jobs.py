@@ -13,7 +13,8 @@ from callsheet.v1.job_pb2 import Job, JobState
 from tests.support.cards import card
 from tests.support.gateways import rest_over
 from tests.support.gpu_workers import GpuHost
-from tests.support.queue import PATIENCE_S, Jobs
+from tests.support.patience import PATIENCE_S
+from tests.support.queue import Jobs
 from tests.support.real_scheduler import real_scheduler
 from tests.support.rest import Rest
 

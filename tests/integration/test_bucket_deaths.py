@@ -12,9 +12,10 @@ from callsheet.v1.job_pb2 import JobState
 from tests.support.gates import Gate, gate_before
 from tests.support.media import ffmpeg
 from tests.support.objects import SECRET, Bucket, Objects
+from tests.support.patience import PATIENCE_S
 from tests.support.plug_ins import ROOT
 from tests.support.processes import until
-from tests.support.queue import PATIENCE_S, Jobs
+from tests.support.queue import Jobs
 from tests.support.real_scheduler import RealScheduler, real_scheduler
 from tests.support.worker_processes import worker_process
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 from tests.support.command_line import CommandLine
 from tests.support.media import quadrants
+from tests.support.patience import PATIENCE_S
 from tests.support.real_scheduler import RealScheduler, real_scheduler
 from tests.support.warm import WarmProcess, start_warm
 
@@ -204,7 +205,7 @@ async def test_a_folder_outside_every_root_is_refused(callsheet: CommandLine, tm
 async def test_a_scan_of_a_root_that_no_worker_reaches_waits_and_says_why(callsheet: CommandLine) -> None:
     waiting = await callsheet.start("scan", "attic:", "--wait")
     assert waiting.stderr is not None
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         while b"No connected worker reaches root attic" not in await waiting.stderr.readline():
             pass
     waiting.send_signal(signal.SIGINT)

@@ -15,6 +15,7 @@ from tests.support.cards import card
 from tests.support.command_line import CommandLine
 from tests.support.fresh_database import new_database
 from tests.support.gpu_workers import GpuHost
+from tests.support.patience import PATIENCE_S
 from tests.support.real_scheduler import RealScheduler, real_scheduler
 from tests.support.terminals import terminal
 from tests.support.workers import running_worker
@@ -35,7 +36,7 @@ def callsheet(scheduler: RealScheduler, tmp_path: Path) -> CommandLine:
 
 async def come(client: Client) -> None:
     """Wait until the scheduler knows what the worker does."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while all(kind.name != "noop" for kind in await client.job_types()):  # noqa: ASYNC110 -- elsewhere
             await asyncio.sleep(0.05)
 
@@ -71,7 +72,7 @@ async def test_picture_follows_jobs_workers_and_cards(
         screen.press("p")
         await screen.shows("held")
         worker.patient.go_on.set()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while (await client.stats()).completed_last_hour < 5:  # noqa: ASYNC110 -- it happens elsewhere
                 await asyncio.sleep(0.05)
         assert any("2 of 2" in line for line in screen.picture)

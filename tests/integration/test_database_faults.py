@@ -23,7 +23,8 @@ from callsheet.v1.job_service_pb2 import SubmitJobsRequest
 from callsheet.v1.job_service_pb2_grpc import JobServiceStub
 from callsheet.wire_errors import from_rpc_error
 from tests.support.folders import open_folder
-from tests.support.replicas import PATIENCE_S, Replica, addresses_of, leader_of, replicas_on
+from tests.support.patience import PATIENCE_S
+from tests.support.replicas import Replica, addresses_of, leader_of, replicas_on
 from tests.support.small_disks import small_disk
 from tests.support.workers import RunningWorker, running_worker
 

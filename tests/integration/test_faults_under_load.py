@@ -20,11 +20,11 @@ from callsheet.v1.job_pb2 import JobState, NewJob
 from callsheet.v1.job_service_pb2 import GetStatsRequest
 from callsheet.v1.job_service_pb2_grpc import JobServiceStub
 from tests.support.folders import open_folder
+from tests.support.patience import PATIENCE_S
 from tests.support.real_scheduler import RealScheduler, real_scheduler
 
 JOBS = 3000
 BATCH = 250
-PATIENCE_S = 60.0
 
 
 class Load:

@@ -17,6 +17,7 @@ from tests.support.library_sites import (
     metadata,
     picture,
 )
+from tests.support.patience import PATIENCE_S
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -28,7 +29,7 @@ async def test_view_of_an_item_is_noted(rest: httpx.AsyncClient, library: Path) 
     item = await item_of(rest, "viewed")
     assert item["viewedAt"] is None
     assert (await rest.get(f"/api/media/items/{item['id']}/thumbnail")).status_code == 200
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             item = await item_of(rest, "viewed")
             if item["viewedAt"] is not None:
@@ -90,7 +91,7 @@ async def test_sweep_removes_what_was_made_of_deleted_files_alone(
 
 
 async def completed(rest: httpx.AsyncClient, job_id: object) -> Json:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             job = OBJECT.validate_python((await rest.get(f"/api/media/jobs/{job_id}")).json())
             if job["status"] in {"completed", "failed", "cancelled"}:

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tests.support.gateways import TOKEN, real_gateway, started
+from tests.support.patience import PATIENCE_S
 
 
 async def refusal(folder: Path, **settings: str) -> tuple[int, str]:
@@ -91,7 +92,7 @@ async def test_bad_clients_are_cut_off_and_harm_no_other(tmp_path: Path) -> None
         "Content-Type: application/json\r\nContent-Length: 100\r\nConnection: close\r\n\r\n{"
     )
     cookie = b"GET /healthz HTTP/1.1\r\nHost: x\r\nCookie: " + b"a" * 3000
-    async with real_gateway(tmp_path, **limits) as (process, port), asyncio.timeout(60):
+    async with real_gateway(tmp_path, **limits) as (process, port), asyncio.timeout(PATIENCE_S):
         silent, slow, half, large, noise = await asyncio.gather(
             *(
                 answer_to(port, sent)

@@ -18,7 +18,8 @@ from callsheet.errors import InvalidError
 from callsheet.ids import new_job_id
 from callsheet.v1.fleet_service_pb2 import DEVICE_STATE_OK, DEVICE_STATE_UNREACHED
 from tests.support.gpu_rounds import FAULTS, GpuWorker, Rounds
-from tests.support.leader import PATIENCE_S, Leader, leader
+from tests.support.leader import Leader, leader
+from tests.support.patience import PATIENCE_S
 
 
 async def granted(rounds: Rounds, worker: GpuWorker, *, vram_mib: int) -> JobId:

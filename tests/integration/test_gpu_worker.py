@@ -13,9 +13,10 @@ from callsheet.v1.job_pb2 import FailureKind, JobState
 from callsheet.v1.lease_service_pb2 import DeviceReading, Grant, LeaseRef, Result, WorkResponse
 from tests.support.cards import ATLAS, BOREAS, DRIVER_NOT_LOADED, LOST, card
 from tests.support.gpu_workers import GpuHost
+from tests.support.patience import PATIENCE_S
 from tests.support.queue import Jobs
 from tests.support.real_scheduler import RealScheduler, real_scheduler
-from tests.support.scripted_scheduler import PATIENCE_S, ScriptedScheduler, Stream, scripted_scheduler
+from tests.support.scripted_scheduler import ScriptedScheduler, Stream, scripted_scheduler
 from tests.support.worker_processes import WorkerProcess, environment_of
 
 LEASE = LeaseRef(job_id="01890a5d-ac96-774b-bcce-000000000001", token=1)

@@ -17,7 +17,8 @@ from callsheet_scheduler.use_cases.views import Stats
 
 from callsheet.errors import InvalidError, NotFoundError, UnavailableError
 from tests.support.days import days, pass_days
-from tests.support.leader import DAY, PATIENCE_S, Leader, id_at, leader
+from tests.support.leader import DAY, Leader, id_at, leader
+from tests.support.patience import PATIENCE_S
 
 HISTORY_DAYS = 5
 

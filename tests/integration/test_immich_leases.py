@@ -28,13 +28,13 @@ from callsheet.worker.settings import WorkerSettings
 from tests.support.immich_process import start
 from tests.support.immich_queues import NAMES, SimulatedImmich
 from tests.support.immich_server import KEY, StandIn, standing_in
+from tests.support.patience import PATIENCE_S
 from tests.support.processes import until
 from tests.support.queue import CALL_DEADLINE_S, Jobs
 from tests.support.real_scheduler import RealScheduler
 
 AnswerT = TypeVar("AnswerT")
 
-WAIT_S = 60.0
 
 CARD = Device(uuid="GPU-shared", index=0, name="card", capacity_mib=4512, driver="1")
 LOOK = Look(at=inf, devices=[SeenDevice(device=CARD, reading=Reading(used_mib=0, processes=()))])
@@ -140,7 +140,7 @@ class Seen:
 
 
 async def _patiently(ask: Callable[[], Awaitable[AnswerT | None]]) -> AnswerT:
-    async with asyncio.timeout(WAIT_S):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             try:
                 if (answer := await ask()) is not None:

@@ -15,7 +15,8 @@ from callsheet_scheduler.use_cases.jobs import Submission
 
 from callsheet.errors import OverloadedError
 from tests.support.inboxes import LEAVE, SCAN, emptied, left, live, until
-from tests.support.leader import PATIENCE_S, Leader, id_at
+from tests.support.leader import Leader, id_at
+from tests.support.patience import PATIENCE_S
 from tests.support.replicas import leader_of, replicas_on
 
 

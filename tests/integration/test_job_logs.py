@@ -13,7 +13,8 @@ from callsheet_scheduler.store.paging import PAGE_BYTES_MAX
 
 from callsheet.errors import NotFoundError, UnavailableError
 from callsheet.ids import new_job_id
-from tests.support.leader import PATIENCE_S, Leader, leader
+from tests.support.leader import Leader, leader
+from tests.support.patience import PATIENCE_S
 
 PIECE = 16 * 1024
 

@@ -13,13 +13,12 @@ from callsheet.client import Client, Patience
 from callsheet.v1.externalscaler_pb2 import GetMetricsRequest, ScaledObjectRef
 from callsheet.v1.externalscaler_pb2_grpc import ExternalScalerStub
 from callsheet.v1.job_pb2 import NewJob
+from tests.support.patience import PATIENCE_S
 from tests.support.real_scheduler import RealScheduler, real_scheduler
 from tests.support.replicas import free_port
 
 CPU = {"category": "cpu", "slotsPerWorker": "4"}
 TOKEN = "a-token-that-is-long-enough"
-
-DEADLINE_S = 30.0
 
 
 class Keda:
@@ -29,15 +28,15 @@ class Keda:
         self.stub = ExternalScalerStub(channel)
 
     async def is_active(self, **changes: str) -> bool:
-        return (await self.stub.IsActive(ref(**changes), timeout=DEADLINE_S)).result
+        return (await self.stub.IsActive(ref(**changes), timeout=PATIENCE_S)).result
 
     async def spec(self, **changes: str) -> dict[str, tuple[int, float]]:
-        answer = await self.stub.GetMetricSpec(ref(**changes), timeout=DEADLINE_S)
+        answer = await self.stub.GetMetricSpec(ref(**changes), timeout=PATIENCE_S)
         return {one.metricName: (one.targetSize, one.targetSizeFloat) for one in answer.metricSpecs}
 
     async def metrics(self, name: str = "", **changes: str) -> dict[str, tuple[int, float]]:
         request = GetMetricsRequest(scaledObjectRef=ref(**changes), metricName=name)
-        answer = await self.stub.GetMetrics(request, timeout=DEADLINE_S)
+        answer = await self.stub.GetMetrics(request, timeout=PATIENCE_S)
         return {one.metricName: (one.metricValue, one.metricValueFloat) for one in answer.metricValues}
 
 
@@ -103,7 +102,7 @@ async def test_changes_are_pushed(fresh_dsn: str, tmp_path: Path) -> None:
     async with served(fresh_dsn, tmp_path / "a") as (scheduler, keda):
         await known(keda)
         pushed = aiter(keda.stub.StreamIsActive(ref()))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             assert not (await anext(pushed)).result
             [job_id] = await submit(scheduler, 1)
             assert (await anext(pushed)).result
@@ -123,10 +122,10 @@ async def test_standby_hands_calls_to_the_leader_and_nobody_hears_a_zero_that_is
         assert await known(of_first) == {"demand_slots": (3, 3.0)}
         assert await known(of_second) == {"demand_slots": (3, 3.0)}
         pushed = aiter(of_second.stub.StreamIsActive(ref()))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             assert (await anext(pushed)).result
         await first.kill()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             assert await known(of_second) == {"demand_slots": (3, 3.0)}
         with pytest.raises(grpc.aio.AioRpcError) as away:
             await of_first.is_active()
@@ -159,5 +158,5 @@ async def test_nothing_but_the_demand_is_told_without_a_credential(fresh_dsn: st
         await known(keda)
         async with open_channel(scheduler.address) as channel:
             with pytest.raises(grpc.aio.AioRpcError) as refused:
-                await ExternalScalerStub(channel).IsActive(ref(), timeout=DEADLINE_S)
+                await ExternalScalerStub(channel).IsActive(ref(), timeout=PATIENCE_S)
         assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED

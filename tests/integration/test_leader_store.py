@@ -12,6 +12,7 @@ from callsheet_scheduler.store import leader
 from callsheet_scheduler.store.pool import check_direct, open_candidate, open_writer
 
 from callsheet.errors import UnavailableError
+from tests.support.patience import PATIENCE_S
 from tests.support.pooler import pooler_before
 
 TTL_S = 1.0
@@ -98,7 +99,7 @@ async def test_a_take_over_ends_a_statement_that_runs(sessions: Sessions) -> Non
         await asyncio.sleep(0.01)
     candidate.terminate()
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         await leading(sessions, SECOND)
 
     with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)):
@@ -133,7 +134,7 @@ async def test_the_instants_of_an_earlier_leader_are_handed_on(sessions: Session
     await leader.renew(candidate, term, at=ahead, deadline_s=30)
     candidate.terminate()
     successor = await sessions.candidate()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while not (await leader.try_candidate(successor)).won:  # noqa: ASYNC110 -- another session
             await asyncio.sleep(0.01)
 
@@ -186,7 +187,7 @@ async def test_a_scheduler_behind_such_a_pooler_ends_with_one_sentence(fresh_dsn
             env=os.environ | {"CALLSHEET_DATABASE_URL": address, "CALLSHEET_LISTEN": "127.0.0.1:0"},
             stderr=asyncio.subprocess.PIPE,
         )
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             _, said = await process.communicate()
 
     assert process.returncode == 2

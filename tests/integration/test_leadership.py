@@ -21,7 +21,8 @@ from callsheet.v1.job_pb2 import Job, JobState, NewJob
 from callsheet.v1.job_service_pb2 import GetStatsRequest, SubmitJobsRequest
 from callsheet.v1.job_service_pb2_grpc import JobServiceStub
 from callsheet.wire_errors import from_rpc_error
-from tests.support.replicas import PATIENCE_S, Replica, addresses_of, leader_of, replicas_on
+from tests.support.patience import PATIENCE_S
+from tests.support.replicas import Replica, addresses_of, leader_of, replicas_on
 from tests.support.workers import RunningWorker, running_worker
 
 CLOCK = SystemClock()

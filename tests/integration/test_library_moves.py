@@ -12,6 +12,7 @@ from callsheet_scheduler.store.pool import open_writer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.support.library_rows import NOW, derive, lease, lending, photo, scanned, thumbnail
+from tests.support.patience import PATIENCE_S
 
 MOVED_AT = NOW + 60
 OLD, NEW = photo("inbox/a"), photo("library/videos/a")
@@ -167,7 +168,7 @@ async def test_scan_that_writes_while_the_move_commits_makes_no_second_item(
 
 async def blocked(connection: asyncpg.Connection) -> None:
     """Wait until another connection waits for a row of this one's transaction."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while not await connection.fetchval(  # noqa: ASYNC110 -- another connection
             "SELECT count(*) FROM pg_stat_activity WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))"
         ):

@@ -19,7 +19,8 @@ from callsheet.worker.scratch import Scratch
 from tests.support import mortal_worker
 from tests.support.media import video
 from tests.support.objects import Bucket, Objects
-from tests.support.queue import CALL_DEADLINE_S, PATIENCE_S, Jobs
+from tests.support.patience import PATIENCE_S
+from tests.support.queue import CALL_DEADLINE_S, Jobs
 from tests.support.real_scheduler import RealScheduler
 from tests.support.worker_processes import WorkerProcess
 

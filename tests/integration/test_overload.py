@@ -24,14 +24,13 @@ from callsheet.v1.job_service_pb2 import (
 )
 from callsheet.v1.job_service_pb2_grpc import JobServiceStub
 from callsheet.wire_errors import from_rpc_error
+from tests.support.patience import PATIENCE_S
 from tests.support.real_scheduler import RealScheduler, real_scheduler
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from callsheet.v1.job_service_pb2_grpc import JobServiceAsyncStub
-
-PATIENCE_S = 60.0
 
 #: More changed jobs than may wait for one reader, in submissions of a thousand.
 CROWD = 13

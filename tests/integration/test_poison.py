@@ -8,8 +8,9 @@ from callsheet.channel import open_channel
 from callsheet.v1.job_pb2 import JobState
 from callsheet.v1.library_service_pb2 import ItemState
 from tests.support.media import quadrants
+from tests.support.patience import PATIENCE_S
 from tests.support.plug_ins import ROOT
-from tests.support.queue import PATIENCE_S, Jobs
+from tests.support.queue import Jobs
 from tests.support.real_scheduler import real_scheduler
 from tests.support.short_leases import item_at
 from tests.support.worker_processes import WorkerProcess, worker_process

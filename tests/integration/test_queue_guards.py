@@ -25,7 +25,8 @@ from callsheet.v1.lease_service_pb2 import WorkRequest, WorkResponse
 from callsheet.v1.lease_service_pb2_grpc import add_LeaseServiceServicer_to_server
 from tests.support.fresh_database import new_database
 from tests.support.job_types import NOOP
-from tests.support.leader import PATIENCE_S, Leader, leader
+from tests.support.leader import Leader, leader
+from tests.support.patience import PATIENCE_S
 from tests.support.workers import running_worker
 
 JOBS = 2_000

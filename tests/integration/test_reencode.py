@@ -10,7 +10,8 @@ from callsheet.v1.job_pb2 import JobState
 from callsheet.v1.library_service_pb2 import Item
 from tests.support.encoding_site import roots
 from tests.support.media import film
-from tests.support.queue import PATIENCE_S, Jobs
+from tests.support.patience import PATIENCE_S
+from tests.support.queue import Jobs
 from tests.support.real_scheduler import RealScheduler
 from tests.support.short_leases import item_at
 from tests.support.videos import seen

@@ -11,8 +11,9 @@ from callsheet_scheduler.local.postgres import EmbeddedPostgres
 
 from tests.support.folders import open_folder
 from tests.support.leader import leader
+from tests.support.patience import PATIENCE_S
 from tests.support.real_scheduler import RealScheduler
-from tests.support.replicas import PATIENCE_S, Replica, free_port
+from tests.support.replicas import Replica, free_port
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,8 @@ from callsheet.v1.library_service_pb2 import Item
 from callsheet.worker.lease import Lease
 from callsheet.worker.reports import Remote
 from tests.support.numbered import numbered, phase_steps, read
-from tests.support.queue import PATIENCE_S, Jobs
+from tests.support.patience import PATIENCE_S
+from tests.support.queue import Jobs
 from tests.support.real_scheduler import RealScheduler
 from tests.support.short_leases import item_at
 from tests.support.worker_processes import WorkerProcess, worker_process

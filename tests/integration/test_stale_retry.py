@@ -8,6 +8,7 @@ from callsheet_scheduler.domain.outcome import Ending
 
 from callsheet.errors import ConflictError
 from tests.support.leader import leader
+from tests.support.patience import PATIENCE_S
 
 
 async def test_retry_of_a_job_that_changed_since_it_was_read_is_a_conflict(
@@ -20,7 +21,7 @@ async def test_retry_of_a_job_that_changed_since_it_was_read_is_a_conflict(
         async with db_writer.transaction():
             await db_writer.execute("UPDATE job_done SET token = token + 1 WHERE id = $1", first)
             retrying = asyncio.create_task(one.actions.retry(first))
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE_S):
                 while first not in term.engine.queue.jobs:  # noqa: ASYNC110 -- another task
                     await asyncio.sleep(0.01)
         with pytest.raises(ConflictError, match="ended again meanwhile"):

@@ -13,7 +13,7 @@ from callsheet.v1.job_pb2 import Job
 from callsheet.v1.job_service_pb2 import ListJobsRequest
 from callsheet.v1.library_service_pb2 import Item, ItemState, ListItemsRequest
 from tests.support.media import quadrants
-from tests.support.queue import PATIENCE_S
+from tests.support.patience import PATIENCE_S
 from tests.support.real_scheduler import real_scheduler
 from tests.support.worker_processes import WorkerProcess
 

@@ -15,9 +15,10 @@ from callsheet.channel import open_channel
 from callsheet.service.clock import SystemClock
 from callsheet.v1.job_pb2 import Job, JobState
 from tests.support.media import video
+from tests.support.patience import PATIENCE_S
 from tests.support.plug_ins import ROOT
 from tests.support.processes import ended, until
-from tests.support.queue import PATIENCE_S, Jobs
+from tests.support.queue import Jobs
 from tests.support.real_scheduler import RealScheduler, real_scheduler
 from tests.support.worker_processes import WorkerProcess, worker_process
 

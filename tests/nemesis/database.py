@@ -7,7 +7,8 @@ from typing import Final
 
 import asyncpg
 
-PATIENCE_S: Final = 30.0
+from tests.support.patience import PATIENCE_S
+
 PAUSE_S: Final = 0.05
 
 #: What is heard from a server that starts, stops or recovers.

@@ -20,11 +20,11 @@ from callsheet.verify.recorder import Recorder
 from tests.nemesis.link import Link
 from tests.nemesis.plan import PlannedFault
 from tests.nemesis.stage import LOOPBACK, Player, Scheduler, Stage
+from tests.support.patience import PATIENCE_S
 
 #: How long a scheduler may take to say that it leads.
 ASK_S: Final = 0.5
 SLOW_S: Final = 0.15
-END_LIMIT_S: Final = 30.0
 
 T = TypeVar("T")
 
@@ -106,7 +106,7 @@ class Nemesis:
             await asyncio.sleep(fault.for_s)
         else:
             player.send(signal.SIGTERM)
-            async with asyncio.timeout(END_LIMIT_S):
+            async with asyncio.timeout(PATIENCE_S):
                 await player.ended()
         await (player.start() if scheduler is None else scheduler.start())
 

@@ -21,6 +21,7 @@ from tests.nemesis.link import Link, Place
 from tests.nemesis.machine import MovedClock, Namespace
 from tests.nemesis.plan import SCHEDULERS, WORKERS
 from tests.nemesis.worker import MADE
+from tests.support.patience import PATIENCE_S
 from tests.support.processes import until
 
 ROOT: Final = Path(__file__).parents[2]
@@ -31,7 +32,6 @@ SLOTS: Final = 5
 LEASE_TTL_S: Final = 2.0
 LIMIT: Final = 6
 """Jobs at once on the host: fewer than the slots of its workers."""
-START_LIMIT_S: Final = 60.0
 
 SCHEDULER_SETTINGS: Final[Mapping[str, str]] = {
     "CALLSHEET_LEASE_TTL_S": str(LEASE_TTL_S),
@@ -120,7 +120,7 @@ class Scheduler:
         listen = {"CALLSHEET_LISTEN": f"{LOOPBACK}:{self.port}"}
         self.player.environment = dict(self.player.environment) | listen
         await self.player.start()
-        async with asyncio.timeout(START_LIMIT_S):
+        async with asyncio.timeout(PATIENCE_S):
             await until(lambda: self.port_file.exists() or self.player.has_ended)
         if not self.port_file.exists():
             return

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.nemesis.link import Link, Place
-
-PATIENCE_S = 10.0
+from tests.support.patience import PATIENCE_S
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from callsheet.service.clock import SystemClock
 from tests.support.gateways import Rest
+from tests.support.patience import PATIENCE_S
 
 Json = dict[str, object]
 OBJECT: TypeAdapter[Json] = TypeAdapter(Json)
@@ -77,7 +78,7 @@ async def status_of(rest: Rest, method: str, path: str, token: str | None) -> in
 
     serving = asyncio.ensure_future(rest.app(scope, receive, send))
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             return await started
     finally:
         serving.cancel()

@@ -7,9 +7,8 @@ from asyncio.subprocess import DEVNULL, PIPE
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.patience import PATIENCE_S
 from tests.support.warm import WarmProcess, start_warm
-
-LIMIT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +56,7 @@ class CommandLine:
         """Run a command to its end."""
         process = await self.start(*arguments)
         try:
-            async with asyncio.timeout(LIMIT_S):
+            async with asyncio.timeout(PATIENCE_S):
                 out, err = await process.communicate()
         finally:
             if process.returncode is None:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tests.support.patience import PATIENCE_S
+
 CALLSHEET: Final = ("-c", "from callsheet.cli import main; main()")
 READY: Final = "Callsheet is ready at "
-READY_LIMIT_S: Final = 60.0
-END_LIMIT_S: Final = 40.0
 OK: Final = 200
 
 
@@ -47,7 +47,7 @@ class RunningUp:
     async def line(self, part: str) -> str:
         """Wait for a line that contains *part* and return it."""
         try:
-            async with asyncio.timeout(READY_LIMIT_S), self._more:
+            async with asyncio.timeout(PATIENCE_S), self._more:
                 while True:
                     for line in self.said:
                         if part in line:
@@ -63,7 +63,7 @@ class RunningUp:
 
     async def exit_code(self) -> int:
         """Wait until it has ended and everything it said is read."""
-        async with asyncio.timeout(END_LIMIT_S):
+        async with asyncio.timeout(PATIENCE_S):
             await asyncio.gather(*self._readers)
             return await self.process.wait()
 
@@ -86,7 +86,7 @@ class RunningUp:
 
     async def answers(self) -> None:
         """Wait until REST finds a scheduler that leads."""
-        async with asyncio.timeout(READY_LIMIT_S):
+        async with asyncio.timeout(PATIENCE_S):
             while (  # noqa: ASYNC110 -- another process sets no event of ours
                 await self.get("/api/media/jobs/stats", token=self.token())
             ).status != OK:
@@ -177,7 +177,7 @@ async def gone(processes: Mapping[int, str]) -> None:
         return [command for pid, command in processes.items() if _command(pid) == command]
 
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while left():  # noqa: ASYNC110 -- not our children
                 await asyncio.sleep(0.02)
     except TimeoutError:

@@ -14,6 +14,7 @@ from callsheet_gateway.settings import GatewaySettings
 from starlette.types import ASGIApp
 
 from callsheet.client import Client, Patience
+from tests.support.patience import PATIENCE_S
 from tests.support.warm import WarmProcess, start_warm
 
 TOKEN = "t" * 43
@@ -23,9 +24,6 @@ class Rest(httpx.AsyncClient):
     """A client of REST that knows what it speaks with."""
 
     app: ASGIApp
-
-
-START_LIMIT_S = 60.0
 
 
 @asynccontextmanager
@@ -74,7 +72,7 @@ async def real_gateway(folder: Path, **settings: str) -> AsyncGenerator[tuple[Wa
     port_file = folder / "gateway-port"
     process = await started(folder, settings | {"port_file": str(port_file)})
     try:
-        async with asyncio.timeout(START_LIMIT_S):
+        async with asyncio.timeout(PATIENCE_S):
             while not port_file.exists():
                 assert process.returncode is None, "the gateway ended while it started"
                 await asyncio.sleep(0.02)

@@ -19,7 +19,8 @@ from callsheet.catalog import Category
 from callsheet.errors import UnavailableError
 from callsheet.ids import new_job_id
 from tests.support.gpu_fleet import MARGIN_MIB, card
-from tests.support.leader import PATIENCE_S, Hands, Leader
+from tests.support.leader import Hands, Leader
+from tests.support.patience import PATIENCE_S
 
 TYPES: Final = (
     KnownType(

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.support.cards import VARIABLE, Driver, compiled
+from tests.support.patience import PATIENCE_S
 from tests.support.worker_processes import WorkerProcess
 
 
@@ -48,6 +49,6 @@ class GpuHost:
 
     async def says(self, words: str) -> None:
         """Wait until a worker's log has these words."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while words not in self.log:  # noqa: ASYNC110 - what is awaited happens in another process
                 await asyncio.sleep(0.05)

@@ -21,9 +21,9 @@ from typing import Final
 
 from callsheet.worker.sandbox import Layer, Rights, SandboxLimits, confine
 from callsheet.worker.work import Answer
+from tests.support.patience import PATIENCE_S
 
 LIMITS: Final = SandboxLimits(address_space_mib=1024, file_size_mib=1, cpu_s=5, open_files=64)
-PATIENCE_S: Final = 10.0
 WORKED: Final = b"worked"
 _CLONE_NEWUSER, _CLONE_NEWNS = 0x10000000, 0x00020000
 _PTRACE_SEIZE: Final = 0x4206

@@ -8,7 +8,8 @@ import asyncpg
 import pytest
 from callsheet_scheduler.use_cases.inbox import Inbox
 
-from tests.support.leader import PATIENCE_S, Leader, leader
+from tests.support.leader import Leader, leader
+from tests.support.patience import PATIENCE_S
 
 SCAN: Final = '{"directoryType": "a"}'
 

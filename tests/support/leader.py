@@ -27,8 +27,8 @@ from callsheet_scheduler.use_cases.jobs import Jobs, Submission
 from callsheet_scheduler.use_cases.views import Views
 
 from callsheet.service.clock import SystemClock
+from tests.support.patience import PATIENCE_S
 
-PATIENCE_S = 30.0
 DAY = timedelta(days=1)
 
 

@@ -20,7 +20,7 @@ from tests.support.media import film, quadrants, sound, video
 
 LONG: Final = "long.mp4"
 """A video that takes some seconds to encode."""
-REQUEST_LIMIT_S: Final = 30.0
+REQUEST_LIMIT_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from tests.support.access import endpoints
 from tests.support.gateways import TOKEN
+from tests.support.patience import PATIENCE_S
 
-PATIENCE_S: Final = 10.0
-"""How long an answer may take; the gateway's own deadlines are shorter."""
 ENDLESS: Final = ("/events", "/log")
 """Ends of paths whose answers may go on."""
 TEXTS: Final = (

@@ -7,9 +7,8 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from tests.support.patience import PATIENCE_S
 from tests.support.warm import WarmProcess, start_warm
-
-START_LIMIT_S = 60.0
 
 
 class RealScheduler:
@@ -38,7 +37,7 @@ class RealScheduler:
             "CALLSHEET_LOG_LEVEL": "warning",
         }
         self._process = await start_warm("callsheet_scheduler.main", environment=environment | self._settings)
-        async with asyncio.timeout(START_LIMIT_S):
+        async with asyncio.timeout(PATIENCE_S):
             while not port_file.exists():
                 assert self._process.returncode is None, "the scheduler ended while it started"
                 await asyncio.sleep(0.02)
@@ -53,7 +52,7 @@ class RealScheduler:
         """Ask it to end, and return its exit code."""
         assert self._process is not None
         self._process.terminate()
-        async with asyncio.timeout(START_LIMIT_S):
+        async with asyncio.timeout(PATIENCE_S):
             return await self._process.wait()
 
     async def kill(self) -> None:

@@ -7,10 +7,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.patience import PATIENCE_S
 from tests.support.real_scheduler import RealScheduler, real_scheduler
-
-#: How long a test waits for something that ought to happen.
-PATIENCE_S = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

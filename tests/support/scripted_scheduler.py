@@ -21,11 +21,9 @@ from callsheet.v1.lease_service_pb2 import (
     WorkResponse,
 )
 from callsheet.v1.lease_service_pb2_grpc import LeaseServiceServicer, add_LeaseServiceServicer_to_server
+from tests.support.patience import PATIENCE_S
 
 Context = grpc.aio.ServicerContext[WorkRequest, WorkResponse]
-
-#: How long a test waits for something that ought to happen.
-PATIENCE_S = 30.0
 
 
 class Stream:

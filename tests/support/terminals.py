@@ -13,8 +13,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 from tests.support.command_line import CommandLine
-
-LIMIT_S = 30.0
+from tests.support.patience import PATIENCE_S
 
 #: The first terminal that the leader of a session opens is the one whose changes of size it hears of.
 ON_ITS_TERMINAL = (
@@ -57,7 +56,7 @@ class Terminal:
 
     async def until(self, holds: Callable[[list[str]], bool]) -> list[str]:
         """Wait until the picture is such, and return it."""
-        async with asyncio.timeout(LIMIT_S):
+        async with asyncio.timeout(PATIENCE_S):
             while not holds(self.picture):
                 self._fresh.clear()
                 await self._fresh.wait()
@@ -77,7 +76,7 @@ class Terminal:
 
     async def ended(self) -> int:
         """Wait for the end of the command and return its code."""
-        async with asyncio.timeout(LIMIT_S):
+        async with asyncio.timeout(PATIENCE_S):
             return await self.process.wait()
 
     async def close(self) -> None:

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from tests.support.patience import PATIENCE_S
 from tests.support.plug_ins import ROOT, installed
 from tests.support.warm import WarmProcess, start_warm
 
@@ -84,7 +85,7 @@ class WorkerProcess:
         """Tell it to end, wait until it has, and return its exit code."""
         assert self.process is not None
         self.process.terminate()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             return await self.process.wait()
 
     def encoders(self) -> set[int]:

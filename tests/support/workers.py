@@ -18,6 +18,7 @@ from callsheet.worker.processor import Outcome, Processor
 from callsheet.worker.registry import AnyProcessor
 from callsheet.worker.settings import WorkerSettings
 from tests.support.folders import folder_of
+from tests.support.patience import PATIENCE_S
 
 
 class CountParams(JobParams):
@@ -113,7 +114,7 @@ class RunningWorker:
 
     async def exit_code(self) -> int:
         """Wait until it has left."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             return await self.running
 
 

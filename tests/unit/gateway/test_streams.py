@@ -11,6 +11,7 @@ from callsheet_gateway.live.streams import ABORT_KEY, CHECK_KEY, HEAD_KEY, Strea
 from fastapi import Request
 
 from callsheet.errors import OverloadedError, UnauthenticatedError, UnavailableError
+from tests.support.patience import PATIENCE_S
 
 Message = MutableMapping[str, Any]
 
@@ -37,12 +38,12 @@ class Reader:
 
     async def ended(self) -> None:
         """Wait until the stream is over."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             await self.reading
 
     async def has(self, piece: bytes) -> None:
         """Wait until this arrived."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while piece not in self.pieces():  # noqa: ASYNC110 -- nothing sets an event
                 await asyncio.sleep(0)
 

@@ -18,6 +18,7 @@ from callsheet.worker.processor import Outcome
 from callsheet.worker.stopping import PausedHereError
 from tests.support.attempts import Desk, Diary, Pausing, library, scanned
 from tests.support.media import corners, ffmpeg, film, first_part, rotated_video, video
+from tests.support.patience import PATIENCE_S
 from tests.support.videos import index_in_front, seen
 
 WEBM = ("-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-c:a", "libopus")
@@ -271,7 +272,7 @@ async def test_cancelled_attempt_leaves_nothing(place: Desk) -> None:
     params = await wish(place, "film.webm", preset="veryslow")
     context = place.context()
     running = asyncio.create_task(ReencodeStreaming().process(params, context))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         while not context.children.pids:  # noqa: ASYNC110 -- what is awaited happens in another process
             await asyncio.sleep(0)
     running.cancel()

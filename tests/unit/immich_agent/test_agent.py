@@ -17,6 +17,7 @@ from callsheet.errors import DeniedError, InvalidError, OverloadedError, Unavail
 from callsheet.service.clock import SystemClock
 from tests.support.immich_queues import NAMES
 from tests.support.immich_server import KEY, StandIn, refusal
+from tests.support.patience import PATIENCE_S
 from tests.support.processes import until
 
 Make = Callable[..., Agent]
@@ -176,7 +177,7 @@ async def test_an_agent_told_to_stop_waits_for_no_answer_and_opens_what_it_may_h
         running = asyncio.create_task(agent.run(stop))
         await until(lambda: immich.asked[-1:] == ["PUT /api/queues/metadataExtraction"])
         stop.set()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             await running
         immich.silent_to = frozenset()
         left = await agent.restore(5.0)

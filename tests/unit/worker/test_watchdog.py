@@ -9,6 +9,8 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+from tests.support.patience import PATIENCE_S
+
 #: Starts a watchdog and a child with a grandchild, neither tied to its parent's life, and tells their ids.
 WORKER = """
 import asyncio, sys
@@ -52,7 +54,7 @@ async def gone(descriptor: int) -> None:
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     loop.add_reader(descriptor, ended.set)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         await ended.wait()
     loop.remove_reader(descriptor)
 
