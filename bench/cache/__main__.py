@@ -126,7 +126,7 @@ def _children_peaks() -> list[int]:
     peaks: list[int] = []
     children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text(encoding="ascii").split()
     for pid in children:
-        if b"callsheet.worker.child" in Path(f"/proc/{pid}/cmdline").read_bytes():
+        if b"callsheet.worker.sandbox.child" in Path(f"/proc/{pid}/cmdline").read_bytes():
             status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
             [line] = [line for line in status.splitlines() if line.startswith("VmHWM")]
             peaks.append(int(line.split()[1]) // 1024)

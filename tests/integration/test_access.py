@@ -10,8 +10,8 @@ import asyncpg
 import httpx
 import pytest
 import pytest_asyncio
-from callsheet_gateway.auth import ROLES, Role
-from callsheet_gateway.entrance import CSRF_HEADER
+from callsheet_gateway.access.auth import ROLES, Role
+from callsheet_gateway.access.entrance import CSRF_HEADER
 from callsheet_gateway.settings import GatewaySettings
 from callsheet_scheduler.local.postgres import EmbeddedPostgres
 from callsheet_scheduler.store.access import prune_audit, prune_ended_sessions

@@ -12,7 +12,7 @@ from callsheet.channel import open_channel
 from callsheet.params import NoParams
 from callsheet.worker.context import JobContext
 from callsheet.worker.processor import Outcome, Processor
-from callsheet.worker.sandbox import lacks, strength
+from callsheet.worker.sandbox.rights import lacks, strength
 from tests.support.command_line import CommandLine
 from tests.support.processes import until
 from tests.support.queue import Jobs

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import httpx
 import pytest
 import pytest_asyncio
-from callsheet_gateway.auth import ROLES
+from callsheet_gateway.access.auth import ROLES
 from callsheet_gateway.excerpt import SHOWN_MAX
 from callsheet_gateway.settings import GatewaySettings
 from callsheet_scheduler.local.postgres import EmbeddedPostgres

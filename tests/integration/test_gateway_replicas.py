@@ -10,7 +10,7 @@ from typing import NamedTuple
 import httpx
 import pytest
 import pytest_asyncio
-from callsheet_gateway.entrance import CSRF_HEADER
+from callsheet_gateway.access.entrance import CSRF_HEADER
 from callsheet_gateway.settings import GatewaySettings
 from callsheet_scheduler.local.postgres import EmbeddedPostgres
 

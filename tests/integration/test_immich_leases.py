@@ -21,10 +21,10 @@ from callsheet.v1.job_pb2 import Job, JobState
 from callsheet.v1.job_service_pb2 import ListJobsRequest
 from callsheet.v1.job_service_pb2_grpc import JobServiceStub
 from callsheet.worker.context import JobContext
-from callsheet.worker.devices import Device, Look, Reading, SeenDevice
 from callsheet.worker.main import work
 from callsheet.worker.processor import Outcome, Processor
 from callsheet.worker.settings import WorkerSettings
+from callsheet.worker.stream.devices import Device, Look, Reading, SeenDevice
 from tests.support.immich_process import start
 from tests.support.immich_queues import NAMES, SimulatedImmich
 from tests.support.immich_server import KEY, StandIn, standing_in

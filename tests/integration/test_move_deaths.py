@@ -14,8 +14,8 @@ from callsheet.service.settings import BucketSettings, RootSettings
 from callsheet.v1.job_pb2 import JobState
 from callsheet.v1.library_service_pb2 import Item, ItemState, ListItemsRequest
 from callsheet.v1.library_service_pb2_grpc import LibraryServiceStub
-from callsheet.worker.library import Roots
-from callsheet.worker.scratch import Scratch
+from callsheet.worker.storage.library import Roots
+from callsheet.worker.storage.scratch import Scratch
 from tests.support import mortal_worker
 from tests.support.media import video
 from tests.support.objects import Bucket, Objects

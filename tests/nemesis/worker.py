@@ -29,12 +29,12 @@ from callsheet.verify.events import (
     WorkerUp,
 )
 from callsheet.verify.recorder import Recorder, Stamp
-from callsheet.worker.commands import Command, LeaseKey, key_of
 from callsheet.worker.context import JobContext
 from callsheet.worker.main import work
 from callsheet.worker.processor import Outcome, Processor
-from callsheet.worker.session import Session
 from callsheet.worker.settings import WorkerSettings
+from callsheet.worker.stream.commands import Command, LeaseKey, key_of
+from callsheet.worker.stream.session import Session
 
 MADE: Final = "made"
 """The root of files that jobs make."""

@@ -15,17 +15,17 @@ from callsheet.service.settings import AnyRootSettings, RootSettings
 from callsheet.v1.job_pb2 import Job, NewJob
 from callsheet.v1.library_service_pb2 import Derivative, Item, ItemFacts, ItemState
 from callsheet.worker.children import AttemptChildren
-from callsheet.worker.commands import StopReason
 from callsheet.worker.context import JobContext
 from callsheet.worker.encode.limits import EncodingLimits
 from callsheet.worker.lease import Lease
-from callsheet.worker.library import Roots
 from callsheet.worker.probing import item_row, probe_file
-from callsheet.worker.processes import ChildPool
 from callsheet.worker.processor import Outcome
-from callsheet.worker.scratch import Scratch
+from callsheet.worker.sandbox.processes import ChildPool
+from callsheet.worker.sandbox.work import Work
 from callsheet.worker.stopping import Stop
-from callsheet.worker.work import Work
+from callsheet.worker.storage.library import Roots
+from callsheet.worker.storage.scratch import Scratch
+from callsheet.worker.stream.commands import StopReason
 from tests.support.folders import folder_of
 
 

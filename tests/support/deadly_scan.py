@@ -14,7 +14,7 @@ from callsheet.params import ScanParams
 from callsheet.worker.children import AttemptChildren
 from callsheet.worker.context import JobContext
 from callsheet.worker.processor import Outcome
-from callsheet.worker.work import Answer, ArgumentsT, ResultT, Work
+from callsheet.worker.sandbox.work import Answer, ArgumentsT, ResultT, Work
 
 
 class _Mortal(AttemptChildren):

@@ -19,12 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from callsheet.worker.sandbox import Layer, Rights, SandboxLimits, confine
-from callsheet.worker.work import Answer
-from tests.support.patience import PATIENCE_S
+from callsheet.worker.sandbox.rights import Layer, Rights, SandboxLimits, confine
+from callsheet.worker.sandbox.work import Answer
 
 LIMITS: Final = SandboxLimits(address_space_mib=1024, file_size_mib=1, cpu_s=5, open_files=64)
 WORKED: Final = b"worked"
+PATIENCE_S: Final = 120.0
 _CLONE_NEWUSER, _CLONE_NEWNS = 0x10000000, 0x00020000
 _PTRACE_SEIZE: Final = 0x4206
 _IPC_PRIVATE, _IPC_CREAT, _IPC_RMID = 0, 0o1000, 0

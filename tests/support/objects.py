@@ -14,8 +14,8 @@ from uuid import uuid4
 import pytest
 
 from callsheet.service.settings import BucketSettings
-from callsheet.worker.credentials import Credentials
-from callsheet.worker.s3_calls import RefusedError, S3Calls, SilentError, Upload
+from callsheet.worker.storage.credentials import Credentials
+from callsheet.worker.storage.s3_calls import RefusedError, S3Calls, SilentError, Upload
 from callsheet.worker.threads import pause
 
 WEED = Path(sys.executable).with_name("weed")

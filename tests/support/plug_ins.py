@@ -17,9 +17,9 @@ from callsheet.params import JobParams
 from callsheet.v1.library_service_pb2 import Item, ItemState
 from callsheet.worker.context import JobContext
 from callsheet.worker.decode.works import PROBE, ProbeArguments
-from callsheet.worker.library import OpenedFile
 from callsheet.worker.processor import Outcome, Processor
-from callsheet.worker.staging import StagedOutput
+from callsheet.worker.storage.library import OpenedFile
+from callsheet.worker.storage.staging import StagedOutput
 from callsheet.worker.threads import in_thread
 
 ROOT: Final = "made"

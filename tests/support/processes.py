@@ -18,7 +18,7 @@ def children_of_this_process() -> set[int]:
                 command = (entry / "cmdline").read_bytes()
             except (OSError, IndexError):
                 continue
-            if parent == os.getpid() and b"callsheet.worker.child" in command:
+            if parent == os.getpid() and b"callsheet.worker.sandbox.child" in command:
                 found.add(int(entry.name))
     return found
 

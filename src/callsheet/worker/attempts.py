@@ -10,9 +10,7 @@ from pydantic import ValidationError
 from callsheet.errors import AttemptError, LeaseLostError, TransientError
 from callsheet.v1.lease_service_pb2 import Grant, Result
 from callsheet.worker.children import AttemptChildren
-from callsheet.worker.commands import LeaseKey, StopReason
 from callsheet.worker.context import JobContext
-from callsheet.worker.devices import Look
 from callsheet.worker.endings import (
     as_attempt_error,
     bad_params,
@@ -27,6 +25,8 @@ from callsheet.worker.processor import Outcome, Yielded
 from callsheet.worker.registry import AnyProcessor
 from callsheet.worker.reports import SessionReporter
 from callsheet.worker.stopping import PausedHereError, Stop
+from callsheet.worker.stream.commands import LeaseKey, StopReason
+from callsheet.worker.stream.devices import Look
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

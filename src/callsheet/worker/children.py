@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from callsheet.models.manifest import Manifest
-from callsheet.worker.devices import DeviceShare
 from callsheet.worker.ffmpeg import (
     LIMITS,
     STALL_LIMIT_S,
@@ -18,10 +17,11 @@ from callsheet.worker.ffmpeg import (
 )
 from callsheet.worker.inference.hosts import Bounds, InferenceHost
 from callsheet.worker.inference.limits import InferenceLimits
-from callsheet.worker.processes import ChildPool
-from callsheet.worker.sandbox import SandboxLimits
+from callsheet.worker.sandbox.processes import ChildPool
+from callsheet.worker.sandbox.rights import SandboxLimits
+from callsheet.worker.sandbox.work import Answer, ArgumentsT, ResultT, Work
 from callsheet.worker.stopping import Ladder, Stop
-from callsheet.worker.work import Answer, ArgumentsT, ResultT, Work
+from callsheet.worker.stream.devices import DeviceShare
 
 
 class AttemptChildren:

@@ -12,13 +12,13 @@ from callsheet.v1.job_pb2 import Job, NewJob
 from callsheet.v1.lease_service_pb2 import LeaseRef, Output
 from callsheet.v1.library_service_pb2 import Item, ItemFacts
 from callsheet.worker.children import AttemptChildren
-from callsheet.worker.devices import DeviceShare
 from callsheet.worker.encode.limits import EncodingLimits
 from callsheet.worker.inference.limits import InferenceLimits
 from callsheet.worker.lease import Lease
-from callsheet.worker.library import Roots
-from callsheet.worker.staging import StagedOutput, stage_wanted
 from callsheet.worker.stopping import PausedHereError, Stop
+from callsheet.worker.storage.library import Roots
+from callsheet.worker.storage.staging import StagedOutput, stage_wanted
+from callsheet.worker.stream.devices import DeviceShare
 
 CHECKPOINT_BYTES_MAX: Final = 64 * 1024
 """Bytes of a checkpoint as JSON."""

@@ -14,11 +14,11 @@ from typing import Final
 import imageio_ffmpeg
 
 from callsheet.errors import AttemptError, CapacityError, OutOfVramError, TransientError
-from callsheet.worker.child_process import end_group
-from callsheet.worker.launch import LaunchSettings
-from callsheet.worker.sandbox import Rights, SandboxLimits, environment
+from callsheet.worker.sandbox.child_process import end_group
+from callsheet.worker.sandbox.launch import LaunchSettings
+from callsheet.worker.sandbox.rights import Rights, SandboxLimits, environment
+from callsheet.worker.sandbox.work import codec
 from callsheet.worker.stopping import Ladder
-from callsheet.worker.work import codec
 
 LIMITS: Final = SandboxLimits(address_space_mib=16_384, file_size_mib=65_536, cpu_s=7200, open_files=256)
 """Limits of an FFmpeg child unless told otherwise."""
@@ -135,7 +135,7 @@ async def run_ffmpeg(
     rules = terms or Terms()
     settings = _settings(program, writable, limits, rules)
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-I", "-m", "callsheet.worker.launch", str(os.getpid()),
+        sys.executable, "-I", "-m", "callsheet.worker.sandbox.launch", str(os.getpid()),
         codec(LaunchSettings).dump_json(settings).decode(),
         str(program), "-hide_banner", "-nostdin", "-progress", "pipe:1", *arguments,
         stdin=DEVNULL, stdout=PIPE, stderr=PIPE, pass_fds=tuple(pass_fds),

@@ -12,10 +12,10 @@ from callsheet.errors import CallsheetError, InvalidError, NotFoundError, StateE
 from callsheet.v1.job_pb2 import JOB_STATE_CANCELLED, JOB_STATE_COMPLETED, JOB_STATE_FAILED
 from callsheet.v1.job_service_pb2 import GetJobRequest
 from callsheet.v1.library_service_pb2 import UpsertItemsRequest
-from callsheet.worker.commands import LeaseKey
 from callsheet.worker.lease import leased_name
-from callsheet.worker.library import Roots
 from callsheet.worker.reports import persistently
+from callsheet.worker.storage.library import Roots
+from callsheet.worker.stream.commands import LeaseKey
 from callsheet.worker.threads import in_thread
 
 if TYPE_CHECKING:  # the generated stubs have these names, the generated code has not

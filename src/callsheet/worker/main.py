@@ -15,17 +15,17 @@ from callsheet.service.ops import OpsServer
 from callsheet.service.run import read_token
 from callsheet.v1.lease_service_pb2 import Hello
 from callsheet.worker.attempts import Attempts
-from callsheet.worker.devices import Look
 from callsheet.worker.guard import Guard
-from callsheet.worker.library import Roots
 from callsheet.worker.metrics import SessionCollector
-from callsheet.worker.processes import ChildPool
 from callsheet.worker.registry import AnyProcessor, installed_processors, offers
 from callsheet.worker.runtime import Runtime, Surroundings
-from callsheet.worker.sandbox import SandboxLimits, lacks, strength
-from callsheet.worker.session import Session
+from callsheet.worker.sandbox.processes import ChildPool
+from callsheet.worker.sandbox.rights import SandboxLimits, lacks, strength
 from callsheet.worker.settings import WorkerSettings
-from callsheet.worker.spool import Spool
+from callsheet.worker.storage.library import Roots
+from callsheet.worker.stream.devices import Look
+from callsheet.worker.stream.session import Session
+from callsheet.worker.stream.spool import Spool
 
 log = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ from callsheet.v1.library_service_pb2 import Item
 from callsheet.worker.context import JobContext
 from callsheet.worker.decode.works import MEASURE, MeasureArguments
 from callsheet.worker.encode.chunks import Chunks
-from callsheet.worker.library import OpenedFile
 from callsheet.worker.metering import metered
 from callsheet.worker.sources import check_content
+from callsheet.worker.storage.library import OpenedFile
 
 WINDOW_S: Final = 600
 """Seconds of a file that one child measures."""

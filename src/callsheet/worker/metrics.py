@@ -7,7 +7,7 @@ from prometheus_client.registry import Collector
 from typing_extensions import override
 
 from callsheet.v1.lease_service_pb2 import Hello
-from callsheet.worker.session import Session
+from callsheet.worker.stream.session import Session
 
 
 class SessionCollector(Collector):

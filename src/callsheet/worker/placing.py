@@ -6,8 +6,8 @@ from typing import Final
 
 from callsheet.errors import AttemptError, BadInputError
 from callsheet.v1.lease_service_pb2 import Output, Placed
-from callsheet.worker.beneath import checked_parts
-from callsheet.worker.library import Roots
+from callsheet.worker.storage.beneath import checked_parts
+from callsheet.worker.storage.library import Roots
 
 AGAIN_S: Final = 10.0
 """How long to wait where a root is away or full, before the next try."""

@@ -12,8 +12,8 @@ from callsheet.worker.context import JobContext
 from callsheet.worker.decode.source import Source
 from callsheet.worker.decode.works import PROBE, ProbeArguments, Probed
 from callsheet.worker.item_facts import broken_item, sound_item
-from callsheet.worker.library import OpenedFile
-from callsheet.worker.processes import ChildFaultError
+from callsheet.worker.sandbox.processes import ChildFaultError
+from callsheet.worker.storage.library import OpenedFile
 from callsheet.worker.threads import in_thread
 
 DEADLINE_S: Final = 60.0

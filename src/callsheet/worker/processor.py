@@ -13,7 +13,7 @@ from callsheet.params import JobParams
 from callsheet.v1.job_pb2 import NewJob
 from callsheet.v1.library_service_pb2 import BrokenItem, DerivativeFacts, ItemFacts, TagSet
 from callsheet.worker.context import JobContext
-from callsheet.worker.work import Work
+from callsheet.worker.sandbox.work import Work
 
 ParamsT = TypeVar("ParamsT", bound=JobParams)
 

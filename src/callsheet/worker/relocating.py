@@ -12,13 +12,13 @@ from typing import Final
 
 from callsheet.errors import AttemptError, BadInputError, TransientError
 from callsheet.service.settings import BucketSettings
-from callsheet.worker.beneath import checked_parts, make_folders, open_beneath
 from callsheet.worker.context import JobContext
 from callsheet.worker.lease import Lease
-from callsheet.worker.library import Roots, as_attempt_error
-from callsheet.worker.renaming import give_name
-from callsheet.worker.staging import StagedOutput, kept_files, stage_kept
-from callsheet.worker.store import Reader, Seen, content_identity, naming_failure
+from callsheet.worker.storage.beneath import checked_parts, make_folders, open_beneath
+from callsheet.worker.storage.library import Roots, as_attempt_error
+from callsheet.worker.storage.renaming import give_name
+from callsheet.worker.storage.staging import StagedOutput, kept_files, stage_kept
+from callsheet.worker.storage.store import Reader, Seen, content_identity, naming_failure
 from callsheet.worker.threads import check_wanted, in_thread
 
 SLICE_BYTES: Final = 64 << 20

@@ -26,10 +26,10 @@ from callsheet.v1.library_service_pb2 import (
 )
 from callsheet.v1.library_service_pb2_grpc import LibraryServiceStub
 from callsheet.wire_errors import from_rpc_error
-from callsheet.worker.backoff import BACKOFF_S
-from callsheet.worker.commands import LeaseKey
 from callsheet.worker.lease import Lease
-from callsheet.worker.session import Session
+from callsheet.worker.stream.backoff import BACKOFF_S
+from callsheet.worker.stream.commands import LeaseKey
+from callsheet.worker.stream.session import Session
 
 if TYPE_CHECKING:  # the generated stubs have this name, the generated code has not
     from callsheet.v1.fleet_service_pb2_grpc import FleetServiceAsyncStub

@@ -14,7 +14,18 @@ from callsheet.service.clock import Clock
 from callsheet.v1.lease_service_pb2 import Grant, Placed, Result
 from callsheet.worker.attempts import Attempt, Attempts
 from callsheet.worker.children import AttemptChildren
-from callsheet.worker.commands import (
+from callsheet.worker.context import JobContext
+from callsheet.worker.encode.limits import EncodingLimits
+from callsheet.worker.endings import cancelled, keeps_something
+from callsheet.worker.inference.limits import InferenceLimits
+from callsheet.worker.lease import Lease
+from callsheet.worker.leftovers import LeaseQuestions, keep_clean
+from callsheet.worker.placing import Placer
+from callsheet.worker.reports import Remote, SessionReporter
+from callsheet.worker.sandbox.processes import ChildPool
+from callsheet.worker.storage.library import Roots
+from callsheet.worker.streak import Streak
+from callsheet.worker.stream.commands import (
     Command,
     ForgetResults,
     HangUp,
@@ -25,21 +36,10 @@ from callsheet.worker.commands import (
     StopAttempt,
     StopReason,
 )
-from callsheet.worker.context import JobContext
-from callsheet.worker.devices import DeviceShare, Look
-from callsheet.worker.encode.limits import EncodingLimits
-from callsheet.worker.endings import cancelled, keeps_something
-from callsheet.worker.inference.limits import InferenceLimits
-from callsheet.worker.lease import Lease
-from callsheet.worker.leftovers import LeaseQuestions, keep_clean
-from callsheet.worker.library import Roots
-from callsheet.worker.placing import Placer
-from callsheet.worker.processes import ChildPool
-from callsheet.worker.reports import Remote, SessionReporter
-from callsheet.worker.session import Session
-from callsheet.worker.spool import Spool
-from callsheet.worker.streak import Streak
-from callsheet.worker.streams import Streams, instant
+from callsheet.worker.stream.devices import DeviceShare, Look
+from callsheet.worker.stream.session import Session
+from callsheet.worker.stream.spool import Spool
+from callsheet.worker.stream.streams import Streams, instant
 from callsheet.worker.withdrawals import Withdrawals
 
 log = logging.getLogger(__name__)

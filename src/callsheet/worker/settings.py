@@ -11,7 +11,7 @@ from callsheet.params import Distribute
 from callsheet.service.settings import SchedulerClientSettings
 from callsheet.worker.encode.limits import EncodingLimits
 from callsheet.worker.inference.limits import InferenceLimits
-from callsheet.worker.scratch import Scratch
+from callsheet.worker.storage.scratch import Scratch
 
 
 class WorkerSettings(SchedulerClientSettings):

@@ -9,8 +9,8 @@ from callsheet.params import MoveToLibraryParams
 from callsheet.v1.library_service_pb2 import Item, ItemState, MediaKind
 from callsheet.worker.context import JobContext
 from callsheet.worker.item_facts import broken_mark
-from callsheet.worker.library import OpenedFile, VanishedError
 from callsheet.worker.processor import BrokenMediaError
+from callsheet.worker.storage.library import OpenedFile, VanishedError
 from callsheet.worker.threads import in_thread
 
 

@@ -13,7 +13,7 @@ from callsheet.v1.job_pb2 import (
     STOP_RUNG_UNSPECIFIED,
     StopRung,
 )
-from callsheet.worker.commands import StopReason
+from callsheet.worker.stream.commands import StopReason
 
 TERM_GRACE_S: Final = 5.0
 """How long a child process may take to end after SIGTERM, before SIGKILL, unless told otherwise."""

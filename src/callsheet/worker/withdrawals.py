@@ -8,7 +8,7 @@ from callsheet.errors import AttemptError
 from callsheet.v1.lease_service_pb2 import Output, Result
 from callsheet.v1.library_service_pb2 import DerivativeFacts
 from callsheet.worker.lease import file_tag
-from callsheet.worker.library import Roots
+from callsheet.worker.storage.library import Roots
 
 
 class Withdrawals:

@@ -6,7 +6,7 @@ from typing import Final
 
 from callsheet.v1.job_pb2 import FAILURE_KIND_OUT_OF_VRAM
 from callsheet.v1.lease_service_pb2 import Device, DeviceReading, Failed, Grant, Hello, LeaseRef, Result
-from callsheet.worker.commands import LeaseKey, key_of
+from callsheet.worker.stream.commands import LeaseKey, key_of
 from tests.support.simulator.chance import Chance
 
 SIZES_MIB: Final = (6_000, 10_000, 16_000)

@@ -21,7 +21,7 @@ from callsheet_scheduler.domain.retry import OUT_OF_VRAM_MAX, YIELDS_MAX
 from callsheet_scheduler.store.inbox import InboxRow
 
 from callsheet.v1.lease_service_pb2 import RESULT_FATE_COMMITTED, RESULT_FATE_DUPLICATE
-from callsheet.worker.commands import LeaseKey
+from callsheet.worker.stream.commands import LeaseKey
 from tests.support.simulator.cards import Cards
 from tests.support.simulator.contents import Contents
 from tests.support.simulator.promises import Promises

@@ -7,8 +7,8 @@ from callsheet_scheduler.domain.job import JobId, Token
 
 from callsheet.v1.job_pb2 import FAILURE_KIND_OUT_OF_VRAM, NewJob
 from callsheet.v1.lease_service_pb2 import Grant, Result
-from callsheet.worker.commands import LeaseKey
 from callsheet.worker.leftovers import Leftover, Standing
+from callsheet.worker.stream.commands import LeaseKey
 from tests.support.simulator.cards import held_mib
 
 

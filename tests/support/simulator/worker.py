@@ -28,7 +28,7 @@ from callsheet.v1.lease_service_pb2 import (
     WorkRequest,
     WorkResponse,
 )
-from callsheet.worker.commands import (
+from callsheet.worker.stream.commands import (
     Command,
     ForgetResults,
     HangUp,
@@ -40,7 +40,7 @@ from callsheet.worker.commands import (
     StopReason,
     key_of,
 )
-from callsheet.worker.session import Phase, Session
+from callsheet.worker.stream.session import Phase, Session
 from tests.support.simulator.cards import Cards, shortage
 from tests.support.simulator.chance import Chance
 from tests.support.simulator.children import Children

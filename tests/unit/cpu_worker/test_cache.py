@@ -17,8 +17,8 @@ from callsheet.media.outputs import PictureFormat
 from callsheet.params import CacheBuildParams, CacheSweepParams, DerivativeKind, ScanParams
 from callsheet.service.settings import RootSettings
 from callsheet.v1.job_pb2 import Job, JobState, NewJob
-from callsheet.worker.library import Roots
 from callsheet.worker.processor import Outcome, Yielded
+from callsheet.worker.storage.library import Roots
 from tests.support.attempts import Desk, desk
 from tests.support.folders import folder_of
 from tests.support.media import corners, quadrants

@@ -24,8 +24,8 @@ from callsheet.paths import path_fault
 from callsheet.service.settings import RootSettings
 from callsheet.v1.library_service_pb2 import ItemFacts
 from callsheet.worker.endings import failed, last_words
-from callsheet.worker.library import FoundFile, PassedOver, Roots
 from callsheet.worker.processor import Outcome
+from callsheet.worker.storage.library import FoundFile, PassedOver, Roots
 from tests.support.attempts import Desk, Shelf, desk
 from tests.support.media import quadrants
 

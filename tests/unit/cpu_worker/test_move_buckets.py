@@ -12,13 +12,13 @@ from callsheet.errors import BadInputError, TransientError
 from callsheet.params import MoveToLibraryParams
 from callsheet.service.settings import AnyRootSettings, BucketSettings, RootSettings
 from callsheet.v1.library_service_pb2 import Item, ItemFacts, ItemState, MediaKind
-from callsheet.worker import bucket as bucket_module
-from callsheet.worker.bucket_files import PIECE_BYTES
-from callsheet.worker.library import Roots
 from callsheet.worker.processor import Outcome
 from callsheet.worker.relocating import Reached, unheard
-from callsheet.worker.scratch import Scratch
-from callsheet.worker.store import content_identity
+from callsheet.worker.storage import bucket as bucket_module
+from callsheet.worker.storage.bucket_files import PIECE_BYTES
+from callsheet.worker.storage.library import Roots
+from callsheet.worker.storage.scratch import Scratch
+from callsheet.worker.storage.store import content_identity
 from tests.support.attempts import Desk, desk
 from tests.support.objects import READER_ID, READER_SECRET, Bucket, Objects
 

@@ -22,12 +22,12 @@ from callsheet.params import MoveToLibraryParams
 from callsheet.service.settings import RootSettings
 from callsheet.v1.job_pb2 import NewJob
 from callsheet.v1.library_service_pb2 import Item, ItemFacts, ItemState, MediaKind
-from callsheet.worker import renaming
-from callsheet.worker.commands import StopReason
-from callsheet.worker.library import Roots
 from callsheet.worker.processor import Outcome
 from callsheet.worker.relocating import Reached, unheard
 from callsheet.worker.sources import opened
+from callsheet.worker.storage import renaming
+from callsheet.worker.storage.library import Roots
+from callsheet.worker.stream.commands import StopReason
 from tests.support.attempts import Desk, Shelf, desk, scanned
 from tests.support.folders import folder_of
 from tests.support.media import video

@@ -17,7 +17,7 @@ from typing_extensions import override
 from callsheet.errors import BadInputError, LeaseLostError, TransientError
 from callsheet.params import ScanParams
 from callsheet.v1.library_service_pb2 import Item, ItemFacts, ItemState, MediaKind, UpsertItemsRequest
-from callsheet.worker.library import FoundFile
+from callsheet.worker.storage.library import FoundFile
 from tests.support.attempts import Desk, Shelf, desk
 from tests.support.media import first_part, picture_with_orientation, png_bomb, quadrants, sound, video
 from tests.support.rights import without_overrides

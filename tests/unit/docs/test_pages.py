@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from callsheet_gateway.auth import ROLES
+from callsheet_gateway.access.auth import ROLES
 from callsheet_gateway.routes.docs import router
 from callsheet_gateway.routes.page import router as page_router
 from fastapi.routing import APIRoute

@@ -1,12 +1,12 @@
 """Who may do what is one table, and every route is in it."""
 
 import pytest
-from callsheet_gateway.auth import ROLES, Role, check_role, methods_at, role_of_route
-from callsheet_gateway.callers import Caller
-from callsheet_gateway.credentials import Credentials, token_of
-from callsheet_gateway.guarding import GuardedRoute
-from callsheet_gateway.jwts import Jwts, RoleClaim
-from callsheet_gateway.keys import Keys
+from callsheet_gateway.access.auth import ROLES, Role, check_role, methods_at, role_of_route
+from callsheet_gateway.access.callers import Caller
+from callsheet_gateway.access.credentials import Credentials, token_of
+from callsheet_gateway.access.guarding import GuardedRoute
+from callsheet_gateway.access.jwts import Jwts, RoleClaim
+from callsheet_gateway.access.keys import Keys
 from fastapi import APIRouter
 from hypothesis import given
 from hypothesis import strategies as st

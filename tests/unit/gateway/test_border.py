@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from callsheet_gateway.access.peers import Proxies, parse_networks
 from callsheet_gateway.border import PIECE_TYPE, ROUTE_KEY, SECURITY_HEADERS, Border
-from callsheet_gateway.peers import Proxies, parse_networks
 from prometheus_client import REGISTRY
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse

@@ -1,7 +1,7 @@
 """A bucket gives what it holds and gains, and never more."""
 
 import pytest
-from callsheet_gateway.buckets import Buckets, subscriber
+from callsheet_gateway.access.buckets import Buckets, subscriber
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import httpx
 import jsonschema_rs
 import pytest
-from callsheet_gateway.auth import ROLES, Role
+from callsheet_gateway.access.auth import ROLES, Role
 from callsheet_gateway.problems import PROBLEM_MEDIA_TYPE
 from callsheet_gateway.routes import page
 from callsheet_gateway.settings import GatewaySettings

@@ -10,9 +10,9 @@ import httpx
 import jwt
 import pytest
 import pytest_asyncio
-from callsheet_gateway.auth import Role
-from callsheet_gateway.issuer import AGAIN_S, ANSWER_BYTES_MAX, FRESH_S, KEPT_S, Issuer, is_private_way
-from callsheet_gateway.jwts import Jwts, OwnTokens, RoleClaim, looks_like_jwt
+from callsheet_gateway.access.auth import Role
+from callsheet_gateway.access.issuer import AGAIN_S, ANSWER_BYTES_MAX, FRESH_S, KEPT_S, Issuer, is_private_way
+from callsheet_gateway.access.jwts import Jwts, OwnTokens, RoleClaim, looks_like_jwt
 from callsheet_gateway.settings import GatewaySettings
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import ValidationError
@@ -63,7 +63,7 @@ def watch() -> Watch:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def jwts(issuer: SmallIssuer, watch: Watch, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Jwts]:
-    monkeypatch.setattr("callsheet_gateway.issuer.FETCH_S", 60.0)
+    monkeypatch.setattr("callsheet_gateway.access.issuer.FETCH_S", 60.0)
     async with httpx.AsyncClient(timeout=60.0) as http:
         known = Issuer(issuer.address, audience=AUDIENCE, algorithms=ALGORITHMS, http=http, clock=watch)
         own = OwnTokens(secret=SECRET, audience="callsheet", issuer="")
@@ -206,7 +206,7 @@ async def test_issuer_that_is_away_locks_out_nobody_for_a_day(
 ) -> None:
     def silence(*, begins: bool) -> None:
         issuer.silent = begins
-        monkeypatch.setattr("callsheet_gateway.issuer.FETCH_S", 0.1 if begins else 60.0)
+        monkeypatch.setattr("callsheet_gateway.access.issuer.FETCH_S", 0.1 if begins else 60.0)
 
     silence(begins=True)
     with pytest.raises(UnavailableError):

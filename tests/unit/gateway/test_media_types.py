@@ -1,7 +1,7 @@
 """What a browser is told that an original is."""
 
 import pytest
-from callsheet_gateway.media_types import BYTES, disposition, media_type
+from callsheet_gateway.media.media_types import BYTES, disposition, media_type
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -1,7 +1,7 @@
 """Whose word counts for where a request comes from."""
 
 import pytest
-from callsheet_gateway.peers import UNKNOWN, Proxies, parse_networks
+from callsheet_gateway.access.peers import UNKNOWN, Proxies, parse_networks
 
 PROXIES = Proxies(parse_networks("10.0.0.0/8, ::1, 192.0.2.7"))
 

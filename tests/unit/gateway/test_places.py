@@ -3,7 +3,7 @@
 from pathlib import Path, PurePosixPath
 
 import pytest
-from callsheet_gateway.places import place_of
+from callsheet_gateway.media.places import place_of
 from hypothesis import given
 from hypothesis import strategies as st
 

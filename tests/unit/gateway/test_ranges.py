@@ -1,7 +1,7 @@
 """Ranges and entity tags as RFC 9110 has them."""
 
 import pytest
-from callsheet_gateway.ranges import Part, UnsatisfiableError, Verdict, is_known, verdict, wanted_part
+from callsheet_gateway.media.ranges import Part, UnsatisfiableError, Verdict, is_known, verdict, wanted_part
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -27,7 +27,7 @@ from callsheet.v1.job_pb2 import Job, JobAttempt, JobState, ResourceCategory
 from callsheet.v1.job_service_pb2 import GetStatsResponse, StateCount
 from callsheet.v1.lease_service_pb2 import Device
 from callsheet.v1.library_service_pb2 import Item, ItemFacts, ItemState, MediaKind
-from callsheet.worker.library import Roots
+from callsheet.worker.storage.library import Roots
 
 ID = "019aa1f7-6f00-7000-8000-000000000001"
 

@@ -1,9 +1,9 @@
 """A session is in its cookie: nobody can make or change one, it ends, and gateways share it."""
 
 import pytest
-from callsheet_gateway.auth import Role
-from callsheet_gateway.callers import Caller, Way
-from callsheet_gateway.sessions import Sessions
+from callsheet_gateway.access.auth import Role
+from callsheet_gateway.access.callers import Caller, Way
+from callsheet_gateway.access.sessions import Sessions
 from hypothesis import given
 from hypothesis import strategies as st
 

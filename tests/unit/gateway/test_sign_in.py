@@ -5,7 +5,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from callsheet_gateway.entrance import CSRF_HEADER, SECURE_COOKIE
+from callsheet_gateway.access.entrance import CSRF_HEADER, SECURE_COOKIE
 from callsheet_gateway.settings import GatewaySettings
 
 from callsheet.client import Patience

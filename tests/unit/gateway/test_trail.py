@@ -1,7 +1,7 @@
 """What belongs on record is decided in one place."""
 
 import pytest
-from callsheet_gateway.trail import WAITING_MAX, Trail, is_audited
+from callsheet_gateway.access.trail import WAITING_MAX, Trail, is_audited
 
 from callsheet.client import Client, Patience
 from callsheet.errors import UnavailableError
@@ -40,6 +40,6 @@ async def test_when_nothing_more_can_be_kept_nothing_more_may_be_done_and_the_lo
         trail.note(actor="", address="", action="", target=str(number), status=200)
     with pytest.raises(UnavailableError, match="audit trail"):
         trail.check_room()
-    monkeypatch.setattr("callsheet_gateway.trail.CLOSE_S", 0.0)
+    monkeypatch.setattr("callsheet_gateway.access.trail.CLOSE_S", 0.0)
     await trail.close()
     assert "entries of the audit trail were lost" in caplog.text

@@ -31,8 +31,8 @@ from callsheet.paths import path_fault
 from callsheet.service.clock import SystemClock
 from callsheet.service.plain import plain_line
 from callsheet.service.settings import RootSettings
-from callsheet.worker.folder import FolderStore
-from callsheet.worker.library import Roots
+from callsheet.worker.storage.folder import FolderStore
+from callsheet.worker.storage.library import Roots
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 TTL_S = 3600.0

@@ -3,7 +3,7 @@
 import pytest
 from callsheet_gpu_worker.choice import Choice, Place, choice_of, order_is_doubtful
 
-from callsheet.worker.devices import Device
+from callsheet.worker.stream.devices import Device
 from tests.support.cards import ATLAS, BOREAS
 
 FIRST = Place(uuid=ATLAS, index=0, instance=None)

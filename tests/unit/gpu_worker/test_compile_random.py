@@ -12,9 +12,9 @@ from callsheet.errors import BadInputError
 from callsheet.media.compilation import Candidate, Clip, CompilationWish, chapters, choose, fitted
 from callsheet.reel_params import CompileRandomParams
 from callsheet.v1.library_service_pb2 import Item
-from callsheet.worker.commands import StopReason
 from callsheet.worker.processor import Outcome
 from callsheet.worker.stopping import PausedHereError
+from callsheet.worker.stream.commands import StopReason
 from tests.support.attempts import Desk, library, scanned
 from tests.support.media import ffmpeg
 from tests.support.videos import index_in_front, picture_at, seen

@@ -9,10 +9,10 @@ from typing_extensions import override
 
 from callsheet.media.encoders import SOFTWARE, Encoder, named
 from callsheet.reel_params import CompileQuadParams, CompileRandomParams
-from callsheet.worker.commands import StopReason
 from callsheet.worker.context import JobContext
 from callsheet.worker.encode.ladder import Ladder
 from callsheet.worker.stopping import PausedHereError
+from callsheet.worker.stream.commands import StopReason
 from tests.support.attempts import Desk, library, scanned
 from tests.support.media import film
 from tests.support.videos import seen

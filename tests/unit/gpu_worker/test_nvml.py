@@ -11,7 +11,7 @@ import pytest
 from callsheet_gpu_worker.choice import Choice
 from callsheet_gpu_worker.nvml import REOPEN_S, TROUBLED_REOPEN_S, Nvml
 
-from callsheet.worker.devices import Device, Look, Reading, SeenDevice
+from callsheet.worker.stream.devices import Device, Look, Reading, SeenDevice
 from tests.support.cards import (
     ATLAS,
     BOREAS,

@@ -10,10 +10,10 @@ from callsheet.errors import BadInputError, CapacityError, OutOfVramError
 from callsheet.params import TagGenerationParams
 from callsheet.v1.library_service_pb2 import Item, TagSet
 from callsheet.worker.context import JobContext
-from callsheet.worker.devices import DeviceShare
 from callsheet.worker.inference.limits import InferenceLimits
 from callsheet.worker.inference.works import PROCESSOR
 from callsheet.worker.processor import Outcome
+from callsheet.worker.stream.devices import DeviceShare
 from tests.support.attempts import Desk, library, scanned
 from tests.support.media import ffmpeg, film, quadrants
 from tests.support.onnx_models import HUNGRY_GRAPH, put_model

@@ -8,7 +8,7 @@ from callsheet_gpu_worker.nvml import Nvml
 from callsheet_gpu_worker.watch import CardWatch
 
 from callsheet.service.clock import SystemClock
-from callsheet.worker.devices import READING_LIMIT_S, Look
+from callsheet.worker.stream.devices import READING_LIMIT_S, Look
 from tests.support.cards import ATLAS, Driver, card
 
 CLOCK = SystemClock()

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callsheet.v1.lease_service_pb2 import LeaseRef, LogChunk
-from callsheet.worker.attempt_log import (
+from callsheet.worker.stream.attempt_log import (
     CHUNK_BYTES_MAX,
     LINE_BYTES_MAX,
     LOG_BYTES_MAX,

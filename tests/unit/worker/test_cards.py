@@ -15,9 +15,9 @@ from callsheet.v1.lease_service_pb2 import (
     Welcome,
     WorkResponse,
 )
-from callsheet.worker.commands import HangUp
-from callsheet.worker.devices import READING_LIMIT_S, Device, GpuProcess, Look, Reading, SeenDevice
-from callsheet.worker.session import Session
+from callsheet.worker.stream.commands import HangUp
+from callsheet.worker.stream.devices import READING_LIMIT_S, Device, GpuProcess, Look, Reading, SeenDevice
+from callsheet.worker.stream.session import Session
 
 AT = Timestamp(seconds=1)
 WORKER = 100

@@ -2,7 +2,7 @@
 
 from callsheet.v1.lease_service_pb2 import Hello
 from callsheet.worker.metrics import SessionCollector
-from callsheet.worker.session import Session
+from callsheet.worker.stream.session import Session
 
 
 def test_protections_in_force_and_those_that_are_missing_are_told_apart() -> None:

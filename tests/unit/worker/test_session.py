@@ -18,8 +18,8 @@ from callsheet.v1.lease_service_pb2 import (
     WorkRequest,
     WorkResponse,
 )
-from callsheet.worker.commands import HangUp, Leave, StartAttempts, StopAttempt, StopReason
-from callsheet.worker.session import REQUEST_BYTES, Session
+from callsheet.worker.stream.commands import HangUp, Leave, StartAttempts, StopAttempt, StopReason
+from callsheet.worker.stream.session import REQUEST_BYTES, Session
 
 AT = Timestamp(seconds=1)
 WELCOME = Welcome(

@@ -27,7 +27,7 @@ from callsheet.v1.lease_service_pb2 import (
     WorkRequest,
     WorkResponse,
 )
-from callsheet.worker.commands import (
+from callsheet.worker.stream.commands import (
     Command,
     ForgetResults,
     LeaseKey,
@@ -38,7 +38,7 @@ from callsheet.worker.commands import (
     StopReason,
     key_of,
 )
-from callsheet.worker.session import Phase, Session
+from callsheet.worker.stream.session import Phase, Session
 
 SLOTS = 3
 

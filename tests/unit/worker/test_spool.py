@@ -6,7 +6,7 @@ import pytest
 
 from callsheet.errors import InvalidError
 from callsheet.v1.lease_service_pb2 import Completed, LeaseRef, Result
-from callsheet.worker.spool import Spool
+from callsheet.worker.stream.spool import Spool
 
 
 def result(token: int, job_id: str = "01890a5d-ac96-774b-bcce-000000000001") -> Result:

@@ -7,8 +7,8 @@ import pytest
 
 from callsheet.errors import AttemptCancelledError, AttemptError
 from callsheet.v1.job_pb2 import StopRung
-from callsheet.worker.commands import StopReason
 from callsheet.worker.stopping import PausedHereError, Stop
+from callsheet.worker.stream.commands import StopReason
 from tests.support.attempts import desk
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from callsheet.errors import BadInputError, CallsheetError, TransientError
-from callsheet.worker import landlock, processes, sandbox, seccomp
-from callsheet.worker.processes import ChildPool
-from callsheet.worker.sandbox import CLEAN_ENVIRONMENT, Layer, SandboxLimits
-from callsheet.worker.work import Work
+from callsheet.worker.sandbox import landlock, processes, rights, seccomp
+from callsheet.worker.sandbox.processes import ChildPool
+from callsheet.worker.sandbox.rights import CLEAN_ENVIRONMENT, Layer, SandboxLimits
+from callsheet.worker.sandbox.work import Work
 from tests.support import hostile
 from tests.support.folders import open_folder
 from tests.support.hostile import WORKED, Targets
@@ -86,7 +86,7 @@ async def test_decode_child_refuses_every_attack(pool: ChildPool, targets: Targe
 
     assert set(answer.value) == set(hostile.ATTACKS)
     assert [what for what, how in answer.value.items() if how == WORKED.decode()] == []
-    assert list(pool.strength) == sandbox.strength()
+    assert list(pool.strength) == rights.strength()
 
 
 @pytest.mark.parametrize(

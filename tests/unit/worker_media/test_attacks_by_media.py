@@ -17,7 +17,6 @@ from callsheet.media.faults import FaultKind
 from callsheet.media.ffmpeg_says import failure_of
 from callsheet.media.kinds import FORMAT_WHITELIST
 from callsheet.reel_params import CompileGifParams
-from callsheet.worker import landlock
 from callsheet.worker.children import AttemptChildren
 from callsheet.worker.decode.works import (
     CHECK,
@@ -32,12 +31,13 @@ from callsheet.worker.decode.works import (
 )
 from callsheet.worker.encode.commands import Input, command, media_input
 from callsheet.worker.ffmpeg import ffmpeg_path
-from callsheet.worker.launch import LaunchSettings
-from callsheet.worker.processes import ChildPool, python_folders
 from callsheet.worker.processor import Outcome
-from callsheet.worker.sandbox import CLEAN_ENVIRONMENT, Rights, SandboxLimits
+from callsheet.worker.sandbox import landlock
+from callsheet.worker.sandbox.launch import LaunchSettings
+from callsheet.worker.sandbox.processes import ChildPool, python_folders
+from callsheet.worker.sandbox.rights import CLEAN_ENVIRONMENT, Rights, SandboxLimits
+from callsheet.worker.sandbox.work import Answer, codec
 from callsheet.worker.stopping import Stop
-from callsheet.worker.work import Answer, codec
 from tests.support.attempts import desk, scanned
 from tests.support.bombs import BOMBS, PLAYED
 from tests.support.media import ffmpeg, video
@@ -173,7 +173,7 @@ def tried(words: list[str], *, confined: bool, given: Path | None = None) -> str
     program = os.path.realpath(words[0])
     readable = (sys.base_prefix, program, *SYSTEM, *python_folders(()))
     settings = LaunchSettings(limits=LIMITS, rights=Rights(runnable=readable, keep_user=True))
-    launcher = [sys.executable, "-I", "-m", "callsheet.worker.launch", str(os.getpid())]
+    launcher = [sys.executable, "-I", "-m", "callsheet.worker.sandbox.launch", str(os.getpid())]
     launcher.append(codec(LaunchSettings).dump_json(settings).decode())
     with (given or Path(os.devnull)).open("rb") as stdin:
         ran = subprocess.run(

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from callsheet.errors import AttemptError, CapacityError, TransientError
-from callsheet.worker.bucket_files import PIECE_BYTES
 from callsheet.worker.lease import Lease
 from callsheet.worker.leftovers import Standing, find, sweep
-from callsheet.worker.library import OpenedFile, Roots
-from callsheet.worker.scratch import Scratch
-from callsheet.worker.staging import StagedOutput, stage, stage_wanted
+from callsheet.worker.storage.bucket_files import PIECE_BYTES
+from callsheet.worker.storage.library import OpenedFile, Roots
+from callsheet.worker.storage.scratch import Scratch
+from callsheet.worker.storage.staging import StagedOutput, stage, stage_wanted
 from callsheet.worker.threads import in_thread
 from tests.support.gates import Gate, gate_before
 from tests.support.objects import Bucket, Objects

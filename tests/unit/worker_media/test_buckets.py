@@ -9,12 +9,12 @@ import pytest
 
 from callsheet.errors import AttemptError, BadInputError, CapacityError, InvalidError, TransientError
 from callsheet.service.settings import BucketSettings
-from callsheet.worker.bucket_files import PIECE_BYTES
-from callsheet.worker.credentials import credentials_of
 from callsheet.worker.lease import Lease
-from callsheet.worker.library import FoundFile, PassedOver, Roots, VanishedError
-from callsheet.worker.scratch import Scratch
-from callsheet.worker.staging import kept_files, stage, stage_kept, stage_wanted
+from callsheet.worker.storage.bucket_files import PIECE_BYTES
+from callsheet.worker.storage.credentials import credentials_of
+from callsheet.worker.storage.library import FoundFile, PassedOver, Roots, VanishedError
+from callsheet.worker.storage.scratch import Scratch
+from callsheet.worker.storage.staging import kept_files, stage, stage_kept, stage_wanted
 from tests.support.objects import READER_ID, READER_SECRET, SECRET, Bucket, Objects
 
 LEASE = Lease(job_id="job-1", token=7, attempt=1)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from callsheet.worker.copies import COPIES_MAX, Copies, CopyKey
-from callsheet.worker.library import Roots
-from callsheet.worker.scratch import Scratch
+from callsheet.worker.storage.copies import COPIES_MAX, Copies, CopyKey
+from callsheet.worker.storage.library import Roots
+from callsheet.worker.storage.scratch import Scratch
 from tests.support.objects import Bucket, Objects
 
 KIB = 1024

@@ -16,10 +16,10 @@ from callsheet.worker.encode.limits import EncodingLimits
 from callsheet.worker.ffmpeg import Terms, ffmpeg_path, ffmpeg_version, run_ffmpeg
 from callsheet.worker.lease import Lease
 from callsheet.worker.leftovers import Leftover, Standing
-from callsheet.worker.library import Roots
-from callsheet.worker.processes import ChildPool
-from callsheet.worker.staging import kept_files, stage_kept
+from callsheet.worker.sandbox.processes import ChildPool
 from callsheet.worker.stopping import Stop
+from callsheet.worker.storage.library import Roots
+from callsheet.worker.storage.staging import kept_files, stage_kept
 
 CARD = ["-f", "lavfi", "-re", "-i", "testsrc2=size=64x64:rate=10:duration=3", "-f", "null", "-"]
 

@@ -7,7 +7,7 @@ import pytest
 from callsheet.errors import CapacityError, OutOfVramError
 from callsheet.worker.children import AttemptChildren
 from callsheet.worker.ffmpeg import gpu_shortage
-from callsheet.worker.processes import ChildPool
+from callsheet.worker.sandbox.processes import ChildPool
 from callsheet.worker.stopping import Stop
 from tests.support.worker_processes import environment_of
 

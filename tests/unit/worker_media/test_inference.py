@@ -14,12 +14,12 @@ from callsheet.errors import BadInputError, CapacityError, OutOfVramError, Trans
 from callsheet.media.likeness import centred
 from callsheet.models.manifest import Manifest, read_manifest
 from callsheet.worker.children import AttemptChildren
-from callsheet.worker.devices import DeviceShare
 from callsheet.worker.inference.hosts import InferenceHost, death
 from callsheet.worker.inference.limits import InferenceLimits, card_options
 from callsheet.worker.inference.works import CARD, PROCESSOR
-from callsheet.worker.processes import ChildPool
+from callsheet.worker.sandbox.processes import ChildPool
 from callsheet.worker.stopping import Stop
+from callsheet.worker.stream.devices import DeviceShare
 from tests.support.onnx_models import (
     COLOURS,
     HUNGRY_GRAPH,

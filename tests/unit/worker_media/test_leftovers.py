@@ -7,11 +7,11 @@ import pytest
 
 from callsheet.service.settings import RootSettings
 from callsheet.worker import leftovers
-from callsheet.worker.commands import LeaseKey
 from callsheet.worker.lease import Lease
 from callsheet.worker.leftovers import Standing, find, keep_clean, sweep
-from callsheet.worker.library import Roots
-from callsheet.worker.staging import StagedOutput, stage, stage_kept, stage_wanted
+from callsheet.worker.storage.library import Roots
+from callsheet.worker.storage.staging import StagedOutput, stage, stage_kept, stage_wanted
+from callsheet.worker.stream.commands import LeaseKey
 from tests.support.processes import until
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from callsheet.errors import BadInputError, CapacityError, TransientError
 from callsheet.service.settings import RootSettings
-from callsheet.worker import beneath
-from callsheet.worker.library import FoundFile, PassedOver, Roots, VanishedError, as_attempt_error
+from callsheet.worker.storage import beneath
+from callsheet.worker.storage.library import FoundFile, PassedOver, Roots, VanishedError, as_attempt_error
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ from callsheet.errors import BadInputError
 from callsheet.media.faults import FaultKind
 from callsheet.media.series import SILENCE_DB, Series, series_of, table_of
 from callsheet.worker import measuring
-from callsheet.worker.commands import StopReason
 from callsheet.worker.decode.measure import measure
 from callsheet.worker.decode.works import MeasureArguments
 from callsheet.worker.encode.chunks import Chunks
 from callsheet.worker.processor import BrokenMediaError
 from callsheet.worker.sources import opened
 from callsheet.worker.stopping import PausedHereError
+from callsheet.worker.stream.commands import StopReason
 from tests.support.attempts import Desk, desk, scanned
 from tests.support.folders import folder_of
 from tests.support.media import film, first_part, sound, video

@@ -9,12 +9,12 @@ import pytest
 from callsheet.errors import BadInputError, TransientError
 from callsheet.service.settings import RootSettings
 from callsheet.v1.lease_service_pb2 import LeaseRef, Output
-from callsheet.worker import renaming
 from callsheet.worker.lease import NAME_BYTES_MAX, Lease, leased_name
-from callsheet.worker.library import Roots
 from callsheet.worker.placing import place
-from callsheet.worker.renaming import give_name, link_name
-from callsheet.worker.staging import stage_wanted
+from callsheet.worker.storage import renaming
+from callsheet.worker.storage.library import Roots
+from callsheet.worker.storage.renaming import give_name, link_name
+from callsheet.worker.storage.staging import stage_wanted
 
 LEASE = Lease(job_id="01890a5d-ac96-774b-bcce-000000000001", token=0x100000007, attempt=1)
 WHOLE = f"films/.cut.mp4.{LEASE.job_id}.{LEASE.file_tag}.staged"

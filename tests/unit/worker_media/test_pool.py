@@ -15,8 +15,6 @@ import uvloop
 
 from callsheet.errors import BadInputError, CapacityError, TransientError
 from callsheet.media.facts import MediaLimits
-from callsheet.worker import processes
-from callsheet.worker.child_process import ChildGoneError, ChildProcess
 from callsheet.worker.decode.works import (
     CHECK,
     PROBE,
@@ -26,10 +24,12 @@ from callsheet.worker.decode.works import (
     ProbeArguments,
     RenderArguments,
 )
-from callsheet.worker.processes import ChildFaultError, ChildPool, death
-from callsheet.worker.sandbox import SandboxLimits
+from callsheet.worker.sandbox import processes
+from callsheet.worker.sandbox.child_process import ChildGoneError, ChildProcess
+from callsheet.worker.sandbox.processes import ChildFaultError, ChildPool, death
+from callsheet.worker.sandbox.rights import SandboxLimits
+from callsheet.worker.sandbox.work import Work
 from callsheet.worker.stopping import Ladder
-from callsheet.worker.work import Work
 from tests.support.media import ffmpeg, quadrants, sound, video
 from tests.support.processes import (
     children_of_this_process,
@@ -257,7 +257,7 @@ def test_children_die_with_a_worker_that_is_killed(tmp_path: Path) -> None:
     async def scene() -> None:
         code = (
             "import asyncio\n"
-            "from callsheet.worker.processes import ChildPool\n"
+            "from callsheet.worker.sandbox.processes import ChildPool\n"
             "from callsheet.worker.decode.works import PROBE, ProbeArguments\n"
             "async def main():\n"
             "    async with ChildPool(size=1) as pool:\n"

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from callsheet.worker import landlock, sandbox, seccomp
-from callsheet.worker.launch import LaunchSettings
-from callsheet.worker.processes import python_folders
-from callsheet.worker.sandbox import CLEAN_ENVIRONMENT, Rights, SandboxLimits
-from callsheet.worker.work import codec
+from callsheet.worker.sandbox import landlock, rights, seccomp
+from callsheet.worker.sandbox.launch import LaunchSettings
+from callsheet.worker.sandbox.processes import python_folders
+from callsheet.worker.sandbox.rights import CLEAN_ENVIRONMENT, Rights, SandboxLimits
+from callsheet.worker.sandbox.work import codec
 
 needs_landlock = pytest.mark.skipif(landlock.abi() == 0, reason="this kernel has no Landlock")
 SYSTEM = ("/usr/lib", "/lib", "/lib64", "/usr/local/lib")
@@ -32,7 +32,7 @@ def confined(
             keep_user=True,
         ),
     )
-    command = [sys.executable, "-I", "-m", "callsheet.worker.launch", str(os.getpid())]
+    command = [sys.executable, "-I", "-m", "callsheet.worker.sandbox.launch", str(os.getpid())]
     command += [codec(LaunchSettings).dump_json(settings).decode(), program, "-I", "-c", code]
     return subprocess.run(
         command, capture_output=True, text=True, timeout=60, check=False, env=CLEAN_ENVIRONMENT, cwd="/"
@@ -91,12 +91,12 @@ def test_endless_computing_is_ended_by_the_kernel() -> None:
 
 
 def test_strength_is_said_in_words_and_so_is_what_is_missing() -> None:
-    words = sandbox.strength()
+    words = rights.strength()
     assert words[:2] == ["rlimits", "no_new_privs"]
     assert (f"landlock {landlock.abi()}" in words) == (landlock.abi() > 0)
-    assert sandbox.lacks(words) == ([] if landlock.abi() and seccomp.available() else ["landlock", "seccomp"])
-    assert sandbox.lacks(["rlimits", "no_new_privs"]) == ["landlock", "seccomp"]
-    assert sandbox.lacks(["rlimits", "no_new_privs", "seccomp"]) == ["landlock"]
+    assert rights.lacks(words) == ([] if landlock.abi() and seccomp.available() else ["landlock", "seccomp"])
+    assert rights.lacks(["rlimits", "no_new_privs"]) == ["landlock", "seccomp"]
+    assert rights.lacks(["rlimits", "no_new_privs", "seccomp"]) == ["landlock"]
 
 
 def test_process_with_threads_is_not_confined() -> None:
@@ -105,7 +105,7 @@ def test_process_with_threads_is_not_confined() -> None:
     thread.start()
     try:
         with pytest.raises(RuntimeError, match="more than one thread"):
-            sandbox.confine(SandboxLimits(), Rights())
+            rights.confine(SandboxLimits(), Rights())
     finally:
         go_on.set()
         thread.join()
@@ -124,7 +124,7 @@ def test_filter_for_every_machine_jumps_only_to_what_is_there(machine: str) -> N
 
 def test_memory_of_a_worker_is_hidden_from_its_own_user() -> None:
     code = (
-        "import os, sys; from callsheet.worker.sandbox import hide_memory; hide_memory();"
+        "import os, sys; from callsheet.worker.sandbox.rights import hide_memory; hide_memory();"
         "os.setresuid(65534, 65534, 65534) if os.geteuid() == 0 else None; hide_memory();"
         "print(os.stat('/proc/self/environ').st_uid, flush=True); sys.stdin.read()"
     )

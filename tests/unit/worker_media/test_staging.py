@@ -10,8 +10,8 @@ import pytest
 from callsheet.errors import BadInputError, CapacityError
 from callsheet.service.settings import RootSettings
 from callsheet.worker.lease import Lease
-from callsheet.worker.library import Roots
-from callsheet.worker.staging import derivative_path, publish, stage
+from callsheet.worker.storage.library import Roots
+from callsheet.worker.storage.staging import derivative_path, publish, stage
 from tests.support.processes import descriptors
 
 MINE = Lease(job_id="job-1", token=0xAB, attempt=1)

@@ -12,7 +12,7 @@ from callsheet.worker.decode import moving
 from callsheet.worker.decode.container import Opened
 from callsheet.worker.decode.probe import opened_to_play
 from callsheet.worker.decode.source import Source
-from callsheet.worker.work import Answer, Work
+from callsheet.worker.sandbox.work import Answer, Work
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

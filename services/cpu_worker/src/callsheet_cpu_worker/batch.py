@@ -11,9 +11,9 @@ from callsheet.service.plain import plain_line
 from callsheet.v1.library_service_pb2 import BrokenItem, DerivativeFacts, Item, ItemState
 from callsheet.worker.context import JobContext
 from callsheet.worker.item_facts import broken_mark
-from callsheet.worker.library import VanishedError
-from callsheet.worker.processes import ChildFaultError
 from callsheet.worker.processor import Outcome
+from callsheet.worker.sandbox.processes import ChildFaultError
+from callsheet.worker.storage.library import VanishedError
 from callsheet_cpu_worker import derived, pictures
 from callsheet_cpu_worker.derived import ChangedError, Wish
 from callsheet_cpu_worker.pace import Pace

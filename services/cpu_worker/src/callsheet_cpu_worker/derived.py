@@ -26,10 +26,10 @@ from callsheet.worker.decode.works import (
     WaveformArguments,
     WaveformMade,
 )
-from callsheet.worker.library import OpenedFile
 from callsheet.worker.processor import BrokenMediaError
+from callsheet.worker.sandbox.work import Answer, ArgumentsT, ResultT, Work, codec
+from callsheet.worker.storage.library import OpenedFile
 from callsheet.worker.threads import in_thread
-from callsheet.worker.work import Answer, ArgumentsT, ResultT, Work, codec
 from callsheet_cpu_worker import pictures
 from callsheet_cpu_worker.pictures import DerivedFile, Wanted
 

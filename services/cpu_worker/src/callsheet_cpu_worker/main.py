@@ -8,7 +8,7 @@ from callsheet.client import Client
 from callsheet.service import logs
 from callsheet.service.run import read_settings, read_token, run
 from callsheet.worker.main import work
-from callsheet.worker.sandbox import hide_memory
+from callsheet.worker.sandbox.rights import hide_memory
 from callsheet_cpu_worker.settings import CpuWorkerSettings
 from callsheet_cpu_worker.watcher import watching
 

@@ -17,9 +17,9 @@ from callsheet.v1.library_service_pb2 import Derivative, DerivativeFacts, Item, 
 from callsheet.worker.context import JobContext
 from callsheet.worker.decode.works import RENDER, Picture, RenderArguments, Rendered
 from callsheet.worker.item_facts import broken_mark
-from callsheet.worker.library import OpenedFile
 from callsheet.worker.processor import BrokenMediaError
-from callsheet.worker.staging import derivative_path, publish
+from callsheet.worker.storage.library import OpenedFile
+from callsheet.worker.storage.staging import derivative_path, publish
 from callsheet.worker.threads import in_thread
 
 ROOT: Final = "derivatives"

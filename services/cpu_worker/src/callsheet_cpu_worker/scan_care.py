@@ -10,8 +10,8 @@ from typing import Final
 from callsheet.errors import InvalidError
 from callsheet.v1.library_service_pb2 import Item
 from callsheet.worker.context import JobContext
-from callsheet.worker.library import OpenedFile
 from callsheet.worker.probing import unread_row
+from callsheet.worker.storage.library import OpenedFile
 from callsheet_cpu_worker.scan_plan import ROW_LIMIT, UNREAD, is_same
 
 CAREFUL_FILES: Final = 3 * ROW_LIMIT

@@ -7,7 +7,7 @@ from typing import Final
 from callsheet.media.recipes import THUMBNAIL_RECIPE
 from callsheet.paths import path_fault
 from callsheet.v1.library_service_pb2 import Item, ItemFacts, ItemState
-from callsheet.worker.library import FoundFile, PassedOver
+from callsheet.worker.storage.library import FoundFile, PassedOver
 from callsheet_cpu_worker.pictures import has_current
 
 ROW_LIMIT: Final = 1_000

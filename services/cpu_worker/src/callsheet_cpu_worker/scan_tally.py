@@ -9,7 +9,7 @@ from pydantic import JsonValue
 from callsheet.service.plain import plain_line
 from callsheet.v1.library_service_pb2 import Item, ItemFacts, ItemState
 from callsheet.worker.context import Reporter
-from callsheet.worker.library import PassedOver
+from callsheet.worker.storage.library import PassedOver
 from callsheet_cpu_worker.picture_jobs import PictureJobs
 from callsheet_cpu_worker.scan_plan import ScanPlan, is_changed
 

@@ -7,26 +7,26 @@ import httpx
 
 from callsheet.client import Client
 from callsheet.service.clock import Clock, SystemClock
-from callsheet.worker.library import Roots
-from callsheet_gateway.auth import Role
-from callsheet_gateway.buckets import Buckets
-from callsheet_gateway.credentials import Credentials
-from callsheet_gateway.endings import Endings
-from callsheet_gateway.entrance import Entrance, Limits
-from callsheet_gateway.issuer import FETCH_S, Issuer
-from callsheet_gateway.jwts import Jwts, OwnTokens, RoleClaim
-from callsheet_gateway.keys import Keys
+from callsheet.worker.storage.library import Roots
+from callsheet_gateway.access.auth import Role
+from callsheet_gateway.access.buckets import Buckets
+from callsheet_gateway.access.credentials import Credentials
+from callsheet_gateway.access.endings import Endings
+from callsheet_gateway.access.entrance import Entrance, Limits
+from callsheet_gateway.access.issuer import FETCH_S, Issuer
+from callsheet_gateway.access.jwts import Jwts, OwnTokens, RoleClaim
+from callsheet_gateway.access.keys import Keys
+from callsheet_gateway.access.peers import Proxies, parse_networks
+from callsheet_gateway.access.sessions import Sessions
+from callsheet_gateway.access.trail import Trail
 from callsheet_gateway.live.hub import Hub
 from callsheet_gateway.live.streams import Streams
-from callsheet_gateway.making import Making
-from callsheet_gateway.peers import Proxies, parse_networks
+from callsheet_gateway.media.making import Making
+from callsheet_gateway.media.views import Views
 from callsheet_gateway.secret_files import read_secret
-from callsheet_gateway.sessions import Sessions
 from callsheet_gateway.settings import GatewaySettings
 from callsheet_gateway.state import State
-from callsheet_gateway.trail import Trail
 from callsheet_gateway.uploads.receiving import Uploads
-from callsheet_gateway.views import Views
 
 
 @asynccontextmanager

@@ -8,9 +8,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from callsheet.service.clock import Clock
+from callsheet_gateway.access.peers import Proxies
 from callsheet_gateway.live.streams import HEAD_KEY
 from callsheet_gateway.metrics import IN_PROGRESS, METHODS, REQUEST_SECONDS, REQUESTS, UNMATCHED
-from callsheet_gateway.peers import Proxies
 from callsheet_gateway.problems import problem_response
 
 ROUTE_KEY: Final = "callsheet.route"

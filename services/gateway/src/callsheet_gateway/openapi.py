@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from callsheet_gateway.auth import ROLES, Role
-from callsheet_gateway.entrance import COOKIE, CSRF_HEADER
+from callsheet_gateway.access.auth import ROLES, Role
+from callsheet_gateway.access.entrance import COOKIE, CSRF_HEADER
 from callsheet_gateway.links import links_of
 from callsheet_gateway.problems import KINDS, PROBLEM_MEDIA_TYPE, Problem
 from callsheet_gateway.schemas.async_tasks import PROCESSING_EXAMPLE, TASK_EXAMPLE

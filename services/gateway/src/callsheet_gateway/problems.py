@@ -26,8 +26,8 @@ from callsheet.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
-from callsheet_gateway.auth import methods_at
-from callsheet_gateway.ranges import UnsatisfiableError
+from callsheet_gateway.access.auth import methods_at
+from callsheet_gateway.media.ranges import UnsatisfiableError
 
 log = logging.getLogger(__name__)
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from pydantic import Field, ValidationInfo, field_validator
 
 from callsheet.service.settings import RootSettings, SchedulerClientSettings
-from callsheet_gateway.auth import RoleName
-from callsheet_gateway.issuer import FAMILIES, is_private_way
-from callsheet_gateway.peers import parse_networks
+from callsheet_gateway.access.auth import RoleName
+from callsheet_gateway.access.issuer import FAMILIES, is_private_way
+from callsheet_gateway.access.peers import parse_networks
 
 PORT_MAX = 65_535
 

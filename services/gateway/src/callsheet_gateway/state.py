@@ -6,14 +6,14 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from callsheet.client import Client
-from callsheet.worker.library import Roots
-from callsheet_gateway.entrance import Entrance
+from callsheet.worker.storage.library import Roots
+from callsheet_gateway.access.entrance import Entrance
 from callsheet_gateway.live.hub import Hub
 from callsheet_gateway.live.streams import Streams
-from callsheet_gateway.making import Making
+from callsheet_gateway.media.making import Making
+from callsheet_gateway.media.views import Views
 from callsheet_gateway.settings import GatewaySettings
 from callsheet_gateway.uploads.receiving import Uploads
-from callsheet_gateway.views import Views
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,8 +15,8 @@ from callsheet.worker.encode.chunks import Chunks
 from callsheet.worker.encode.commands import Command
 from callsheet.worker.encode.plans import Plan, PlanFile
 from callsheet.worker.encode.runs import Meter, encode
-from callsheet.worker.library import OpenedFile
-from callsheet.worker.staging import StagedOutput
+from callsheet.worker.storage.library import OpenedFile
+from callsheet.worker.storage.staging import StagedOutput
 from callsheet_gpu_worker import streaming
 
 FOLDER: Final = "playback"

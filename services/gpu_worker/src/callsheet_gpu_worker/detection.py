@@ -19,7 +19,7 @@ from callsheet.worker.decode import container
 from callsheet.worker.decode.meter import Meter
 from callsheet.worker.decode.probe import opened_to_play
 from callsheet.worker.decode.source import Source
-from callsheet.worker.work import Answer
+from callsheet.worker.sandbox.work import Answer
 from callsheet_gpu_worker.shots import SHOTS_MAX, ShotsArguments, ShotsFound
 
 _WIDTH: Final = 256

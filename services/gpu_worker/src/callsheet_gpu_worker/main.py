@@ -9,10 +9,10 @@ from callsheet.catalog import Category
 from callsheet.service import logs
 from callsheet.service.clock import SystemClock
 from callsheet.service.run import read_settings, run
-from callsheet.worker.cards import name_of
-from callsheet.worker.devices import Look
 from callsheet.worker.main import work
-from callsheet.worker.sandbox import hide_memory
+from callsheet.worker.sandbox.rights import hide_memory
+from callsheet.worker.stream.cards import name_of
+from callsheet.worker.stream.devices import Look
 from callsheet_gpu_worker.choice import Choice, choice_of, order_is_doubtful
 from callsheet_gpu_worker.lineage import sees_machine_pids
 from callsheet_gpu_worker.nvml import Nvml

@@ -12,7 +12,7 @@ import pynvml
 from pynvml import NVMLError, NVMLLibraryMismatchError
 
 from callsheet.service.clock import Clock
-from callsheet.worker.devices import Device, GpuProcess, Look, Reading, SeenDevice
+from callsheet.worker.stream.devices import Device, GpuProcess, Look, Reading, SeenDevice
 from callsheet_gpu_worker.choice import Choice, Place
 from callsheet_gpu_worker.lineage import lineage
 

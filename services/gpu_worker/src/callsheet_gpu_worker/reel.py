@@ -19,9 +19,9 @@ from callsheet.worker.encode.ladder import Ladder
 from callsheet.worker.encode.outputs import Made, Place, Recorded
 from callsheet.worker.encode.runs import Meter, encode
 from callsheet.worker.encode.surveys import surveyed
-from callsheet.worker.library import OpenedFile
 from callsheet.worker.processor import BrokenMediaError, Outcome
 from callsheet.worker.sources import opened
+from callsheet.worker.storage.library import OpenedFile
 from callsheet_gpu_worker import clips
 from callsheet_gpu_worker.reel_joins import join, join_group, take_group
 from callsheet_gpu_worker.reel_state import CLIPS_PERCENT, Kept, Plan, Reel, Taken, expected_of

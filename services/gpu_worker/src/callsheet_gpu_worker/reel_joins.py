@@ -10,7 +10,7 @@ from callsheet.media.compilation import Clip, chapters
 from callsheet.worker.encode import outputs
 from callsheet.worker.encode.commands import concat_list
 from callsheet.worker.encode.runs import Meter, encode
-from callsheet.worker.staging import StagedOutput
+from callsheet.worker.storage.staging import StagedOutput
 from callsheet_gpu_worker import clips
 from callsheet_gpu_worker.reel_state import CLIPS_PERCENT, Reel, Taken, expected_of
 

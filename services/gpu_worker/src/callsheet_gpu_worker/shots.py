@@ -5,7 +5,7 @@ from typing import Final
 
 from callsheet.media.facts import MediaLimits
 from callsheet.media.faults import Fault
-from callsheet.worker.work import Work
+from callsheet.worker.sandbox.work import Work
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from callsheet.worker.devices import Look
+from callsheet.worker.stream.devices import Look
 
 INTERVAL_S: Final = 0.5
 """Between two looks; how fine the peak of an attempt is measured."""

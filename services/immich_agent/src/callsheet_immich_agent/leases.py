@@ -19,7 +19,7 @@ from callsheet.v1.job_pb2 import FAILURE_KIND_CANCELLED, NewJob, ResourceCategor
 from callsheet.v1.job_service_pb2 import CancelJobRequest, JobType, SubmitJobsRequest
 from callsheet.v1.job_service_pb2_grpc import JobServiceStub
 from callsheet.v1.lease_service_pb2 import Completed, Device, Failed, Grant, Hello, Result, Returned
-from callsheet.worker.commands import (
+from callsheet.worker.stream.commands import (
     Command,
     HangUp,
     LeaseKey,
@@ -29,8 +29,8 @@ from callsheet.worker.commands import (
     StopReason,
     key_of,
 )
-from callsheet.worker.session import Session
-from callsheet.worker.streams import Streams, instant
+from callsheet.worker.stream.session import Session
+from callsheet.worker.stream.streams import Streams, instant
 from callsheet_immich_agent.policy import Leases
 
 log = logging.getLogger(__name__)

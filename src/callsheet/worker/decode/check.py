@@ -18,7 +18,7 @@ from callsheet.worker.decode.meter import Meter
 from callsheet.worker.decode.probe import facts_of
 from callsheet.worker.decode.source import Source
 from callsheet.worker.decode.works import CheckArguments, Checked
-from callsheet.worker.work import Answer
+from callsheet.worker.sandbox.work import Answer
 
 _PAGES_DRAWN: Final = 200
 _PAGE_SIDE_PX: Final = 400

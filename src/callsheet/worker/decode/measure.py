@@ -26,7 +26,7 @@ from callsheet.worker.decode.meter import Meter
 from callsheet.worker.decode.probe import opened_to_play
 from callsheet.worker.decode.source import Source
 from callsheet.worker.decode.works import MeasureArguments, Measured
-from callsheet.worker.work import Answer
+from callsheet.worker.sandbox.work import Answer
 
 _SIDE: Final = 160
 _STEP_MAX_S: Final = 1.5

@@ -12,7 +12,7 @@ from callsheet.media.wholeness import check_wholeness
 from callsheet.worker.decode import container, document, still
 from callsheet.worker.decode.source import Source
 from callsheet.worker.decode.works import ProbeArguments, Probed
-from callsheet.worker.work import Answer
+from callsheet.worker.sandbox.work import Answer
 
 _PLAYLISTS: Final = (
     (b"ffconcat", "an ffconcat playlist"),

@@ -19,7 +19,7 @@ from callsheet.worker.decode import container, document, moving, sound, still
 from callsheet.worker.decode.probe import check_readable
 from callsheet.worker.decode.source import Source
 from callsheet.worker.decode.works import Picture, RenderArguments, Rendered
-from callsheet.worker.work import Answer
+from callsheet.worker.sandbox.work import Answer
 
 Size = tuple[int, int]
 _WAVEFORM_SIZE: Size = (1600, 800)

@@ -15,7 +15,7 @@ from callsheet.worker.decode import container, moving, still
 from callsheet.worker.decode.probe import check_readable, opened_to_play
 from callsheet.worker.decode.source import Source
 from callsheet.worker.decode.works import SampleArguments, Sampled
-from callsheet.worker.work import BLOB_LIMIT, Answer
+from callsheet.worker.sandbox.work import BLOB_LIMIT, Answer
 
 _METHODS: Final = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 _FRAMES_IN_ALL: Final = 1_000

@@ -18,7 +18,7 @@ from callsheet.worker.decode.container import Opened, decoder_errors
 from callsheet.worker.decode.probe import opened_to_play
 from callsheet.worker.decode.source import Source
 from callsheet.worker.decode.works import WaveformArguments, WaveformMade
-from callsheet.worker.work import Answer
+from callsheet.worker.sandbox.work import Answer
 
 _RATE_HZ: Final = 8_000
 _WHOLE_UP_TO_S: Final = 600.0

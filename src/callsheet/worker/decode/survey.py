@@ -20,7 +20,7 @@ from callsheet.worker.decode.meter import Meter
 from callsheet.worker.decode.probe import opened_to_play
 from callsheet.worker.decode.source import Source
 from callsheet.worker.decode.works import SurveyArguments, Surveyed
-from callsheet.worker.work import Answer
+from callsheet.worker.sandbox.work import Answer
 
 
 @dataclass(slots=True)

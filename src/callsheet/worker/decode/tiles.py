@@ -15,7 +15,7 @@ from callsheet.worker.decode.container import Opened
 from callsheet.worker.decode.probe import opened_to_play
 from callsheet.worker.decode.source import Source
 from callsheet.worker.decode.works import SheetArguments, SheetMade
-from callsheet.worker.work import Answer
+from callsheet.worker.sandbox.work import Answer
 
 _FRAMES_IN_ALL: Final = 1_000
 """Frames that are decoded between keyframes, for videos with few of them."""

@@ -9,7 +9,7 @@ from callsheet.media.outputs import PictureFormat
 from callsheet.media.sprites import Sheet
 from callsheet.media.survey import Survey
 from callsheet.models.manifest import Resize
-from callsheet.worker.work import Work
+from callsheet.worker.sandbox.work import Work
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,8 @@ from functools import partial
 
 from callsheet.errors import AttemptError
 from callsheet.worker.context import JobContext
-from callsheet.worker.library import OpenedFile
-from callsheet.worker.staging import StagedOutput, kept_files, stage_kept
+from callsheet.worker.storage.library import OpenedFile
+from callsheet.worker.storage.staging import StagedOutput, kept_files, stage_kept
 from callsheet.worker.threads import in_thread
 
 

@@ -17,7 +17,7 @@ from callsheet.v1.library_service_pb2 import Derivative, DerivativeFacts, Item, 
 from callsheet.worker.context import JobContext
 from callsheet.worker.decode.works import PROBE, SURVEY, ProbeArguments, SurveyArguments
 from callsheet.worker.item_facts import EXTRA_LIMIT, sound_item
-from callsheet.worker.staging import StagedOutput, derivative_path, stage
+from callsheet.worker.storage.staging import StagedOutput, derivative_path, stage
 from callsheet.worker.threads import in_thread
 
 DEADLINE_S: Final = 3600.0

@@ -12,10 +12,10 @@ from callsheet.media.streaming import StreamingWish
 from callsheet.media.survey import Survey
 from callsheet.service.plain import plain_line
 from callsheet.worker.context import JobContext
-from callsheet.worker.library import Roots
-from callsheet.worker.staging import kept_files, stage_kept
+from callsheet.worker.sandbox.work import codec
+from callsheet.worker.storage.library import Roots
+from callsheet.worker.storage.staging import kept_files, stage_kept
 from callsheet.worker.threads import in_thread
-from callsheet.worker.work import codec
 
 PLAN_BYTES_MAX: Final = 1 << 20
 """A plan of 200 chunks takes about 15 kB."""

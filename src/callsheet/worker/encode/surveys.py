@@ -10,8 +10,8 @@ from callsheet.v1.library_service_pb2 import Item
 from callsheet.worker.context import JobContext
 from callsheet.worker.decode.works import SURVEY, SurveyArguments
 from callsheet.worker.encode.outputs import DEADLINE_S
-from callsheet.worker.library import OpenedFile
 from callsheet.worker.sources import check_content
+from callsheet.worker.storage.library import OpenedFile
 from callsheet.worker.threads import in_thread
 
 KEYFRAMES_MAX: Final = 5000

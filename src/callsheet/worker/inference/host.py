@@ -25,7 +25,7 @@ from callsheet.worker.inference.works import (
     Scored,
     Trouble,
 )
-from callsheet.worker.work import Answer
+from callsheet.worker.sandbox.work import Answer
 
 _ERRORS_ONLY: Final = 3
 _SHORTAGES: Final = (

@@ -25,9 +25,6 @@ from callsheet.media.likeness import Matrix
 from callsheet.models.contents import labels_of
 from callsheet.models.manifest import Manifest
 from callsheet.models.shelf import check_hash, opened
-from callsheet.worker.child import ChildSettings
-from callsheet.worker.child_process import ChildGoneError, ChildProcess, spawn
-from callsheet.worker.devices import DeviceShare
 from callsheet.worker.ffmpeg import CARD_DEVICES, CARD_LIBRARIES, CARD_READABLE, SYSTEM_FOLDERS
 from callsheet.worker.inference.limits import ENVIRONMENT, InferenceLimits
 from callsheet.worker.inference.works import (
@@ -39,11 +36,14 @@ from callsheet.worker.inference.works import (
     ScoreArguments,
     Trouble,
 )
-from callsheet.worker.processes import python_folders
-from callsheet.worker.sandbox import Rights, SandboxLimits, environment
+from callsheet.worker.sandbox.child import ChildSettings
+from callsheet.worker.sandbox.child_process import ChildGoneError, ChildProcess, spawn
+from callsheet.worker.sandbox.processes import python_folders
+from callsheet.worker.sandbox.rights import Rights, SandboxLimits, environment
+from callsheet.worker.sandbox.work import Answer, ArgumentsT, Request, ResultT, Work, codec
 from callsheet.worker.stopping import Ladder, Stop
+from callsheet.worker.stream.devices import DeviceShare
 from callsheet.worker.threads import in_thread
-from callsheet.worker.work import Answer, ArgumentsT, Request, ResultT, Work, codec
 
 RUNTIME: Final = "onnxruntime"
 """The module that computes; the extra ``inference`` brings it."""

@@ -6,7 +6,7 @@ from callsheet.errors import InvalidError
 from callsheet.models.shelf import Installed
 from callsheet.worker.children import AttemptChildren
 from callsheet.worker.inference.limits import InferenceLimits
-from callsheet.worker.processes import ChildPool
+from callsheet.worker.sandbox.processes import ChildPool
 from callsheet.worker.settings import WorkerSettings
 from callsheet.worker.stopping import Stop
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from callsheet.models.manifest import Manifest
-from callsheet.worker.work import Work
+from callsheet.worker.sandbox.work import Work
 
 CARD: Final = "CUDAExecutionProvider"
 """ONNX Runtime's name for computing on a card."""

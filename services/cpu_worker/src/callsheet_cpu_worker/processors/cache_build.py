@@ -18,7 +18,7 @@ from callsheet.v1.job_pb2 import Job, JobState, NewJob
 from callsheet.v1.library_service_pb2 import Item, ItemState
 from callsheet.worker.context import JobContext
 from callsheet.worker.processor import Outcome, Processor, Yielded
-from callsheet.worker.work import codec
+from callsheet.worker.sandbox.work import codec
 from callsheet_cpu_worker.batch import make_all
 from callsheet_cpu_worker.derived import Wish, lacking, wish_of
 from callsheet_cpu_worker.picture_jobs import batch_size

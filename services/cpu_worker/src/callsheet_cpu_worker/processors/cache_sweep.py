@@ -13,8 +13,8 @@ from callsheet.params import CacheSweepParams
 from callsheet.service.clock import Clock, SystemClock
 from callsheet.v1.library_service_pb2 import ItemState
 from callsheet.worker.context import JobContext
-from callsheet.worker.library import FoundFile
 from callsheet.worker.processor import Outcome, Processor
+from callsheet.worker.storage.library import FoundFile
 from callsheet.worker.threads import in_thread
 from callsheet_cpu_worker.pictures import ROOT
 

@@ -24,9 +24,9 @@ from callsheet.worker.encode.outputs import ExpectedPicture, Made, Place, Record
 from callsheet.worker.encode.runs import Meter, encode
 from callsheet.worker.encode.surveys import surveyed
 from callsheet.worker.ffmpeg import ffmpeg_path, ffmpeg_version
-from callsheet.worker.library import OpenedFile
 from callsheet.worker.processor import Outcome, Processor
 from callsheet.worker.sources import one_video, opened
+from callsheet.worker.storage.library import OpenedFile
 
 KIND: Final = "animation"
 FOLDER: Final = "compilations"

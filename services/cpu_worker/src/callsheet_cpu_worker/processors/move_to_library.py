@@ -16,9 +16,9 @@ from callsheet.v1.library_service_pb2 import Item, ItemFacts, ItemState
 from callsheet.worker import relocating
 from callsheet.worker.context import JobContext
 from callsheet.worker.encode.outputs import require_room
-from callsheet.worker.library import PARTIAL_SUFFIX
 from callsheet.worker.processor import Outcome, Processor
 from callsheet.worker.relocating import Move, Place, Reached, Standing, unheard
+from callsheet.worker.storage.library import PARTIAL_SUFFIX
 from callsheet.worker.threads import in_thread
 
 LIBRARY_FOLDER = "library"

@@ -14,9 +14,9 @@ from callsheet.paths import path_fault
 from callsheet.service.plain import plain_line
 from callsheet.v1.library_service_pb2 import Item, ItemFacts, ItemState
 from callsheet.worker.context import JobContext
-from callsheet.worker.library import FoundFile, PassedOver, VanishedError
 from callsheet.worker.probing import item_row, probe_file
 from callsheet.worker.processor import Outcome, Processor
+from callsheet.worker.storage.library import FoundFile, PassedOver, VanishedError
 from callsheet.worker.threads import in_thread
 from callsheet_cpu_worker.pace import Pace
 from callsheet_cpu_worker.picture_jobs import PictureJobs, batch_size, waiting_items

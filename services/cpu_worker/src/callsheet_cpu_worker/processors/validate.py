@@ -13,10 +13,10 @@ from callsheet.v1.library_service_pb2 import Item, ItemFacts, ItemState
 from callsheet.worker.context import JobContext
 from callsheet.worker.decode.works import CHECK, CheckArguments, Checked
 from callsheet.worker.item_facts import reason_text, sound_item
-from callsheet.worker.library import OpenedFile
 from callsheet.worker.metering import metered
 from callsheet.worker.processor import Outcome, Processor
 from callsheet.worker.sources import one_item
+from callsheet.worker.storage.library import OpenedFile
 from callsheet.worker.threads import in_thread
 
 _MARGIN_S: Final = 30

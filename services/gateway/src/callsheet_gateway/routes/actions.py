@@ -4,10 +4,10 @@ from typing import Final
 
 from fastapi import APIRouter, Response
 
-from callsheet_gateway.callers import Caller, RequestCaller
-from callsheet_gateway.guarding import GuardedRoute
+from callsheet_gateway.access.callers import Caller, RequestCaller
+from callsheet_gateway.access.guarding import GuardedRoute
+from callsheet_gateway.access.owning import check_seen
 from callsheet_gateway.openapi import problems
-from callsheet_gateway.owning import check_seen
 from callsheet_gateway.routes.shared import known_id, log_text
 from callsheet_gateway.schemas.actions import (
     Actions,

@@ -9,10 +9,10 @@ from fastapi.responses import JSONResponse
 from callsheet.v1.job_pb2 import JobState
 from callsheet.v1.job_service_pb2 import ActOnJobsRequest, JobAction, ListJobsRequest
 from callsheet.v1.library_service_pb2 import ItemState, ListItemsRequest, MediaKind
-from callsheet_gateway.callers import RequestCaller
-from callsheet_gateway.guarding import GuardedRoute
+from callsheet_gateway.access.callers import RequestCaller
+from callsheet_gateway.access.guarding import GuardedRoute
+from callsheet_gateway.access.owning import check_seen, seen_job, seen_only
 from callsheet_gateway.openapi import problems
-from callsheet_gateway.owning import check_seen, seen_job, seen_only
 from callsheet_gateway.problems import KINDS, PROBLEM_MEDIA_TYPE
 from callsheet_gateway.routes.shared import known_id
 from callsheet_gateway.schemas.async_tasks import (

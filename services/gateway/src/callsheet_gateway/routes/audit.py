@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 
 from callsheet.client.stamps import stamp_of
 from callsheet.v1.access_service_pb2 import ListAuditRequest
-from callsheet_gateway.guarding import GuardedRoute
+from callsheet_gateway.access.guarding import GuardedRoute
 from callsheet_gateway.openapi import problems
 from callsheet_gateway.schemas.keys import AuditList, AuditQuestion, audit_view
 from callsheet_gateway.state import GatewayState

@@ -7,11 +7,11 @@ from pydantic import JsonValue
 
 from callsheet.catalog import BULK_PRIORITY, CACHE_BUILD
 from callsheet.v1.job_pb2 import NewJob
-from callsheet_gateway.callers import RequestCaller
-from callsheet_gateway.guarding import GuardedRoute
+from callsheet_gateway.access.callers import RequestCaller
+from callsheet_gateway.access.guarding import GuardedRoute
+from callsheet_gateway.access.owning import owned
+from callsheet_gateway.media.places import place_of
 from callsheet_gateway.openapi import problems
-from callsheet_gateway.owning import owned
-from callsheet_gateway.places import place_of
 from callsheet_gateway.schemas.cache import Rebuild, RebuildStarted
 from callsheet_gateway.schemas.library import CacheStats, cache_view
 from callsheet_gateway.state import GatewayState

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from callsheet.v1.library_service_pb2 import ListCollectionsRequest
-from callsheet_gateway.guarding import GuardedRoute
+from callsheet_gateway.access.guarding import GuardedRoute
 from callsheet_gateway.openapi import problems
 from callsheet_gateway.schemas.collections import (
     CollectionPage,

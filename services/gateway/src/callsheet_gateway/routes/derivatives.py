@@ -4,10 +4,9 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 
-from callsheet_gateway.callers import caller_of
-from callsheet_gateway.guarding import GuardedRoute
-from callsheet_gateway.openapi import problems
-from callsheet_gateway.originals import (
+from callsheet_gateway.access.callers import caller_of
+from callsheet_gateway.access.guarding import GuardedRoute
+from callsheet_gateway.media.originals import (
     PEAKS,
     PREVIEW,
     SPRITE,
@@ -18,7 +17,8 @@ from callsheet_gateway.originals import (
     item_of,
     usable,
 )
-from callsheet_gateway.pictures import answer_with
+from callsheet_gateway.media.pictures import answer_with
+from callsheet_gateway.openapi import problems
 from callsheet_gateway.state import GatewayState, State
 
 router = APIRouter(prefix="/api/media/items/{item_id}", tags=["library"], route_class=GuardedRoute)

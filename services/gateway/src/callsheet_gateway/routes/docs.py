@@ -11,8 +11,8 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from callsheet.errors import NotFoundError
-from callsheet_gateway.guarding import GuardedRoute
-from callsheet_gateway.ranges import is_known
+from callsheet_gateway.access.guarding import GuardedRoute
+from callsheet_gateway.media.ranges import is_known
 
 router = APIRouter(route_class=GuardedRoute, include_in_schema=False)
 

@@ -5,11 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from callsheet.v1.library_service_pb2 import MediaKind
-from callsheet_gateway.callers import RequestCaller
-from callsheet_gateway.guarding import GuardedRoute
+from callsheet_gateway.access.callers import RequestCaller
+from callsheet_gateway.access.guarding import GuardedRoute
+from callsheet_gateway.media.originals import item_of, thumbnail_of, usable
+from callsheet_gateway.media.pictures import answer_with
 from callsheet_gateway.openapi import problems
-from callsheet_gateway.originals import item_of, thumbnail_of, usable
-from callsheet_gateway.pictures import answer_with
 from callsheet_gateway.routes.thumbnail import PICTURE_RESPONSES
 from callsheet_gateway.schemas.items_question import ItemsQuestion, wanted_items
 from callsheet_gateway.schemas.library import ItemPage, ItemView, SizeQuestion, item_page_view, item_view

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from callsheet_gateway.guarding import GuardedRoute
+from callsheet_gateway.access.guarding import GuardedRoute
 from callsheet_gateway.openapi import problems
 from callsheet_gateway.schemas.job_types import (
     JobTypeChange,

@@ -9,12 +9,12 @@ from fastapi.responses import PlainTextResponse, StreamingResponse
 
 from callsheet.errors import InvalidError
 from callsheet.v1.job_service_pb2 import ListChildrenRequest
-from callsheet_gateway.callers import RequestCaller
-from callsheet_gateway.guarding import GuardedRoute
+from callsheet_gateway.access.callers import RequestCaller
+from callsheet_gateway.access.guarding import GuardedRoute
+from callsheet_gateway.access.owning import check_seen, owned, seen_job, seen_only
 from callsheet_gateway.live.log_lines import log_lines
 from callsheet_gateway.live.sse import MEDIA_TYPE, event, opening
 from callsheet_gateway.openapi import problems
-from callsheet_gateway.owning import check_seen, owned, seen_job, seen_only
 from callsheet_gateway.routes.shared import LastEventId, known_id, log_text
 from callsheet_gateway.routes.videos import video_of
 from callsheet_gateway.schemas.jobs import (

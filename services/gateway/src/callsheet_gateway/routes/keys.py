@@ -8,9 +8,9 @@ from callsheet.api_keys import new_key
 from callsheet.errors import InvalidError, NotFoundError
 from callsheet.ids import check_id
 from callsheet.v1.access_service_pb2 import AccessRole
-from callsheet_gateway.auth import Role, check_role
-from callsheet_gateway.callers import RequestCaller
-from callsheet_gateway.guarding import GuardedRoute
+from callsheet_gateway.access.auth import Role, check_role
+from callsheet_gateway.access.callers import RequestCaller
+from callsheet_gateway.access.guarding import GuardedRoute
 from callsheet_gateway.openapi import problems
 from callsheet_gateway.schemas.keys import (
     CreatedKey,

@@ -4,10 +4,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from callsheet_gateway.callers import RequestCaller
-from callsheet_gateway.guarding import GuardedRoute
+from callsheet_gateway.access.callers import RequestCaller
+from callsheet_gateway.access.guarding import GuardedRoute
+from callsheet_gateway.media.originals import item_at
 from callsheet_gateway.openapi import problems
-from callsheet_gateway.originals import item_at
 from callsheet_gateway.schemas.library import FileQuestion, Metadata, metadata_view
 from callsheet_gateway.state import GatewayState
 

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from callsheet_gateway.guarding import GuardedRoute
+from callsheet_gateway.access.guarding import GuardedRoute
 from callsheet_gateway.openapi import problems
 from callsheet_gateway.schemas.fleet import QueueChange, QueueList, QueueView, queue_view
 from callsheet_gateway.state import GatewayState

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from callsheet_gateway.guarding import GuardedRoute
+from callsheet_gateway.access.guarding import GuardedRoute
 from callsheet_gateway.schemas.roots import RootList, roots_view
 from callsheet_gateway.state import GatewayState
 

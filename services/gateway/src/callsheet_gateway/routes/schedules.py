@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Response
 
 from callsheet.errors import NotFoundError
-from callsheet_gateway.guarding import GuardedRoute
+from callsheet_gateway.access.guarding import GuardedRoute
 from callsheet_gateway.openapi import problems
 from callsheet_gateway.schemas.schedules import (
     NewSchedule,

@@ -2,9 +2,9 @@
 
 from fastapi import APIRouter, Request, Response
 
-from callsheet_gateway.callers import RequestCaller
-from callsheet_gateway.entrance import cookie_name
-from callsheet_gateway.guarding import GuardedRoute
+from callsheet_gateway.access.callers import RequestCaller
+from callsheet_gateway.access.entrance import cookie_name
+from callsheet_gateway.access.guarding import GuardedRoute
 from callsheet_gateway.openapi import problems
 from callsheet_gateway.schemas.session import SessionView, SignIn, session_view
 from callsheet_gateway.state import GatewayState

@@ -6,13 +6,13 @@ from fastapi import APIRouter, Query, Request, Response
 
 from callsheet.errors import NotFoundError
 from callsheet.v1.library_service_pb2 import ItemState
-from callsheet_gateway.guarding import GuardedRoute
-from callsheet_gateway.media_types import MEDIA_TYPES
+from callsheet_gateway.access.guarding import GuardedRoute
+from callsheet_gateway.media.media_types import MEDIA_TYPES
+from callsheet_gateway.media.originals import item_of
+from callsheet_gateway.media.streams import answer_with_original
 from callsheet_gateway.openapi import problems
-from callsheet_gateway.originals import item_of
 from callsheet_gateway.schemas.library import StreamQuestion
 from callsheet_gateway.state import GatewayState
-from callsheet_gateway.streams import answer_with_original
 
 router = APIRouter(prefix="/api/media/items/{item_id}", tags=["library"], route_class=GuardedRoute)
 

@@ -4,11 +4,11 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Request, Response
 
-from callsheet_gateway.callers import RequestCaller
-from callsheet_gateway.guarding import GuardedRoute
+from callsheet_gateway.access.callers import RequestCaller
+from callsheet_gateway.access.guarding import GuardedRoute
+from callsheet_gateway.media.originals import item_at, thumbnail_of
+from callsheet_gateway.media.pictures import answer_with
 from callsheet_gateway.openapi import problems
-from callsheet_gateway.originals import item_at, thumbnail_of
-from callsheet_gateway.pictures import answer_with
 from callsheet_gateway.schemas.library import PictureQuestion
 from callsheet_gateway.state import GatewayState
 

@@ -9,9 +9,9 @@ from fastapi import APIRouter, Header, HTTPException, Query, Request, Response
 from typing_extensions import override
 
 from callsheet.errors import CallsheetError, NotFoundError
+from callsheet_gateway.access.callers import Caller, RequestCaller
+from callsheet_gateway.access.guarding import GuardedRoute
 from callsheet_gateway.border import PIECE_TYPE, UPLOADS
-from callsheet_gateway.callers import Caller, RequestCaller
-from callsheet_gateway.guarding import GuardedRoute
 from callsheet_gateway.openapi import problems
 from callsheet_gateway.problems import response_to
 from callsheet_gateway.schemas.library import item_view

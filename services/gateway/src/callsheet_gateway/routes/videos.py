@@ -6,9 +6,9 @@ from fastapi import APIRouter, Query
 
 from callsheet.errors import NotFoundError
 from callsheet.v1.library_service_pb2 import Item, MediaKind
-from callsheet_gateway.guarding import GuardedRoute
+from callsheet_gateway.access.guarding import GuardedRoute
+from callsheet_gateway.media.originals import item_of
 from callsheet_gateway.openapi import problems
-from callsheet_gateway.originals import item_of
 from callsheet_gateway.schemas.items_question import VideosQuestion, wanted_items
 from callsheet_gateway.schemas.library import ItemPage, ItemView, item_page_view, item_view
 from callsheet_gateway.state import GatewayState, State

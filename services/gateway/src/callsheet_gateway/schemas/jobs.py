@@ -9,6 +9,7 @@ from pydantic import Field, JsonValue, TypeAdapter
 from callsheet.v1 import job_pb2
 from callsheet.v1.job_pb2 import JobState, ResourceCategory
 from callsheet.v1.job_service_pb2 import ListJobsRequest, SubmittedJob
+from callsheet_gateway.access.unique_keys import shown_key
 from callsheet_gateway.schemas.shared import (
     Camel,
     Instant,
@@ -18,7 +19,6 @@ from callsheet_gateway.schemas.shared import (
     instant,
     instant_or_none,
 )
-from callsheet_gateway.unique_keys import shown_key
 
 ID: Final = "019aa1f7-6f00-7000-8000-000000000001"
 

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 from pydantic import ConfigDict, Field, JsonValue
 
 from callsheet.v1.access_service_pb2 import AccessRole, ApiKey, AuditEntry
-from callsheet_gateway.auth import RoleName
+from callsheet_gateway.access.auth import RoleName
 from callsheet_gateway.schemas.shared import Body, Camel, Instant, Moment, Question, instant, instant_or_none
 
 KEY_EXAMPLE: Final[dict[str, JsonValue]] = {

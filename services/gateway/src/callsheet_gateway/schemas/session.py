@@ -4,8 +4,8 @@ from typing import Final
 
 from pydantic import ConfigDict, Field, JsonValue
 
-from callsheet_gateway.auth import RoleName
-from callsheet_gateway.callers import Caller, Way
+from callsheet_gateway.access.auth import RoleName
+from callsheet_gateway.access.callers import Caller, Way
 from callsheet_gateway.schemas.shared import Body, Camel, Instant, instant_of
 
 SESSION_EXAMPLE: Final[dict[str, JsonValue]] = {

@@ -18,9 +18,9 @@ from uuid import uuid4
 from pydantic import ValidationError
 
 from callsheet.errors import BadInputError, CapacityError, StateError
-from callsheet.worker.beneath import checked_parts, make_folders, open_beneath
-from callsheet.worker.folder import FolderStore
-from callsheet.worker.store import as_attempt_error
+from callsheet.worker.storage.beneath import checked_parts, make_folders, open_beneath
+from callsheet.worker.storage.folder import FolderStore
+from callsheet.worker.storage.store import as_attempt_error
 from callsheet_gateway.uploads.names import numbered
 from callsheet_gateway.uploads.records import Record
 

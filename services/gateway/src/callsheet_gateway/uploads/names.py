@@ -10,7 +10,7 @@ from callsheet.errors import InvalidError
 from callsheet.paths import path_fault
 from callsheet.service.plain import plain_line
 from callsheet.worker.lease import PARTIAL_SUFFIX
-from callsheet.worker.store import PATHS_DEEP
+from callsheet.worker.storage.store import PATHS_DEEP
 
 NAME_BYTES_MAX: Final = 200
 """Bytes of a file's name, so that its hidden form and a number fit into 255."""

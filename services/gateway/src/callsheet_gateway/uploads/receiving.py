@@ -26,11 +26,11 @@ from callsheet.errors import (
 )
 from callsheet.ids import new_job_id
 from callsheet.service.clock import Clock
-from callsheet.worker.folder import FolderStore
-from callsheet.worker.library import Roots
+from callsheet.worker.storage.folder import FolderStore
+from callsheet.worker.storage.library import Roots
 from callsheet.worker.threads import in_thread
+from callsheet_gateway.media.places import DERIVATIVES_ROOT
 from callsheet_gateway.metrics import UPLOADED_BYTES, UPLOADS
-from callsheet_gateway.places import DERIVATIVES_ROOT
 from callsheet_gateway.settings import GatewaySettings
 from callsheet_gateway.uploads.arrivals import Arrivals, Writer
 from callsheet_gateway.uploads.names import Wish

@@ -11,7 +11,7 @@ from callsheet.client import Client
 from callsheet.errors import NotFoundError
 from callsheet.v1.job_pb2 import NewJob
 from callsheet.v1.library_service_pb2 import Item
-from callsheet_gateway.making import URGENT
+from callsheet_gateway.media.making import URGENT
 from callsheet_gateway.uploads.records import Record
 
 ITEM_WAIT_S: Final = 2.0

@@ -24,9 +24,9 @@ from callsheet.worker.encode.ladder import Ladder
 from callsheet.worker.encode.outputs import Made, Place
 from callsheet.worker.encode.runs import Meter
 from callsheet.worker.encode.surveys import surveyed
-from callsheet.worker.library import OpenedFile
 from callsheet.worker.processor import Outcome, Processor
 from callsheet.worker.sources import one_video, opened
+from callsheet.worker.storage.library import OpenedFile
 from callsheet_gpu_worker import copies, reel, streaming
 from callsheet_gpu_worker.excerpts import instant, said
 from callsheet_gpu_worker.reel_state import Part, Plan

@@ -22,7 +22,7 @@ from callsheet.worker.encode.ladder import Ladder
 from callsheet.worker.encode.outputs import Expected, Made, Recorded
 from callsheet.worker.encode.runs import Meter, encode
 from callsheet.worker.processor import Outcome, Processor
-from callsheet.worker.staging import StagedOutput
+from callsheet.worker.storage.staging import StagedOutput
 from callsheet_gpu_worker import reel
 from callsheet_gpu_worker.compilations import KIND, chosen_by, named, place_of, plan_of, wish_of
 from callsheet_gpu_worker.grids import Grid, grid_command

@@ -25,10 +25,10 @@ from callsheet.worker.encode.outputs import Expected, Made, Place, Recorded
 from callsheet.worker.encode.plans import PlanFile
 from callsheet.worker.encode.runs import Meter, encode
 from callsheet.worker.encode.surveys import check_unchanged, surveyed
-from callsheet.worker.library import OpenedFile
 from callsheet.worker.processor import Outcome, Processor, Yielded
 from callsheet.worker.sources import one_video, opened
-from callsheet.worker.staging import StagedOutput
+from callsheet.worker.storage.library import OpenedFile
+from callsheet.worker.storage.staging import StagedOutput
 from callsheet_gpu_worker import chunked, sharing, streaming
 from callsheet_gpu_worker.chunked import Cut, UncutError
 

@@ -17,11 +17,11 @@ from callsheet.service.plain import plain_line
 from callsheet.v1.job_pb2 import NewJob
 from callsheet.v1.library_service_pb2 import DerivativeFacts, Item
 from callsheet.worker.context import JobContext
-from callsheet.worker.library import OpenedFile
 from callsheet.worker.metering import metered
 from callsheet.worker.processor import Outcome, Processor
 from callsheet.worker.sources import check_content, one_video, opened
-from callsheet.worker.staging import derivative_path, publish
+from callsheet.worker.storage.library import OpenedFile
+from callsheet.worker.storage.staging import derivative_path, publish
 from callsheet.worker.threads import in_thread
 from callsheet_gpu_worker.shots import FIND_SHOTS, ShotsArguments, ShotsFound
 

@@ -20,10 +20,10 @@ from callsheet.v1.library_service_pb2 import Item, MediaKind, TagSet
 from callsheet.worker.context import JobContext
 from callsheet.worker.decode.works import SAMPLE, SampleArguments
 from callsheet.worker.inference.hosts import InferenceHost
-from callsheet.worker.library import OpenedFile
 from callsheet.worker.measuring import measured
 from callsheet.worker.processor import BrokenMediaError, Outcome, Processor
 from callsheet.worker.sources import check_content, one_usable, opened
+from callsheet.worker.storage.library import OpenedFile
 from callsheet.worker.threads import in_thread
 
 _STILL: Final = 160

@@ -1,0 +1,1 @@
+"""Who calls, by which credential, what that allows, how often, and what is noted of it."""

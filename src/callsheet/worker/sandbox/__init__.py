@@ -1,0 +1,1 @@
+"""Child processes that touch what strangers wrote, and what they may still do."""

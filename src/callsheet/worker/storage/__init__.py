@@ -1,0 +1,1 @@
+"""Roots of files, be they folders or buckets: read by descriptor, written aside, published whole."""
