@@ -35,13 +35,16 @@ PATIENCE = Patience(total_s=60, try_s=2)
 #: How long a leadership lasts that ends by silence alone; any machine notices another end sooner.
 LASTING_S = 40.0
 
+#: How long a leader is silent before another leads: by then the worker looks for it, and keeps its leases.
+SILENCE_S = 6.0
+
 
 @pytest.fixture
 async def replicas(
     request: pytest.FixtureRequest, fresh_dsn: str, tmp_path: Path
 ) -> AsyncIterator[list[Replica]]:
     ttl_s = str(getattr(request, "param", 2.0))
-    async with replicas_on(fresh_dsn, tmp_path, leader_ttl_s=ttl_s, lease_ttl_s="4") as replicas:
+    async with replicas_on(fresh_dsn, tmp_path, leader_ttl_s=ttl_s, lease_ttl_s="6") as replicas:
         yield replicas
 
 
@@ -166,6 +169,7 @@ async def test_a_leader_that_is_told_to_end_hands_over_at_once(
     assert (worker.patient.begun, len(done.attempts)) == (1, 1)
 
 
+@pytest.mark.parametrize("replicas", [SILENCE_S], indirect=True)
 async def test_a_leader_that_was_stopped_changes_no_row_when_it_wakes(
     replicas: list[Replica], client: Client, fresh_dsn: str, tmp_path: Path
 ) -> None:
