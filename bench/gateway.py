@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 import asyncpg
+import uvloop
 
 from bench.queue import Figures, folder_of_bench, report
 from bench.rig import Rig, process, rig
-from bench.wire import Connection, listener
+from bench.wire import Connection, Listener, listen
 from callsheet.client import Client
 from callsheet.v1.job_pb2 import NewJob
 from callsheet.v1.job_service_pb2 import ListJobsRequest
@@ -185,13 +186,11 @@ async def streams(folder: Path, options: argparse.Namespace) -> Figures:
         await client.submit(NewJob(type="noop"))
         before = memory_mib(pid)
         heard: asyncio.Queue[tuple[str, float]] = asyncio.Queue()
-        ready = asyncio.Semaphore(0)
-        tasks: list[asyncio.Task[None]] = []
-        for number in range(options.streams):
-            tasks.append(asyncio.create_task(listener(port, TOKEN, f"{JOBS}/events", ready, heard)))
-            if number % STREAMS_AT_ONCE == STREAMS_AT_ONCE - 1:
-                for _ in range(STREAMS_AT_ONCE):
-                    await ready.acquire()
+        listeners: list[Listener] = []
+        while len(listeners) < options.streams:
+            wanted = min(STREAMS_AT_ONCE, options.streams - len(listeners))
+            opening = (listen(port, TOKEN, f"{JOBS}/events", heard) for _ in range(wanted))
+            listeners += await asyncio.gather(*opening)
         open_mib = memory_mib(pid)
         connection = await Connection.open(port, TOKEN)
         took: list[float] = []
@@ -203,7 +202,7 @@ async def streams(folder: Path, options: argparse.Namespace) -> Figures:
             job = await connection.ask("POST", JOBS, json.dumps({"type": "noop", "runAt": LATER}))
             delays: list[float] = []
             async with asyncio.timeout(HEARD_LIMIT_S):
-                while len(delays) < options.streams // STREAMS_AT_ONCE * STREAMS_AT_ONCE:
+                while len(delays) < options.streams:
                     told, when = await heard.get()
                     if told == job["id"]:
                         delays.append(when - at)
@@ -220,9 +219,8 @@ async def streams(folder: Path, options: argparse.Namespace) -> Figures:
             "event_gateway_cpu_ms": round((cpu_ms(pid) - used_ms) / len(took), 3),
         }
         connection.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for one in listeners:
+            one.close()
         return figures
 
 
@@ -269,7 +267,8 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     with suppress(KeyboardInterrupt):
-        figures = asyncio.run(measure(options))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # takes little of the cores itself
+            figures = runner.run(measure(options))
         print(json.dumps(figures) if options.json else "\n".join(report(figures)))
 
 

@@ -3,7 +3,12 @@
 import asyncio
 import json
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, Self, cast
+
+from typing_extensions import override
+
+MARK: Final = b'data: {"id":"'
+"""What the id of a job follows in an event."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,31 +38,47 @@ class Connection:
         self.writer.close()
 
 
-async def listener(
-    port: int,
-    token: str,
-    path: str,
-    ready: asyncio.Semaphore,
-    heard: "asyncio.Queue[tuple[str, float]]",
-) -> None:
-    """Put the id of each job that a stream tells of into *heard*, with the instant.
+class Listener(asyncio.Protocol):
+    """An open event stream. It notes when each job arrives, as soon as its bytes are read."""
 
-    *ready* is released when the stream is open.
+    def __init__(self, question: bytes, heard: "asyncio.Queue[tuple[str, float]]") -> None:
+        loop = asyncio.get_running_loop()
+        self.open: asyncio.Future[None] = loop.create_future()
+        """Is done when the stream has begun."""
+        self._question = question
+        self._heard = heard
+        self._now = loop.time
+        self._transport: asyncio.BaseTransport | None = None
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+        cast("asyncio.Transport", transport).write(self._question)
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        place = data.find(MARK)
+        if place >= 0:
+            self._heard.put_nowait((data[place + len(MARK) :][:36].decode(), self._now()))
+        if not self.open.done() and b"retry: " in data:
+            self.open.set_result(None)
+
+    def close(self) -> None:
+        """Hang up."""
+        if self._transport is not None:
+            self._transport.close()
+
+
+async def listen(port: int, token: str, path: str, heard: "asyncio.Queue[tuple[str, float]]") -> Listener:
+    """Open a stream that puts the id of each job it tells of into *heard*, with the instant.
+
+    Of several jobs that arrive in one read only the first is noted: ask for one change at a time.
     """
     loop = asyncio.get_running_loop()
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(_request("GET", path, token))
-    head = await reader.readuntil(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 200"), head
-    await reader.readuntil(b"\n\n")
-    ready.release()
-    try:
-        while True:
-            line = await reader.readline()
-            if line.startswith(b'data: {"id":"'):
-                heard.put_nowait((line[13:49].decode(), loop.time()))
-    finally:
-        writer.close()
+    question = _request("GET", path, token)
+    _, made = await loop.create_connection(lambda: Listener(question, heard), "127.0.0.1", port)
+    await made.open
+    return made
 
 
 def _request(method: str, path: str, token: str, body: str = "") -> bytes:

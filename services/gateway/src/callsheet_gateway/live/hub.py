@@ -72,9 +72,7 @@ class Hub:
                 if place is None or not ring.has_all_after(place):
                     place = ring.last
                     yield sse.event(_reason(LOST), name="reset", event_id=ring.id_of(place))
-                events = ring.after(place, PIECE_BYTES)
-                place += len(events)
-                piece = b"".join(told.text for told in events if wanted.passes(told.about))
+                piece, place = ring.piece(place, wanted, PIECE_BYTES)
                 if piece:
                     yield piece
                 elif place == ring.last and not await self._more():

@@ -9,6 +9,8 @@ from callsheet_gateway.live import sse
 
 EVENTS_MAX: Final = 10_000
 BYTES_MAX: Final = 64 * 1024 * 1024
+PIECES_MAX: Final = 64
+"""Pieces that are kept for the listeners that come for them before the next event."""
 
 _ID: Final = re.compile(r"([0-9a-f]{16})-([0-9]{1,18})")
 
@@ -68,6 +70,7 @@ class Ring:
         self._bytes_max = bytes_max
         self._bytes = 0
         self._kept: dict[int, Told] = {}
+        self._pieces: dict[tuple[int, Wanted, int], tuple[bytes, int]] = {}
         self.last = 0
         """The number of the newest event; 0 before the first."""
 
@@ -81,6 +84,7 @@ class Ring:
         self.last += 1
         told = Told(text=sse.event(data, name=name, event_id=self.id_of(self.last)), about=about)
         self._kept[self.last] = told
+        self._pieces.clear()
         self._bytes += len(told.text)
         while len(self._kept) > self._events_max or self._bytes > self._bytes_max:
             self._bytes -= len(self._kept.pop(self.first).text)
@@ -112,3 +116,18 @@ class Ring:
                 break
             found.append(told)
         return found
+
+    def piece(self, number: int, wanted: Wanted, bytes_max: int) -> tuple[bytes, int]:
+        """Return what is wanted of the next events after *number*, and the number of the last of them.
+
+        Listeners at one place that want the same are given one and the same piece.
+        """
+        asked = (number, wanted, bytes_max)
+        if (made := self._pieces.get(asked)) is not None:
+            return made
+        events = self.after(number, bytes_max)
+        text = b"".join(told.text for told in events if wanted.passes(told.about))
+        made = (text, number + len(events))
+        if len(self._pieces) < PIECES_MAX:
+            self._pieces[asked] = made
+        return made

@@ -101,56 +101,46 @@ class EventStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         over = self._streams.begin()
         listening = asyncio.create_task(_until_gone(receive, over))
+        cut = cast("Callable[[], None]", scope.get(ABORT_KEY, lambda: None))
+        sending = _Sending(send, cut, within_s=self._streams.taken_within_s)
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             if not scope.get(HEAD_KEY, False):
-                await self._send_all(over, scope, send)
-            await self._sent(b"", scope, send, more=False)
+                await self._send_all(over, sending)
+            await sending(b"", more=False)
         finally:
             self._streams.finish(over)
+            sending.close()
             listening.cancel()
             await self._pieces.aclose()
 
-    async def _send_all(self, over: Over, scope: Scope, send: Send) -> None:
+    async def _send_all(self, over: Over, sending: "_Sending") -> None:
         """Send until the pieces or the credential end, the reader goes, or the gateway stops."""
-        sending = [
-            asyncio.create_task(self._pass_on(scope, send)),
-            asyncio.create_task(self._beat(scope, send)),
-        ]
+        parts = [asyncio.create_task(self._pass_on(sending)), asyncio.create_task(self._beat(sending))]
         try:
-            await asyncio.wait({*sending, over}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({*parts, over}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in sending:
+            for task in parts:
                 task.cancel()
-            ends = await asyncio.gather(*sending, return_exceptions=True)
+            ends = await asyncio.gather(*parts, return_exceptions=True)
         for end in ends:
             if isinstance(end, Exception):
                 raise end
 
-    async def _pass_on(self, scope: Scope, send: Send) -> None:
+    async def _pass_on(self, sending: "_Sending") -> None:
         """Send the pieces; an error of the tree is an end, since the answer has begun."""
         with suppress(CallsheetError):
             async for piece in self._pieces:
-                if not await self._sent(piece, scope, send):
-                    return
+                await sending(piece)
 
-    async def _beat(self, scope: Scope, send: Send) -> None:
+    async def _beat(self, sending: "_Sending") -> None:
         """Send a comment now and then, as long as the credential is good."""
         while True:
             await asyncio.sleep(self._streams.heartbeat_s)
-            if not (await self._is_allowed() and await self._sent(sse.HEARTBEAT, scope, send)):
+            if not await self._is_allowed():
                 return
-
-    async def _sent(self, piece: bytes, scope: Scope, send: Send, *, more: bool = True) -> bool:
-        """Send a piece, and return whether it was taken in time; else the connection is cut."""
-        message: Message = {"type": "http.response.body", "body": piece, "more_body": more}
-        try:
-            async with asyncio.timeout(self._streams.taken_within_s):
-                await send(message)
-        except TimeoutError:
-            cast("Callable[[], None]", scope.get(ABORT_KEY, lambda: None))()
-            return False
-        return True
+            if not sending.is_busy:
+                await sending(sse.HEARTBEAT)
 
     async def _is_allowed(self) -> bool:
         """Look at the credential again; where that is not possible now, it is taken to be good."""
@@ -160,6 +150,48 @@ class EventStream(Response):
             except (UnauthenticatedError, DeniedError):
                 return False
         return True
+
+
+class _Sending:
+    """What is sent to one reader, whose connection is cut when nothing of it was taken for too long.
+
+    The deadline is looked at now and then. To set one for each piece cost as much as the piece.
+    """
+
+    def __init__(self, send: Send, cut: Callable[[], None], *, within_s: float) -> None:
+        self._send = send
+        self._cut = cut
+        self._within_s = within_s
+        self._loop = asyncio.get_running_loop()
+        self._begun_at: float | None = None
+        self._look = self._loop.call_later(within_s, self._check)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a piece is on its way."""
+        return self._begun_at is not None
+
+    async def __call__(self, piece: bytes, *, more: bool = True) -> None:
+        """Send a piece, and return when it was taken or the connection is gone."""
+        message: Message = {"type": "http.response.body", "body": piece, "more_body": more}
+        self._begun_at = self._loop.time()
+        try:
+            await self._send(message)
+        finally:
+            self._begun_at = None
+
+    def close(self) -> None:
+        """Look no more."""
+        self._look.cancel()
+
+    def _check(self) -> None:
+        left_s = self._within_s
+        if self._begun_at is not None:
+            left_s -= self._loop.time() - self._begun_at
+            if left_s <= 0:
+                self._cut()
+                left_s = self._within_s
+        self._look = self._loop.call_later(left_s, self._check)
 
 
 async def _until_gone(receive: Receive, over: Over) -> None:
