@@ -211,6 +211,17 @@ def test_upload_leaves_the_free_space_that_it_has_to(tmp_path: Path) -> None:
     writer.close()
 
 
+def test_what_holds_no_record_is_passed_over_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    arrivals = Arrivals("uploads", FolderStore("uploads", tmp_path), floor_bytes=0)
+    arrivals.begin(record())
+    (tmp_path / ".uploads" / f"{'1' * 32}.json").write_bytes(b"\x00" * 100)
+    (tmp_path / ".uploads" / f"{'2' * 32}.json").write_text("{}", encoding="ascii")
+    assert [one.id for one in arrivals.open_ones()] == [record().id]
+    assert len(caplog.records) == 2
+
+
 async def test_upload_is_unknown_only_where_every_root_can_be_read(tmp_path: Path) -> None:
     settings = GatewaySettings(
         roots={name: RootSettings(path=tmp_path / name, writable=True) for name in ("one", "other")}

@@ -6,6 +6,7 @@ Everything lies in the root itself, so that any gateway that shares it can go on
 
 import fcntl
 import hashlib
+import logging
 import os
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -23,6 +24,8 @@ from callsheet.worker.storage.folder import FolderStore
 from callsheet.worker.storage.store import as_attempt_error
 from callsheet_gateway.uploads.names import numbered
 from callsheet_gateway.uploads.records import Record
+
+log = logging.getLogger(__name__)
 
 INDEX: Final = ".uploads"
 """The hidden folder of the records, at the top of the root."""
@@ -170,9 +173,13 @@ class Arrivals:
         return None
 
     def open_ones(self) -> Iterator[Record]:
-        """Yield the uploads that are not settled."""
+        """Yield the uploads that are not settled. What holds no record is passed over, and said."""
         for name in self._names((INDEX,)):
-            found = self.find(name.removesuffix(SUFFIX)) if name.endswith(SUFFIX) else None
+            try:
+                found = self.find(name.removesuffix(SUFFIX)) if name.endswith(SUFFIX) else None
+            except BadInputError as error:
+                log.warning("a record of an upload is passed over", extra={"reason": error.message})
+                continue
             if found is not None and not found.settled:
                 yield found.record
 
