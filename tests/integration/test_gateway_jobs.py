@@ -223,7 +223,10 @@ async def test_running_job_is_cancelled_when_its_worker_confirms(
     rest: httpx.AsyncClient, worker: RunningWorker
 ) -> None:
     job_id = (await created(rest, type="patient", params={}))["id"]
-    await once(rest, job_id, "running")
+    running = await once(rest, job_id, "running")
+    assert running["startedAt"] is not None
+    [present] = OBJECTS.validate_python(running["attempts"])
+    assert (present["startedAt"], present["endedAt"]) == (running["startedAt"], None)
     asked = await rest.post(f"/api/media/jobs/{job_id}/cancel")
     assert (asked.status_code, asked.json()["status"]) in {(202, "running"), (200, "cancelled")}
     assert asked.json()["cancelRequestedAt"] is not None

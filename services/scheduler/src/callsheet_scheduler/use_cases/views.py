@@ -89,7 +89,8 @@ class Views:
             message = f"there is no job {job_id}"
             raise NotFoundError(message)
         row, attempts = found
-        return replace(_with_start(engine, view_of(engine, row, now), now), attempts=attempts)
+        view = _with_start(engine, view_of(engine, row, now), now)
+        return replace(view, attempts=[_begun(attempt, view) for attempt in attempts])
 
     async def jobs(self, ids: Sequence[JobId]) -> list[JobView]:
         """Return those of *ids* that exist."""
@@ -192,6 +193,12 @@ def view_of(engine: Engine, row: JobRow, now: float) -> JobView:
         queue_position=queue_position(engine, job, now),
         predicted_end_at=engine.footprints.end_at(job, now) if running else None,
     )
+
+
+def _begun(attempt: AttemptRow, view: JobView) -> AttemptRow:
+    """Add to the attempt that is under way when it began: until it ends that is in memory alone."""
+    is_present = attempt.ended_at is None and attempt.number == view.row.attempt
+    return replace(attempt, started_at=view.started_at) if is_present else attempt
 
 
 def _with_start(engine: Engine, view: JobView, now: float) -> JobView:
