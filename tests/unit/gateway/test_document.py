@@ -8,7 +8,7 @@ import httpx
 import jsonschema_rs
 import pytest
 from callsheet_gateway.access.auth import ROLES, Role
-from callsheet_gateway.problems import PROBLEM_MEDIA_TYPE
+from callsheet_gateway.problems import PATTERNS, PROBLEM_MEDIA_TYPE
 from callsheet_gateway.routes import page
 from callsheet_gateway.settings import GatewaySettings
 from fastapi.routing import APIRoute
@@ -19,6 +19,7 @@ from tests.support.gateways import rest_over
 Json = dict[str, object]
 OBJECT: TypeAdapter[Json] = TypeAdapter(Json)
 OBJECTS: TypeAdapter[list[Json]] = TypeAdapter(list[Json])
+ANYTHING: TypeAdapter[list[object]] = TypeAdapter(list[object])
 
 
 @pytest.fixture
@@ -54,6 +55,25 @@ async def test_document_describes_exactly_the_endpoints_of_the_role_table(docume
     undescribed = {("GET", path) for path in of_docs | of_page}
     assert described | undescribed == set(ROLES)
     assert not described & undescribed
+
+
+def patterns(value: object) -> Iterator[str]:
+    """Yield every pattern of a text that the document names."""
+    match value:
+        case {"pattern": str(pattern), "type": "string"}:
+            yield pattern
+        case dict():
+            for one in OBJECT.validate_python(value).values():
+                yield from patterns(one)
+        case list():
+            for one in ANYTHING.validate_python(value):
+                yield from patterns(one)
+        case _:
+            pass
+
+
+async def test_every_pattern_of_a_request_is_told_in_words(document: Json) -> None:
+    assert set(patterns(document)) == set(PATTERNS)
 
 
 async def test_every_endpoint_tells_its_role_and_what_credential_it_wants(document: Json) -> None:

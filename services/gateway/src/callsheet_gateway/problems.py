@@ -36,6 +36,20 @@ AWAY_RETRY_S: Final = 2
 """After how many seconds a client may repeat a call that found no scheduler."""
 ERRORS_MAX: Final = 20
 """Wrong fields that one answer names."""
+PATTERNS: Final[Mapping[str, str]] = {
+    r"^[^\x00]*$": "must not contain the character NUL",
+    r"^[\x21-\x7e]*$": "must be printable ASCII characters without blanks",
+    r"^[a-z][a-z0-9_]{0,63}$": (
+        "must be 1 to 64 small letters, digits and underscores, the first of them a letter"
+    ),
+    r"^[a-z0-9][a-z0-9._-]{0,63}$": (
+        "must be 1 to 64 small letters, digits, dots, dashes and underscores, the first a letter or digit"
+    ),
+    r"^[a-z0-9][a-z0-9._-]{0,99}$": (
+        "must be 1 to 100 small letters, digits, dots, dashes and underscores, the first a letter or digit"
+    ),
+}
+"""What a pattern of the description means in words."""
 DETAIL_MAX: Final = 1000
 """Characters of a detail."""
 BLAMELESS: Final = "this is a fault of Callsheet; its log says more"
@@ -158,7 +172,7 @@ class Wrong:
         return cls(
             kind=error["type"],
             where=error["loc"],
-            message=error["msg"],
+            message=PATTERNS.get(str(error.get("ctx", {}).get("pattern", "")), error["msg"]),
             reason=str(error.get("ctx", {}).get("error", "")),
         )
 
