@@ -96,6 +96,30 @@ async def test_submitter_stays_the_submitter_in_history_and_after_a_retry(rest: 
     assert await listed(rest, key, status="cancelled") == {job}
 
 
+async def test_job_of_another_is_answered_as_one_that_is_not_when_it_is_needed(
+    rest: httpx.AsyncClient,
+) -> None:
+    one, other = await made(rest, "SUBMITTER", "needs-1"), await made(rest, "SUBMITTER", "needs-2")
+    mine, theirs = (await submitted(rest, one))["id"], (await submitted(rest, other))["id"]
+    absent, headers = new_job_id(), bearer(one["key"])
+    first, second = new_job_id(), new_job_id()
+    scan = {"type": "scan", "params": {"path": "a"}}
+    for needed in (theirs, absent):
+        one_job = await rest.post("/api/media/jobs", json=scan | {"dependsOn": [needed]}, headers=headers)
+        several = {"jobs": [scan, scan | {"dependsOn": [mine, needed]}]}
+        batch = await rest.post("/api/media/jobs/batch", json=several, headers=headers)
+        for answer in (one_job, batch):
+            assert answer.status_code == 422, answer.text
+            [error] = answer.json()["errors"]
+            assert error["field"] == "dependsOn"
+            assert (
+                error["message"] == f"there is no job {needed}: it never was, or its history has been dropped"
+            )
+    pair = {"jobs": [scan | {"id": first}, scan | {"id": second, "dependsOn": [first, mine]}]}
+    assert (await rest.post("/api/media/jobs/batch", json=pair, headers=headers)).status_code == 201
+    assert (await rest.post("/api/media/jobs", json=scan | {"dependsOn": [theirs]})).status_code == 201
+
+
 async def test_same_id_of_another_submitter_is_another_job(rest: httpx.AsyncClient) -> None:
     key = await made(rest, "SUBMITTER", "first")
     body = {"type": "scan", "params": {"path": "a"}, "id": new_job_id()}

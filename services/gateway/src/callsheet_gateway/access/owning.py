@@ -1,6 +1,8 @@
 """What a caller sees of the jobs: a SUBMITTER its own, an OPERATOR all."""
 
-from callsheet.errors import NotFoundError
+from collections.abc import Sequence
+
+from callsheet.errors import InvalidError, NotFoundError
 from callsheet.v1.job_pb2 import Job, NewJob
 from callsheet.v1.job_service_pb2 import ListJobsRequest
 from callsheet_gateway.access.callers import Caller
@@ -47,3 +49,20 @@ def owned(new: NewJob, caller: Caller) -> NewJob:
     if new.unique_key and not caller.sees_all:
         new.unique_key = own_key(new.unique_key, caller.name)
     return new
+
+
+async def check_needs(state: State, caller: Caller, asked: Sequence[NewJob]) -> None:
+    """Make sure that new jobs need only one another and jobs that the caller sees.
+
+    Raises:
+        InvalidError: They need another; it says what is said of a job that does not exist.
+    """
+    if caller.sees_all:
+        return
+    new = {job.id for job in asked}
+    for needed in dict.fromkeys(needed for job in asked for needed in job.depends_on if needed not in new):
+        try:
+            await seen_job(state, caller, needed)
+        except NotFoundError as error:
+            message = f"there is no job {needed}: it never was, or its history has been dropped"
+            raise InvalidError(message, field="depends_on") from error

@@ -11,7 +11,7 @@ from callsheet.errors import InvalidError
 from callsheet.v1.job_service_pb2 import ListChildrenRequest
 from callsheet_gateway.access.callers import RequestCaller
 from callsheet_gateway.access.guarding import GuardedRoute
-from callsheet_gateway.access.owning import check_seen, owned, seen_job, seen_only
+from callsheet_gateway.access.owning import check_needs, check_seen, owned, seen_job, seen_only
 from callsheet_gateway.live.log_lines import log_lines
 from callsheet_gateway.live.sse import MEDIA_TYPE, event, opening
 from callsheet_gateway.openapi import problems
@@ -85,7 +85,9 @@ async def create_job(
     state: GatewayState, caller: RequestCaller, new: NewJob, response: Response
 ) -> CreatedJob:
     """Create a job. It is committed when this answers."""
-    created = await state.client.submit(owned(new_job_to_wire(new), caller))
+    asked = owned(new_job_to_wire(new), caller)
+    await check_needs(state, caller, [asked])
+    created = await state.client.submit(asked)
     if created.existed:
         response.status_code = 200
     return created_view(created, new.type)
@@ -109,6 +111,7 @@ async def create_jobs(state: GatewayState, caller: RequestCaller, batch: Batch) 
         raise InvalidError(
             f"together larger than {BATCH_BYTES_MAX:,} bytes; send fewer at once", field="jobs"
         )
+    await check_needs(state, caller, asked)
     created = await state.client.submit_many(asked)
     pairs = zip(created, batch.jobs, strict=True)
     return CreatedJobs(data=[created_view(submitted, new.type) for submitted, new in pairs])
