@@ -50,9 +50,11 @@ class Queue:
             self._leave(job.collection, job.state)
         self._uncount((job.state, job.type, job.category))
         hour = (int(job.created_at // HOUR_S), job.type)
-        self.created[hour] -= 1
-        if not self.created[hour]:
-            del self.created[hour]
+        left = self.created[hour] - 1
+        if left:
+            self.created[hour] = left
+        else:
+            self.created.pop(hour)
 
     def move(self, job: LiveJob, state: JobState) -> None:
         """Put *job* into *state*."""
@@ -128,6 +130,8 @@ class Queue:
             del self.collections[collection]
 
     def _uncount(self, key: tuple[JobState, str, Category]) -> None:
-        self.counts[key] -= 1
-        if not self.counts[key]:
-            del self.counts[key]
+        left = self.counts[key] - 1
+        if left:
+            self.counts[key] = left
+        else:
+            self.counts.pop(key)

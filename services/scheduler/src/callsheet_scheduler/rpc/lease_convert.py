@@ -166,9 +166,10 @@ def known_type_from_wire(offer: job_service_pb2.JobType) -> KnownType:
 
 def attempt_from_wire(result: Result, now: float) -> Attempt:
     """Return which lease a result speaks of, and its instants; it ended *now* where it does not say."""
+    lease = result.lease
     return Attempt(
-        job_id=JobId(result.lease.job_id),
-        token=Token(result.lease.token),
+        job_id=JobId(lease.job_id),
+        token=Token(lease.token),
         started_at=instant_from_wire(result.started_at) if result.HasField("started_at") else None,
         ended_at=instant_from_wire(result.ended_at) if result.HasField("ended_at") else now,
     )

@@ -228,6 +228,8 @@ class Grants:
         field: str,
     ) -> list[NewRow]:
         """Return the checked jobs; some may live already."""
+        if not follow_ups:
+            return []
         if len(follow_ups) > FOLLOW_UPS_MAX:
             message = f"{len(follow_ups)} jobs; at most {FOLLOW_UPS_MAX} are allowed"
             raise InvalidError(message, field=field)
