@@ -17,6 +17,8 @@ from callsheet.wire_errors import LEADER_KEY
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from callsheet.acting import Said
+
 #: Bytes of one message, both ways; enough for a page of 200 items with 16 KiB of facts each.
 MESSAGE_BYTES_MAX: Final = 4 * 1024 * 1024
 
@@ -50,18 +52,18 @@ SerializerT: TypeAlias = Callable[[RequestT], bytes] | None
 DeserializerT: TypeAlias = Callable[[bytes], ResponseT] | None
 
 
-def open_channel(target: str, *, token: str | None = None) -> LeaderChannel:
+def open_channel(target: str, *, token: str | None = None, said: Said = ()) -> LeaderChannel:
     """Open a channel to *target*, host:port, or several separated by commas.
 
     A call goes to one of them. Where it is refused because another scheduler leads, the next calls go
     to that one; where nobody answers, to the next that is named. So a call that is repeated reaches the
-    leader. *token* is sent with every call as a bearer token. ``wait_for_ready`` waits only where there is
-    nobody else to ask.
+    leader. *token* is sent with every call as a bearer token, and with it what the caller has *said* of
+    itself. ``wait_for_ready`` waits only where there is nobody else to ask.
 
     Raises:
         InvalidError: *target* is empty.
     """
-    return LeaderChannel(_Route(_addresses(target)), token)
+    return LeaderChannel(_Route(_addresses(target)), token, said)
 
 
 def _addresses(target: str) -> tuple[str, ...]:
@@ -130,14 +132,14 @@ class _Route:
 class _Calls:
     """Learns from how calls end where the next ones should go."""
 
-    def __init__(self, route: _Route, token: str | None) -> None:
+    def __init__(self, route: _Route, token: str | None, said: Said) -> None:
         self.route = route
-        self._token = () if token is None else (("authorization", f"Bearer {token}"),)
+        self._said = said if token is None else (("authorization", f"Bearer {token}"), *said)
         self._looking: set[asyncio.Task[None]] = set()
 
     def metadata(self, given: MetadataT) -> grpc.aio.Metadata:
-        """Return what goes with a call: what is *given*, and the token."""
-        return grpc.aio.Metadata(*(given or ()), *self._token)
+        """Return what goes with a call: what is *given*, the token, what is said."""
+        return grpc.aio.Metadata(*(given or ()), *self._said)
 
     def watch(self, call: grpc.aio.Call) -> None:
         """Look at how *call*, which was just made, will end."""
@@ -193,9 +195,9 @@ class _Method(Generic[ParamsT, CallT]):
 class LeaderChannel(grpc.aio.Channel):
     """A channel whose calls go where the route leads."""
 
-    def __init__(self, route: _Route, token: str | None) -> None:
+    def __init__(self, route: _Route, token: str | None, said: Said = ()) -> None:
         self._route = route
-        self._calls = _Calls(route, token)
+        self._calls = _Calls(route, token, said)
 
     def ask_another(self) -> None:
         """Let the next calls go elsewhere: the scheduler that is asked at present says nothing."""

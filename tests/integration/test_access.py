@@ -17,6 +17,7 @@ from callsheet_scheduler.local.postgres import EmbeddedPostgres
 from callsheet_scheduler.store.access import prune_audit, prune_ended_sessions
 from pydantic import TypeAdapter
 
+from callsheet.acting import acting_as, me
 from callsheet.api_keys import new_key, parse_key
 from callsheet.client import Client, Patience
 from callsheet.errors import InvalidError, NotFoundError
@@ -308,6 +309,39 @@ async def test_command_line_makes_lists_and_revokes_keys_and_reads_the_trail(
     assert str(own["id"]) not in (await callsheet.run("keys", "list")).out
     assert str(own["id"]) in (await callsheet.run("keys", "list", "--all")).out
     await until_refused(stack.rest, bearer(key))
+    path = "/callsheet.v1.AccessService/"
+    acts = [entry for entry in await on_record(stack.rest, path) if entry["actor"] == me()]
+    assert [(act["target"], act["status"]) for act in acts] == [
+        (path + "RevokeApiKey", 200),
+        (path + "ChangeApiKey", 200),
+        (path + "CreateApiKey", 200),
+    ]
+    assert all(str(own["id"]) in str(act["said"]) for act in acts)
+    assert {str(act["address"]) for act in acts} <= {"127.0.0.1", "::1"}
+    assert "sha256" not in str(acts[-1]["said"])
+
+
+async def test_act_over_grpc_is_on_record_with_its_outcome_and_one_over_rest_only_once(
+    stack: Stack,
+) -> None:
+    job = new_job_id()
+    async with Client(stack.scheduler.address, said=acting_as("Zoë's script")) as client:
+        with pytest.raises(NotFoundError):
+            await client.cancel(job)
+    async with Client(stack.scheduler.address) as client:
+        with pytest.raises(NotFoundError):
+            await client.cancel(job)
+    path = f"/api/media/jobs/{job}/cancel"
+    await stack.rest.post(path)
+    await on_record(stack.rest, path)
+    answer = await stack.rest.get("/api/audit", params={"limit": 200})
+    entries = OBJECTS.validate_python(answer.json()["data"])
+    about = [entry for entry in entries if job in f"{entry['target']} {entry['said']}"]
+    assert [(entry["action"], entry["actor"], entry["status"]) for entry in about] == [
+        ("POST /api/media/jobs/{job_id}/cancel", "admin", 404),
+        ("gRPC JobService/CancelJob", "grpc", 404),
+        ("gRPC JobService/CancelJob", "Zo?'s script", 404),
+    ]
 
 
 async def test_too_many_wrong_credentials_and_changes_are_put_off(stack: Stack) -> None:

@@ -13,6 +13,7 @@ from callsheet_gateway.assembly import assembled
 from callsheet_gateway.settings import GatewaySettings
 from starlette.types import ASGIApp
 
+from callsheet.acting import RECORDED
 from callsheet.client import Client, Patience
 from tests.support.patience import PATIENCE_S
 from tests.support.warm import WarmProcess, start_warm
@@ -31,7 +32,10 @@ async def rest_over(
     scheduler: str, settings: GatewaySettings, *, patience: Patience | None = None
 ) -> AsyncGenerator[Rest]:
     """Give a client of REST, with the administrator's token, over the scheduler at this address."""
-    async with Client(scheduler, patience=patience) as client, rest_through(client, settings) as rest:
+    async with (
+        Client(scheduler, patience=patience, said=RECORDED) as client,
+        rest_through(client, settings) as rest,
+    ):
         yield rest
 
 

@@ -14,6 +14,7 @@ from callsheet_gateway.server import listen, serve
 from callsheet_gateway.settings import GatewaySettings
 from pydantic import TypeAdapter
 
+from callsheet.acting import RECORDED
 from callsheet.client import Client, Patience
 from tests.support.gateways import TOKEN
 
@@ -108,7 +109,10 @@ async def served(scheduler: str, settings: GatewaySettings) -> AsyncGenerator[Se
     patience = Patience(total_s=30.0, try_s=30.0)
     with listen(own) as listener:
         port = int(listener.getsockname()[1])
-        async with Client(scheduler, patience=patience) as client, assembled(own, client, TOKEN) as state:
+        async with (
+            Client(scheduler, patience=patience, said=RECORDED) as client,
+            assembled(own, client, TOKEN) as state,
+        ):
             app = make_app(state)
             serving = asyncio.create_task(serve(app, own, listener, stop, state.streams))
             limits = httpx.Limits(max_connections=None)

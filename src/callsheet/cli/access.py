@@ -1,12 +1,12 @@
 """``callsheet keys`` and ``callsheet audit``: who may use REST, and what was done over it."""
 
-import getpass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Final
 
 import typer
 
+from callsheet.acting import me
 from callsheet.api_keys import new_key
 from callsheet.cli.commands import Reach, command
 from callsheet.cli.documents import document
@@ -49,7 +49,7 @@ async def create_key(
         secret,
         name=name,
         role=AccessRole.Value(f"ACCESS_ROLE_{role.name}"),
-        created_by=_me(),
+        created_by=me(),
         expires_at=None if days is None else reach.now + timedelta(days=days),
     )
     if reach.output.as_json:
@@ -115,7 +115,7 @@ async def revoke_key(
     reach: Reach, key_id: Annotated[str, typer.Argument(metavar="ID", help="Its id; see `keys list`.")]
 ) -> ExitCode:
     """Refuse an API key from here on; gateways hear of it within seconds."""
-    key = await reach.client.revoke_key(key_id, by=_me())
+    key = await reach.client.revoke_key(key_id, by=me())
     if reach.output.as_json:
         reach.output.document(key)
     else:
@@ -154,11 +154,6 @@ async def list_audit(
     else:
         reach.output.remark("Nothing is on record.")
     return ExitCode.OK
-
-
-def _me() -> str:
-    """Return who works on this machine."""
-    return f"cli:{getpass.getuser()}"[:300]
 
 
 def _is_good(key: ApiKey, now: datetime) -> bool:

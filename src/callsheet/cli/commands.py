@@ -11,6 +11,7 @@ from typing import Annotated, Any, Concatenate, Final, ParamSpec, cast
 
 import typer
 
+from callsheet.acting import acting_as, me
 from callsheet.cli.connection import Connection, find_connection
 from callsheet.cli.exits import ExitCode, exit_code_of
 from callsheet.cli.output import Output, make_console
@@ -101,7 +102,12 @@ def command(app: typer.Typer, name: str) -> Callable[[Command[P]], Command[P]]:
         ) -> None:
             async def main() -> ExitCode:
                 connection = find_connection(scheduler=scheduler, join_token_file=join_token_file, data=data)
-                async with Client(connection.scheduler, token=connection.token, patience=PATIENCE) as client:
+                async with Client(
+                    connection.scheduler,
+                    token=connection.token,
+                    patience=PATIENCE,
+                    said=acting_as(me()),
+                ) as client:
                     reach = Reach(
                         client=client,
                         connection=connection,

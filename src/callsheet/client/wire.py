@@ -4,6 +4,7 @@ import copy
 from dataclasses import replace
 from typing import Self
 
+from callsheet.acting import Said
 from callsheet.channel import open_channel
 from callsheet.client.repeating import Patience, Repeating
 from callsheet.service.clock import Clock, SystemClock
@@ -24,9 +25,13 @@ class Wire:
         token: str | None = None,
         patience: Patience | None = None,
         clock: Clock | None = None,
+        said: Said = (),
     ) -> None:
-        """Prepare a connection to *target*, host:port, several separated by commas; opened at first use."""
-        self._channel = open_channel(target, token=token)
+        """Prepare a connection to *target*, host:port, several separated by commas; opened at first use.
+
+        What is *said*, `acting_as` somebody, is for the audit trail.
+        """
+        self._channel = open_channel(target, token=token, said=said)
         self._repeating = Repeating(
             target=target,
             patience=patience or Patience(),

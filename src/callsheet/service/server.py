@@ -81,6 +81,10 @@ def _as_it_is(_: Exception) -> CallsheetError | None:
     return None
 
 
+def _alone(_: str, behaviour: Unary) -> Unary:
+    return behaviour
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class House:
     """What a service adds to the rules of every server."""
@@ -89,6 +93,8 @@ class House:
     """Asked at the beginning of each call of the service: why it is refused now, None where it is not."""
     known: Callable[[Exception], CallsheetError | None] = _as_it_is
     """What an error that is none of the tree means to the caller; None for a fault."""
+    around: Callable[[str, Unary], Unary] = _alone
+    """Given the path and the behaviour of a unary method: the behaviour with what surrounds it here."""
 
 
 class _Border(grpc.aio.ServerInterceptor):
@@ -124,7 +130,7 @@ class _Border(grpc.aio.ServerInterceptor):
         known = self._house.known
         codec = (handler.request_deserializer, handler.response_serializer)
         if handler.unary_unary is not None:
-            counted = self._counted(cast("Unary", handler.unary_unary))
+            counted = self._counted(self._house.around(details.method, cast("Unary", handler.unary_unary)))
             unary = _unary(counted, details.method, self._deadline_s, known)
             return grpc.unary_unary_rpc_method_handler(unary, *codec)
         if handler.unary_stream is not None:

@@ -506,11 +506,13 @@ class AuditEntry(_message.Message):
     address: _builtins.str
     """From which network address."""
     action: _builtins.str
-    """The method and the path of the endpoint, such as "POST /api/media/jobs/{job_id}/cancel"."""
+    """The method and the path of the endpoint, such as "POST /api/media/jobs/{job_id}/cancel", or
+    "gRPC JobService/CancelJob".
+    """
     target: _builtins.str
-    """The path and query that were asked for."""
+    """The path and query that were asked for, or the path of the method."""
     status: _builtins.int
-    """The HTTP status of the answer."""
+    """The HTTP status of the answer; of a call over gRPC what REST would have said."""
     said: _builtins.str
     """The beginning of what was sent, where it is JSON without secrets."""
     @_builtins.property

@@ -7,6 +7,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from callsheet.acting import RECORDED
 from callsheet.client import Client, Patience
 from callsheet.errors import UnavailableError
 from callsheet.service import logs
@@ -37,7 +38,9 @@ async def _main(settings: GatewaySettings, stop: asyncio.Event) -> int:
     asyncio.get_running_loop().set_default_executor(files)
     with listen(settings) as listener:
         async with (
-            Client(settings.scheduler, token=read_token(settings), patience=patience) as client,
+            Client(
+                settings.scheduler, token=read_token(settings), patience=patience, said=RECORDED
+            ) as client,
             assembled(settings, client, admin_token) as state,
         ):
             await _serve(state, listener, stop)

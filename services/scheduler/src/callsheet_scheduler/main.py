@@ -33,6 +33,7 @@ from callsheet_scheduler.rpc.fleet_service import FleetService
 from callsheet_scheduler.rpc.job_service import JobService
 from callsheet_scheduler.rpc.lease_service import LeaseService
 from callsheet_scheduler.rpc.library_service import LibraryService
+from callsheet_scheduler.rpc.on_record import OnRecord
 from callsheet_scheduler.rpc.scaler_door import SERVICE, scaler_door
 from callsheet_scheduler.rpc.scaler_service import ScalerService
 from callsheet_scheduler.rpc.schedule_service import ScheduleService
@@ -142,7 +143,9 @@ async def _serve(
     )
     inbox, changes = Inbox(leadership, jobs, types, past), TypeChanges(leadership, types)
     watching = Watching(leadership)
-    house = House(refusal=leadership.refusal, known=meaning_of)
+    access = Access(leadership, AccessStore(readers))
+    recording = OnRecord(access, SystemClock())
+    house = House(refusal=leadership.refusal, known=meaning_of, around=recording.around)
     token = read_token(settings)
     server = make_server(token=token, house=house)
     history = HistoryStore(lists, readers)
@@ -159,7 +162,7 @@ async def _serve(
         FleetService(Workers(leadership), Devices(leadership), Queues(leadership, types)), server
     )
     add_ScheduleServiceServicer_to_server(ScheduleService(Schedules(leadership, jobs)), server)
-    add_AccessServiceServicer_to_server(AccessService(Access(leadership, AccessStore(readers))), server)
+    add_AccessServiceServicer_to_server(AccessService(access), server)
     add_ExternalScalerServicer_to_server(ScalerService(Scaling(leadership)), server)
     lease_service = LeaseService(
         Grants(leadership, types, jobs),

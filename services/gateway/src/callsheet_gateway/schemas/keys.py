@@ -115,7 +115,7 @@ class AuditView(Camel):
     at: Instant
     actor: str | None = Field(description="Who; null where nobody is known.")
     address: str = Field(description="From where.")
-    action: str = Field(description="The method and the path of the endpoint.")
+    action: str = Field(description="The method and the path of the endpoint, or gRPC and its method.")
     target: str = Field(description="The path and query that were asked for.")
     status: int = Field(description="The HTTP status of the answer.")
     said: str = Field(description="The beginning of what was sent; empty for secrets and what is no JSON.")
