@@ -30,7 +30,12 @@ EVENTS: Final = ROOT / "src/callsheet/verify/events.py"
 PREFIX: Final = "CALLSHEET_"
 NOTE: Final = "<!-- Written by docs/generate.py; run `make docs` after a change of the code. -->"
 
-METRIC_KINDS: Final = frozenset({"Counter", "Gauge", "Histogram", "Summary", "Enum", "Info"})
+METRIC_KINDS: Final = {
+    "Counter": "counter",
+    "Gauge": "gauge",
+    "GaugeMetricFamily": "gauge",
+    "Histogram": "histogram",
+}
 RPC: Final = re.compile(r"rpc (\w+)\((stream )?\w+\) returns \((stream )?\w+\)")
 
 
@@ -204,27 +209,29 @@ def settings() -> str:
 
 def metric_rows(path: Path) -> Iterator[tuple[str, ...]]:
     """Yield the metrics that a module declares: name, kind, labels, help."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if not isinstance(node, ast.Call) or ast.unparse(node.func).split(".")[-1] not in METRIC_KINDS:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    constants = {
+        ast.unparse(node.target): node.value
+        for node in tree.body
+        if isinstance(node, ast.AnnAssign) and node.value
+    }
+    for node in ast.walk(tree):
+        kind = METRIC_KINDS.get(ast.unparse(node.func)) if isinstance(node, ast.Call) else None
+        if not isinstance(node, ast.Call) or kind is None:
             continue
-        texts = [
-            argument.value
-            for argument in node.args[:2]
-            if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
-        ]
-        if len(texts) == len(("name", "help")):
-            labels: tuple[str, ...] = (
-                tuple(ast.literal_eval(node.args[2])) if len(node.args) > len(texts) else ()
-            )
-            kind = ast.unparse(node.func).split(".")[-1].lower()
-            yield f"`{texts[0]}`", kind, ", ".join(f"`{label}`" for label in labels), joined(texts[1])
+        name, text = map(ast.literal_eval, node.args[:2])
+        given = [*node.args[2:3], *(one.value for one in node.keywords if one.arg == "labels")]
+        labels: tuple[str, ...] = (
+            tuple(ast.literal_eval(constants.get(ast.unparse(given[0]), given[0]))) if given else ()
+        )
+        yield f"`{name}`", kind, ", ".join(f"`{label}`" for label in labels), joined(text)
 
 
 def metrics() -> str:
     """List what the processes export at /metrics."""
     parts = [
         f"## `{path.relative_to(ROOT)}`\n\n" + table(("metric", "kind", "labels", "meaning"), iter(rows))
-        for path in modules("metrics")
+        for path in (*modules("metrics"), *modules("queue_metrics"))
         if (rows := list(metric_rows(path)))
     ]
     return page("Metrics", *(parts or ["No metric is declared yet.\n"]))

@@ -86,7 +86,7 @@ def written(desk: Desk, arrivals: Sequence[Sequence[Item]]) -> Desk:
 
 
 async def _write(desk: Desk, arrivals: Sequence[Sequence[Item]]) -> None:
-    lane = CommitLane(desk)
+    lane = CommitLane(desk, "desk")
     running = asyncio.ensure_future(lane.run())
     for items in arrivals:
         lane.add(items)

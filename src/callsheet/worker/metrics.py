@@ -21,24 +21,46 @@ class SessionCollector(Collector):
     @override
     def collect(self) -> Iterable[Metric]:
         session = self._session
-        yield self._gauge("slots", "Jobs that a worker can run at once.", self._hello.slots)
-        yield self._gauge("attempts_running", "Attempts under way.", session.running)
-        yield self._gauge("results_undelivered", "Results not acknowledged.", session.undelivered)
-        yield self._gauge("connected", "1 while the scheduler has welcomed the worker.", session.connected)
+        yield self._of(
+            GaugeMetricFamily(
+                "callsheet_worker_slots", "Jobs that a worker can run at once.", labels=["worker"]
+            ),
+            self._hello.slots,
+        )
+        yield self._of(
+            GaugeMetricFamily("callsheet_worker_attempts_running", "Attempts under way.", labels=["worker"]),
+            session.running,
+        )
+        yield self._of(
+            GaugeMetricFamily(
+                "callsheet_worker_results_undelivered", "Results not acknowledged.", labels=["worker"]
+            ),
+            session.undelivered,
+        )
+        yield self._of(
+            GaugeMetricFamily(
+                "callsheet_worker_connected",
+                "1 while the scheduler has welcomed the worker.",
+                labels=["worker"],
+            ),
+            session.connected,
+        )
         yield self._sandbox()
 
     def describe(self) -> Iterable[Metric]:
         """Declare nothing beforehand, so that one process may hold several workers."""
         return ()
 
-    def _gauge(self, name: str, meaning: str, value: float) -> Metric:
-        family = GaugeMetricFamily(f"callsheet_worker_{name}", meaning, labels=["worker"])
+    def _of(self, family: GaugeMetricFamily, value: float) -> Metric:
         family.add_metric([self._hello.worker_id], float(value))
         return family
 
     def _sandbox(self) -> Metric:
-        meaning = "1 for a protection in force for the children of a worker, 0 for one they go without."
-        family = GaugeMetricFamily("callsheet_worker_sandbox", meaning, labels=["worker", "layer"])
+        family = GaugeMetricFamily(
+            "callsheet_worker_sandbox",
+            "1 for a protection in force for the children of a worker, 0 for one they go without.",
+            labels=["worker", "layer"],
+        )
         for words, value in ((self._hello.sandbox, 1.0), (self._hello.sandbox_lacks, 0.0)):
             for word in words:
                 family.add_metric([self._hello.worker_id, word.rstrip("0123456789 ")], value)

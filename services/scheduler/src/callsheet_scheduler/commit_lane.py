@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Generic, Protocol, TypeVar
 
 from callsheet.errors import InvalidError
+from callsheet.service.clock import SystemClock
+from callsheet_scheduler.metrics import COMMIT_BATCH, COMMIT_SECONDS
 from callsheet_scheduler.store.errors import (
     ContendedError,
     ExhaustedError,
@@ -60,8 +62,11 @@ class Ledge(Protocol[ItemT]):
 class CommitLane(Generic[ItemT]):
     """Writes what is added, in order."""
 
-    def __init__(self, ledge: Ledge[ItemT]) -> None:
+    def __init__(self, ledge: Ledge[ItemT], name: str) -> None:
+        """Write for *ledge*; *name* tells the lane from others in metrics."""
+        self.name = name
         self._ledge = ledge
+        self._clock = SystemClock()
         self._waiting: deque[ItemT] = deque()
         self._wake = asyncio.Event()
         self._added = 0
@@ -133,6 +138,7 @@ class CommitLane(Generic[ItemT]):
 
     async def _settle(self, batch: Sequence[ItemT], *, contended: int = 0) -> None:
         again: Callable[[Sequence[ItemT]], Awaitable[None]] = self._settle
+        since = self._clock.monotonic()
         try:
             await self._ledge.write(batch)
         except (RefusedError, InvalidError) as error:
@@ -156,6 +162,8 @@ class CommitLane(Generic[ItemT]):
                 await self._settle(kept)
             return
         else:
+            COMMIT_SECONDS.labels(self.name).observe(self._clock.monotonic() - since)
+            COMMIT_BATCH.labels(self.name).observe(len(batch))
             self._ledge.committed(batch)
             return
         middle = len(batch) // 2

@@ -33,6 +33,7 @@ from callsheet_scheduler.domain.engine import Engine
 from callsheet_scheduler.domain.job import JobId, JobState
 from callsheet_scheduler.intake_lane import IntakeLedge, Surroundings
 from callsheet_scheduler.log_lane import Followers, LogLedge
+from callsheet_scheduler.metrics import count_turn
 from callsheet_scheduler.outlets import Outbox, Tables
 from callsheet_scheduler.store.errors import DisagreementError, OutcomeUnknownError, StoreError
 from callsheet_scheduler.store.queue import DoneJob, LogRow
@@ -63,9 +64,9 @@ class Commits:
         self._submissions = IntakeLedge(
             Surroundings(engine=engine, tables=tables, now=now, flush=self.flush, resolve=self.resolve)
         )
-        self._intake = CommitLane(self._submissions)
-        self._turn = CommitLane(_Turn(self, tables))
-        self._logs = CommitLane(LogLedge(tables.logs, self.followers))
+        self._intake = CommitLane(self._submissions, "intake")
+        self._turn = CommitLane(_Turn(self, tables), "turn")
+        self._logs = CommitLane(LogLedge(tables.logs, self.followers), "logs")
         self._waiting: dict[JobId, list[asyncio.Future[None]]] = {}
         self._lookups: set[asyncio.Task[None]] = set()
 
@@ -132,6 +133,10 @@ class Commits:
         """Wait until the log text that was added so far is written."""
         self._must_lead()
         await self._logs.settled()
+
+    def waiting_by_lane(self) -> dict[str, int]:
+        """Return how much waits to be written in each lane, by its name."""
+        return {lane.name: len(lane) for lane in (self._intake, self._turn, self._logs)}
 
     def add_logs(self, rows: Sequence[LogRow]) -> None:
         """Write log text soon.
@@ -244,6 +249,7 @@ class _Turn(Ledge[TurnEffect]):
     def committed(self, batch: Sequence[TurnEffect]) -> None:
         commits, now = self._commits, self._commits.now()
         commits.halt(halted=False)
+        count_turn(batch, now)
         for effect in batch:
             commits.engine.committed(effect, now)
         commits.resolve(job_id for effect in batch for job_id in _settled_by(effect))

@@ -12,6 +12,7 @@ from callsheet_scheduler.commit_lane import EXHAUSTED_PAUSE_S, Ledge
 from callsheet_scheduler.domain.effects import InsertJobs, NewRow, Taken
 from callsheet_scheduler.domain.engine import Engine
 from callsheet_scheduler.domain.job import JobId
+from callsheet_scheduler.metrics import count_inserted
 from callsheet_scheduler.outlets import Tables
 from callsheet_scheduler.store.errors import WithdrawnError
 from callsheet_scheduler.store.queue import DoneJob
@@ -101,6 +102,7 @@ class IntakeLedge(Ledge[InsertJobs]):
     @override
     def committed(self, batch: Sequence[InsertJobs]) -> None:
         around = self._around
+        count_inserted(batch, around.now())
         around.engine.inserted([effect for effect in batch if effect.rows or effect.taken], around.now())
         for effect in batch:
             self._answer(effect, None)

@@ -27,7 +27,7 @@ from callsheet_scheduler.leadership import Leadership
 from callsheet_scheduler.maintenance.footprints import keep_footprints
 from callsheet_scheduler.maintenance.looking import look_while_leading
 from callsheet_scheduler.maintenance.partitions import Partitions
-from callsheet_scheduler.metrics import export_metrics
+from callsheet_scheduler.queue_metrics import export_metrics
 from callsheet_scheduler.rpc.access_service import AccessService
 from callsheet_scheduler.rpc.fleet_service import FleetService
 from callsheet_scheduler.rpc.job_service import JobService

@@ -6,7 +6,7 @@ those that are one level more urgent and came a step later, and the least urgent
 a bounded time.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from sortedcontainers import SortedList
@@ -73,6 +73,10 @@ class Lane:
     def counted(self) -> Iterable[tuple[Kind, int, int]]:
         """Return each kind, with the VRAM in MiB of a job, and how many jobs wait."""
         return [(kind, 0, len(places)) for kind, places in self._by_kind.items()]
+
+    def rows(self) -> Iterable[tuple[Kind, Sequence[Place]]]:
+        """Return each kind that has a job here, its places in order."""
+        return self._by_kind.items()
 
     def heads(self) -> Iterable[tuple[Place, Kind]]:
         """Return the first place of every kind that has one, soonest first."""

@@ -16,6 +16,7 @@ from callsheet_scheduler.domain.device import (
 )
 from callsheet_scheduler.domain.effects import FinishJob, FreeVram, GrantLease, KeepDevice, ReleaseLease, Vram
 from callsheet_scheduler.domain.job import LEASED, JobId, LiveJob, Token, WorkerId
+from callsheet_scheduler.metrics import LEDGER_MENDED
 from callsheet_scheduler.store.connection import Connection, Own
 from callsheet_scheduler.store.errors import DisagreementError
 from callsheet_scheduler.store.queue import expect_changed
@@ -99,6 +100,7 @@ async def load_ledger(connection: Own, jobs: Iterable[LiveJob], *, now: float) -
         if missing:
             await _charge(connection, missing)
         if stray or missing or recounted:
+            LEDGER_MENDED.inc()
             log.error(
                 "the ledger was not the sum of the live leases and was mended",
                 extra={"stray": stray, "missing": missing, "recounted": [row["uuid"] for row in recounted]},
