@@ -6,6 +6,7 @@ from typing import Final
 
 from prometheus_client import Counter, Histogram
 
+from callsheet_scheduler.domain.desk import OUTCOME_WORDS
 from callsheet_scheduler.domain.effects import FinishJob, GrantLease, InsertJobs, ReleaseLease, TurnEffect
 from callsheet_scheduler.domain.job import LEASED, JobState, LiveJob
 
@@ -44,6 +45,10 @@ ATTEMPTS_RELEASED: Final = Counter(
     "Attempts after which the job waits again or is paused: failed, returned, yielded, paused, expired.",
     ["outcome"],
 )
+
+#: Each is there from the start, so that the first is an increase.
+for _outcome in ("failed", *OUTCOME_WORDS.values()):
+    ATTEMPTS_RELEASED.labels(_outcome)
 
 COMMIT_SECONDS: Final = Histogram(
     "callsheet_commit_seconds",
