@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from callsheet.addresses import split_address
 from callsheet.errors import InvalidError
+from callsheet.service import telemetry
 from callsheet.wire_errors import LEADER_KEY
 
 if TYPE_CHECKING:
@@ -138,8 +139,8 @@ class _Calls:
         self._looking: set[asyncio.Task[None]] = set()
 
     def metadata(self, given: MetadataT) -> grpc.aio.Metadata:
-        """Return what goes with a call: what is *given*, the token, what is said."""
-        return grpc.aio.Metadata(*(given or ()), *self._said)
+        """Return what goes with a call: what is *given*, the token, what is said, and the present trace."""
+        return grpc.aio.Metadata(*(given or ()), *self._said, *telemetry.headers())
 
     def watch(self, call: grpc.aio.Call) -> None:
         """Look at how *call*, which was just made, will end."""

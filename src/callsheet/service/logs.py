@@ -5,11 +5,13 @@ import logging
 import re
 import sys
 from collections.abc import Iterator
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Final
 
 from typing_extensions import override
 
+from callsheet.service import telemetry
 from callsheet.service.plain import plain, plain_line
 
 _HIDDEN: Final = "***"
@@ -23,6 +25,9 @@ _NAMED: Final = re.compile(
 
 #: Further fields whose text is secret whatever it is.
 _SECRET_KEYS: Final = re.compile(r"(?i)password|passwd|secret|token|api_?key|authorization|credential|dsn$")
+
+_NOTHING: Final[dict[str, str | int]] = {}
+_ABOUT: Final = ContextVar("about", default=_NOTHING)
 
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -43,7 +48,7 @@ class _JsonLines(logging.Formatter):
             "from": record.name,
             "message": redact(record.getMessage()),
         }
-        line |= dict(_further(record))
+        line |= _whereabouts() | dict(_further(record))
         if record.exc_info:
             line["trace"] = redact(self.formatException(record.exc_info))
         return json.dumps(line, default=lambda value: redact(str(value)))
@@ -70,6 +75,17 @@ def _further(record: logging.LogRecord) -> Iterator[tuple[str, object]]:
             yield key, value
         else:
             yield key, _HIDDEN if _SECRET_KEYS.search(key) else redact(value)
+
+
+def about(**fields: str | int) -> None:
+    """Have everything that the present task logs from now on, and those that it starts, bear these fields."""
+    _ABOUT.set({**_ABOUT.get(), **fields})
+
+
+def _whereabouts() -> dict[str, str | int]:
+    """Return what the present task is about, and the trace and span that it is in."""
+    ids = telemetry.ids()
+    return _ABOUT.get() | ({} if ids is None else {"trace_id": ids[0], "span_id": ids[1]})
 
 
 def configure(level: str) -> None:

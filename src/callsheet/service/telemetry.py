@@ -1,4 +1,7 @@
-"""Traces by OpenTelemetry where ``OTEL_EXPORTER_OTLP_ENDPOINT`` says where to; costs nothing elsewhere."""
+"""Traces by OpenTelemetry where ``OTEL_EXPORTER_OTLP_ENDPOINT`` says where to; costs nothing elsewhere.
+
+A job carries the ``traceparent`` of W3C trace context from the call that submitted it to its attempts.
+"""
 
 import os
 import sys
@@ -8,20 +11,53 @@ from pathlib import Path
 from typing import Final, Protocol
 
 ENDPOINT: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
+TRACEPARENT: Final = "traceparent"
 
-_NO_SPAN: Final = nullcontext()
+Facts = Mapping[str, str | int]
+"""What is known of a span, by the names of OpenTelemetry where it has one."""
+
+
+class Span(Protocol):
+    """A span that has begun."""
+
+    def add(self, facts: Facts) -> None:
+        """Say more of it."""
+        ...
+
+
+class NoSpan:
+    """Stands for a span where nothing is traced."""
+
+    def add(self, facts: Facts) -> None:
+        """Forget it."""
 
 
 class Tracer(Protocol):
     """Makes spans, and sends them in the background."""
 
-    def span(self, name: str, carrier: Mapping[str, str]) -> AbstractContextManager[object]:
-        """Return a span of a call that was received; *carrier* holds its headers, lower case."""
+    def span(self, name: str, carrier: Mapping[str, str], facts: Facts) -> AbstractContextManager[Span]:
+        """Return a span of what somebody else asked for; *carrier* holds its headers, lower case."""
+        ...
+
+    def inner(self, name: str, facts: Facts) -> AbstractContextManager[Span]:
+        """Return a span below the present one."""
+        ...
+
+    def past(self, name: str, traceparent: str, begin: float, end: float, facts: Facts) -> None:
+        """Tell of a span that is over, by its instants in seconds since 1970."""
+        ...
+
+    def ids(self) -> tuple[str, str] | None:
+        """Return trace and span of the present, in hex; None where there is no span."""
         ...
 
     def shut_down(self) -> None:
         """Send what is left."""
         ...
+
+
+_NO_SPAN: Final = nullcontext[Span](NoSpan())
+_NO_FACTS: Final[Facts] = {}
 
 
 class _State:
@@ -38,10 +74,39 @@ def set_up() -> None:
         _State.tracer = OtlpTracer(service=_service_name())
 
 
-def span(name: str, carrier: Mapping[str, str]) -> AbstractContextManager[object]:
-    """Return a span of a call that was received, to be entered."""
+def span(name: str, carrier: Mapping[str, str], facts: Facts = _NO_FACTS) -> AbstractContextManager[Span]:
+    """Return a span, to be entered, below the one that *carrier* names as ``traceparent``."""
     tracer = _State.tracer
-    return _NO_SPAN if tracer is None else tracer.span(name, carrier)
+    return _NO_SPAN if tracer is None else tracer.span(name, carrier, facts)
+
+
+def inner(name: str, facts: Facts = _NO_FACTS) -> AbstractContextManager[Span]:
+    """Return a span, to be entered, below the present one."""
+    tracer = _State.tracer
+    return _NO_SPAN if tracer is None else tracer.inner(name, facts)
+
+
+def past(name: str, traceparent: str, begin: float, end: float, facts: Facts = _NO_FACTS) -> None:
+    """Tell of what is over, from *begin* to *end* in seconds since 1970, below *traceparent*."""
+    if _State.tracer is not None:
+        _State.tracer.past(name, traceparent, begin, end, facts)
+
+
+def ids() -> tuple[str, str] | None:
+    """Return trace and span of the present, in hex; None where there is none."""
+    return None if _State.tracer is None else _State.tracer.ids()
+
+
+def traceparent() -> str | None:
+    """Return the present span as others take it for a parent; None where there is none."""
+    found = ids()
+    return None if found is None else f"00-{found[0]}-{found[1]}-01"
+
+
+def headers() -> tuple[tuple[str, str], ...]:
+    """Return what goes with a call so that its spans stand below the present one."""
+    found = traceparent()
+    return () if found is None else ((TRACEPARENT, found),)
 
 
 def is_on() -> bool:

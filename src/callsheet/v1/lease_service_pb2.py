@@ -29,15 +29,15 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n callsheet/v1/lease_service.proto\x12\x0c\x63\x61llsheet.v1\x1a\x16\x63\x61llsheet/v1/job.proto\x1a\x1e\x63\x61llsheet/v1/job_service.proto\x1a\"callsheet/v1/library_service.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd2\x02\n\x0bWorkRequest\x12\"\n\x05hello\x18\x01 \x01(\x0b\x32\x13.callsheet.v1.Hello\x12\x0e\n\x06\x63redit\x18\x02 \x01(\r\x12&\n\x07started\x18\x03 \x03(\x0b\x32\x15.callsheet.v1.Started\x12(\n\x08progress\x18\x04 \x03(\x0b\x32\x16.callsheet.v1.Progress\x12$\n\x04logs\x18\x05 \x03(\x0b\x32\x16.callsheet.v1.LogChunk\x12%\n\x07results\x18\x06 \x03(\x0b\x32\x14.callsheet.v1.Result\x12*\n\theartbeat\x18\x07 \x01(\x0b\x32\x17.callsheet.v1.Heartbeat\x12\x0f\n\x07goodbye\x18\x08 \x01(\x08\x12\r\n\x05\x64rain\x18\t \x01(\x08\x12$\n\x06placed\x18\n \x03(\x0b\x32\x14.callsheet.v1.Placed\"\xa3\x02\n\x0cWorkResponse\x12&\n\x07welcome\x18\x01 \x01(\x0b\x32\x15.callsheet.v1.Welcome\x12#\n\x06grants\x18\x02 \x03(\x0b\x32\x13.callsheet.v1.Grant\x12,\n\x0bresult_acks\x18\x03 \x03(\x0b\x32\x17.callsheet.v1.ResultAck\x12%\n\x07revokes\x18\x04 \x03(\x0b\x32\x14.callsheet.v1.Revoke\x12\x15\n\rheartbeat_ack\x18\x05 \x01(\x04\x12\"\n\x05\x64rain\x18\x06 \x01(\x0b\x32\x13.callsheet.v1.Drain\x12#\n\x05place\x18\x07 \x03(\x0b\x32\x14.callsheet.v1.Output\x12\x11\n\tlogs_kept\x18\x08 \x01(\x04\")\n\x08LeaseRef\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\x03\"\xb0\x02\n\x05Hello\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x0c\n\x04host\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\r\n\x05slots\x18\x04 \x01(\r\x12\x0e\n\x06\x63redit\x18\x05 \x01(\r\x12$\n\x05types\x18\x06 \x03(\x0b\x32\x15.callsheet.v1.JobType\x12$\n\x04held\x18\x07 \x03(\x0b\x32\x16.callsheet.v1.LeaseRef\x12\r\n\x05roots\x18\x08 \x03(\t\x12\x14\n\x0csoftware_gpu\x18\t \x01(\x08\x12\x0f\n\x07sandbox\x18\n \x03(\t\x12%\n\x07\x64\x65vices\x18\x0b \x03(\x0b\x32\x14.callsheet.v1.Device\x12\x16\n\x0ewritable_roots\x18\x0c \x03(\t\x12\x15\n\rsandbox_lacks\x18\r \x03(\t\"\x93\x01\n\x06\x44\x65vice\x12\x0c\n\x04uuid\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\r\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x12\n\nmemory_mib\x18\x04 \x01(\r\x12!\n\x14\x65ncoder_sessions_max\x18\x05 \x01(\rH\x00\x88\x01\x01\x12\x0e\n\x06\x64river\x18\x06 \x01(\tB\x17\n\x15_encoder_sessions_max\"\xd4\x01\n\x07Welcome\x12\x0c\n\x04term\x18\x01 \x01(\x03\x12,\n\tlease_ttl\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x35\n\x12heartbeat_interval\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0corphan_limit\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12%\n\x05stale\x18\x05 \x03(\x0b\x32\x16.callsheet.v1.LeaseRef\"\x8c\x02\n\x05Grant\x12%\n\x05lease\x18\x01 \x01(\x0b\x32\x16.callsheet.v1.LeaseRef\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x13\n\x0bparams_json\x18\x03 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\r\x12\x13\n\x0brun_limit_s\x18\x05 \x01(\r\x12\x10\n\x08priority\x18\x06 \x01(\r\x12\x13\n\x0binteractive\x18\x07 \x01(\x08\x12\x17\n\x0f\x63heckpoint_json\x18\x08 \x01(\t\x12\x13\n\x0b\x64\x65vice_uuid\x18\t \x01(\t\x12\x10\n\x08vram_mib\x18\n \x01(\r\x12\x18\n\x10\x65ncoder_sessions\x18\x0b \x01(\r\x12\x12\n\ncollection\x18\x0c \x01(\t\"`\n\x07Started\x12%\n\x05lease\x18\x01 \x01(\x0b\x32\x16.callsheet.v1.LeaseRef\x12.\n\nstarted_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"B\n\x08Progress\x12%\n\x05lease\x18\x01 \x01(\x0b\x32\x16.callsheet.v1.LeaseRef\x12\x0f\n\x07percent\x18\x02 \x01(\r\"Q\n\x08LogChunk\x12%\n\x05lease\x18\x01 \x01(\x0b\x32\x16.callsheet.v1.LeaseRef\x12\x10\n\x08sequence\x18\x02 \x01(\r\x12\x0c\n\x04text\x18\x03 \x01(\t\"\x83\x03\n\x06Result\x12%\n\x05lease\x18\x01 \x01(\x0b\x32\x16.callsheet.v1.LeaseRef\x12.\n\nstarted_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nded_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\tcompleted\x18\x04 \x01(\x0b\x32\x17.callsheet.v1.CompletedH\x00\x12&\n\x06\x66\x61iled\x18\x05 \x01(\x0b\x32\x14.callsheet.v1.FailedH\x00\x12*\n\x08returned\x18\x06 \x01(\x0b\x32\x16.callsheet.v1.ReturnedH\x00\x12&\n\x06paused\x18\x07 \x01(\x0b\x32\x14.callsheet.v1.PausedH\x00\x12(\n\x07yielded\x18\t \x01(\x0b\x32\x15.callsheet.v1.YieldedH\x00\x12\x15\n\rpeak_vram_mib\x18\x08 \x01(\rB\t\n\x07outcome\"\xa0\x01\n\tCompleted\x12\x13\n\x0bresult_json\x18\x01 \x01(\t\x12-\n\x07library\x18\x02 \x01(\x0b\x32\x1c.callsheet.v1.LibraryChanges\x12(\n\nfollow_ups\x18\x03 \x03(\x0b\x32\x14.callsheet.v1.NewJob\x12%\n\x07outputs\x18\x04 \x03(\x0b\x32\x14.callsheet.v1.Output\"`\n\x06Output\x12%\n\x05lease\x18\x01 \x01(\x0b\x32\x16.callsheet.v1.LeaseRef\x12\x0c\n\x04root\x18\x02 \x01(\t\x12\x13\n\x0bstaged_path\x18\x03 \x01(\t\x12\x0c\n\x04path\x18\x04 \x01(\t\"?\n\x06Placed\x12$\n\x06output\x18\x01 \x01(\x0b\x32\x14.callsheet.v1.Output\x12\x0f\n\x07problem\x18\x02 \x01(\t\"\x9b\x01\n\x06\x46\x61iled\x12\'\n\x04kind\x18\x01 \x01(\x0e\x32\x19.callsheet.v1.FailureKind\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12-\n\x07library\x18\x03 \x01(\x0b\x32\x1c.callsheet.v1.LibraryChanges\x12)\n\tstop_rung\x18\x04 \x01(\x0e\x32\x16.callsheet.v1.StopRung\"3\n\x08Returned\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x17\n\x0f\x63heckpoint_json\x18\x02 \x01(\t\"!\n\x06Paused\x12\x17\n\x0f\x63heckpoint_json\x18\x01 \x01(\t\"J\n\x07Yielded\x12&\n\x08\x63hildren\x18\x01 \x03(\x0b\x32\x14.callsheet.v1.NewJob\x12\x17\n\x0f\x63heckpoint_json\x18\x02 \x01(\t\"Z\n\tResultAck\x12%\n\x05lease\x18\x01 \x01(\x0b\x32\x16.callsheet.v1.LeaseRef\x12&\n\x04\x66\x61te\x18\x02 \x01(\x0e\x32\x18.callsheet.v1.ResultFate\"R\n\x06Revoke\x12%\n\x05lease\x18\x01 \x01(\x0b\x32\x16.callsheet.v1.LeaseRef\x12\x11\n\tcancelled\x18\x02 \x01(\x08\x12\x0e\n\x06paused\x18\x03 \x01(\x08\"C\n\x05\x44rain\x12\x10\n\x08\x64raining\x18\x01 \x01(\x08\x12(\n\x05grace\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"j\n\tHeartbeat\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x0f\n\x07running\x18\x02 \x01(\r\x12\x0c\n\x04load\x18\x03 \x01(\x01\x12,\n\x07\x64\x65vices\x18\x04 \x03(\x0b\x32\x1b.callsheet.v1.DeviceReading\"\xfa\x01\n\rDeviceReading\x12\x0c\n\x04uuid\x18\x01 \x01(\t\x12\x10\n\x08used_mib\x18\x02 \x01(\r\x12\x15\n\x08ours_mib\x18\x03 \x01(\rH\x00\x88\x01\x01\x12\x18\n\x10\x65ncoder_sessions\x18\x04 \x01(\r\x12\x1b\n\x13utilization_percent\x18\x05 \x01(\r\x12\x15\n\rtemperature_c\x18\x06 \x01(\r\x12\x0c\n\x04gone\x18\x07 \x01(\x08\x12\x0f\n\x07problem\x18\x08 \x01(\t\x12\x12\n\nmemory_mib\x18\t \x01(\r\x12$\n\x04held\x18\n \x03(\x0b\x32\x16.callsheet.v1.LeaseRefB\x0b\n\t_ours_mib*\x8f\x01\n\nResultFate\x12\x1b\n\x17RESULT_FATE_UNSPECIFIED\x10\x00\x12\x19\n\x15RESULT_FATE_COMMITTED\x10\x01\x12\x19\n\x15RESULT_FATE_DUPLICATE\x10\x02\x12\x15\n\x11RESULT_FATE_STALE\x10\x03\x12\x17\n\x13RESULT_FATE_REFUSED\x10\x04\x32Q\n\x0cLeaseService\x12\x41\n\x04Work\x12\x19.callsheet.v1.WorkRequest\x1a\x1a.callsheet.v1.WorkResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n callsheet/v1/lease_service.proto\x12\x0c\x63\x61llsheet.v1\x1a\x16\x63\x61llsheet/v1/job.proto\x1a\x1e\x63\x61llsheet/v1/job_service.proto\x1a\"callsheet/v1/library_service.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd2\x02\n\x0bWorkRequest\x12\"\n\x05hello\x18\x01 \x01(\x0b\x32\x13.callsheet.v1.Hello\x12\x0e\n\x06\x63redit\x18\x02 \x01(\r\x12&\n\x07started\x18\x03 \x03(\x0b\x32\x15.callsheet.v1.Started\x12(\n\x08progress\x18\x04 \x03(\x0b\x32\x16.callsheet.v1.Progress\x12$\n\x04logs\x18\x05 \x03(\x0b\x32\x16.callsheet.v1.LogChunk\x12%\n\x07results\x18\x06 \x03(\x0b\x32\x14.callsheet.v1.Result\x12*\n\theartbeat\x18\x07 \x01(\x0b\x32\x17.callsheet.v1.Heartbeat\x12\x0f\n\x07goodbye\x18\x08 \x01(\x08\x12\r\n\x05\x64rain\x18\t \x01(\x08\x12$\n\x06placed\x18\n \x03(\x0b\x32\x14.callsheet.v1.Placed\"\xa3\x02\n\x0cWorkResponse\x12&\n\x07welcome\x18\x01 \x01(\x0b\x32\x15.callsheet.v1.Welcome\x12#\n\x06grants\x18\x02 \x03(\x0b\x32\x13.callsheet.v1.Grant\x12,\n\x0bresult_acks\x18\x03 \x03(\x0b\x32\x17.callsheet.v1.ResultAck\x12%\n\x07revokes\x18\x04 \x03(\x0b\x32\x14.callsheet.v1.Revoke\x12\x15\n\rheartbeat_ack\x18\x05 \x01(\x04\x12\"\n\x05\x64rain\x18\x06 \x01(\x0b\x32\x13.callsheet.v1.Drain\x12#\n\x05place\x18\x07 \x03(\x0b\x32\x14.callsheet.v1.Output\x12\x11\n\tlogs_kept\x18\x08 \x01(\x04\")\n\x08LeaseRef\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\x03\"\xb0\x02\n\x05Hello\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x0c\n\x04host\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\r\n\x05slots\x18\x04 \x01(\r\x12\x0e\n\x06\x63redit\x18\x05 \x01(\r\x12$\n\x05types\x18\x06 \x03(\x0b\x32\x15.callsheet.v1.JobType\x12$\n\x04held\x18\x07 \x03(\x0b\x32\x16.callsheet.v1.LeaseRef\x12\r\n\x05roots\x18\x08 \x03(\t\x12\x14\n\x0csoftware_gpu\x18\t \x01(\x08\x12\x0f\n\x07sandbox\x18\n \x03(\t\x12%\n\x07\x64\x65vices\x18\x0b \x03(\x0b\x32\x14.callsheet.v1.Device\x12\x16\n\x0ewritable_roots\x18\x0c \x03(\t\x12\x15\n\rsandbox_lacks\x18\r \x03(\t\"\x93\x01\n\x06\x44\x65vice\x12\x0c\n\x04uuid\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\r\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x12\n\nmemory_mib\x18\x04 \x01(\r\x12!\n\x14\x65ncoder_sessions_max\x18\x05 \x01(\rH\x00\x88\x01\x01\x12\x0e\n\x06\x64river\x18\x06 \x01(\tB\x17\n\x15_encoder_sessions_max\"\xd4\x01\n\x07Welcome\x12\x0c\n\x04term\x18\x01 \x01(\x03\x12,\n\tlease_ttl\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x35\n\x12heartbeat_interval\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0corphan_limit\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12%\n\x05stale\x18\x05 \x03(\x0b\x32\x16.callsheet.v1.LeaseRef\"\xa1\x02\n\x05Grant\x12%\n\x05lease\x18\x01 \x01(\x0b\x32\x16.callsheet.v1.LeaseRef\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x13\n\x0bparams_json\x18\x03 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\r\x12\x13\n\x0brun_limit_s\x18\x05 \x01(\r\x12\x10\n\x08priority\x18\x06 \x01(\r\x12\x13\n\x0binteractive\x18\x07 \x01(\x08\x12\x17\n\x0f\x63heckpoint_json\x18\x08 \x01(\t\x12\x13\n\x0b\x64\x65vice_uuid\x18\t \x01(\t\x12\x10\n\x08vram_mib\x18\n \x01(\r\x12\x18\n\x10\x65ncoder_sessions\x18\x0b \x01(\r\x12\x12\n\ncollection\x18\x0c \x01(\t\x12\x13\n\x0btraceparent\x18\r \x01(\t\"`\n\x07Started\x12%\n\x05lease\x18\x01 \x01(\x0b\x32\x16.callsheet.v1.LeaseRef\x12.\n\nstarted_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"B\n\x08Progress\x12%\n\x05lease\x18\x01 \x01(\x0b\x32\x16.callsheet.v1.LeaseRef\x12\x0f\n\x07percent\x18\x02 \x01(\r\"Q\n\x08LogChunk\x12%\n\x05lease\x18\x01 \x01(\x0b\x32\x16.callsheet.v1.LeaseRef\x12\x10\n\x08sequence\x18\x02 \x01(\r\x12\x0c\n\x04text\x18\x03 \x01(\t\"\x83\x03\n\x06Result\x12%\n\x05lease\x18\x01 \x01(\x0b\x32\x16.callsheet.v1.LeaseRef\x12.\n\nstarted_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nded_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\tcompleted\x18\x04 \x01(\x0b\x32\x17.callsheet.v1.CompletedH\x00\x12&\n\x06\x66\x61iled\x18\x05 \x01(\x0b\x32\x14.callsheet.v1.FailedH\x00\x12*\n\x08returned\x18\x06 \x01(\x0b\x32\x16.callsheet.v1.ReturnedH\x00\x12&\n\x06paused\x18\x07 \x01(\x0b\x32\x14.callsheet.v1.PausedH\x00\x12(\n\x07yielded\x18\t \x01(\x0b\x32\x15.callsheet.v1.YieldedH\x00\x12\x15\n\rpeak_vram_mib\x18\x08 \x01(\rB\t\n\x07outcome\"\xa0\x01\n\tCompleted\x12\x13\n\x0bresult_json\x18\x01 \x01(\t\x12-\n\x07library\x18\x02 \x01(\x0b\x32\x1c.callsheet.v1.LibraryChanges\x12(\n\nfollow_ups\x18\x03 \x03(\x0b\x32\x14.callsheet.v1.NewJob\x12%\n\x07outputs\x18\x04 \x03(\x0b\x32\x14.callsheet.v1.Output\"`\n\x06Output\x12%\n\x05lease\x18\x01 \x01(\x0b\x32\x16.callsheet.v1.LeaseRef\x12\x0c\n\x04root\x18\x02 \x01(\t\x12\x13\n\x0bstaged_path\x18\x03 \x01(\t\x12\x0c\n\x04path\x18\x04 \x01(\t\"?\n\x06Placed\x12$\n\x06output\x18\x01 \x01(\x0b\x32\x14.callsheet.v1.Output\x12\x0f\n\x07problem\x18\x02 \x01(\t\"\x9b\x01\n\x06\x46\x61iled\x12\'\n\x04kind\x18\x01 \x01(\x0e\x32\x19.callsheet.v1.FailureKind\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12-\n\x07library\x18\x03 \x01(\x0b\x32\x1c.callsheet.v1.LibraryChanges\x12)\n\tstop_rung\x18\x04 \x01(\x0e\x32\x16.callsheet.v1.StopRung\"3\n\x08Returned\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x17\n\x0f\x63heckpoint_json\x18\x02 \x01(\t\"!\n\x06Paused\x12\x17\n\x0f\x63heckpoint_json\x18\x01 \x01(\t\"J\n\x07Yielded\x12&\n\x08\x63hildren\x18\x01 \x03(\x0b\x32\x14.callsheet.v1.NewJob\x12\x17\n\x0f\x63heckpoint_json\x18\x02 \x01(\t\"Z\n\tResultAck\x12%\n\x05lease\x18\x01 \x01(\x0b\x32\x16.callsheet.v1.LeaseRef\x12&\n\x04\x66\x61te\x18\x02 \x01(\x0e\x32\x18.callsheet.v1.ResultFate\"R\n\x06Revoke\x12%\n\x05lease\x18\x01 \x01(\x0b\x32\x16.callsheet.v1.LeaseRef\x12\x11\n\tcancelled\x18\x02 \x01(\x08\x12\x0e\n\x06paused\x18\x03 \x01(\x08\"C\n\x05\x44rain\x12\x10\n\x08\x64raining\x18\x01 \x01(\x08\x12(\n\x05grace\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"j\n\tHeartbeat\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x0f\n\x07running\x18\x02 \x01(\r\x12\x0c\n\x04load\x18\x03 \x01(\x01\x12,\n\x07\x64\x65vices\x18\x04 \x03(\x0b\x32\x1b.callsheet.v1.DeviceReading\"\xfa\x01\n\rDeviceReading\x12\x0c\n\x04uuid\x18\x01 \x01(\t\x12\x10\n\x08used_mib\x18\x02 \x01(\r\x12\x15\n\x08ours_mib\x18\x03 \x01(\rH\x00\x88\x01\x01\x12\x18\n\x10\x65ncoder_sessions\x18\x04 \x01(\r\x12\x1b\n\x13utilization_percent\x18\x05 \x01(\r\x12\x15\n\rtemperature_c\x18\x06 \x01(\r\x12\x0c\n\x04gone\x18\x07 \x01(\x08\x12\x0f\n\x07problem\x18\x08 \x01(\t\x12\x12\n\nmemory_mib\x18\t \x01(\r\x12$\n\x04held\x18\n \x03(\x0b\x32\x16.callsheet.v1.LeaseRefB\x0b\n\t_ours_mib*\x8f\x01\n\nResultFate\x12\x1b\n\x17RESULT_FATE_UNSPECIFIED\x10\x00\x12\x19\n\x15RESULT_FATE_COMMITTED\x10\x01\x12\x19\n\x15RESULT_FATE_DUPLICATE\x10\x02\x12\x15\n\x11RESULT_FATE_STALE\x10\x03\x12\x17\n\x13RESULT_FATE_REFUSED\x10\x04\x32Q\n\x0cLeaseService\x12\x41\n\x04Work\x12\x19.callsheet.v1.WorkRequest\x1a\x1a.callsheet.v1.WorkResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'callsheet.v1.lease_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RESULTFATE']._serialized_start=3722
-  _globals['_RESULTFATE']._serialized_end=3865
+  _globals['_RESULTFATE']._serialized_start=3743
+  _globals['_RESULTFATE']._serialized_end=3886
   _globals['_WORKREQUEST']._serialized_start=208
   _globals['_WORKREQUEST']._serialized_end=546
   _globals['_WORKRESPONSE']._serialized_start=549
@@ -51,39 +51,39 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WELCOME']._serialized_start=1343
   _globals['_WELCOME']._serialized_end=1555
   _globals['_GRANT']._serialized_start=1558
-  _globals['_GRANT']._serialized_end=1826
-  _globals['_STARTED']._serialized_start=1828
-  _globals['_STARTED']._serialized_end=1924
-  _globals['_PROGRESS']._serialized_start=1926
-  _globals['_PROGRESS']._serialized_end=1992
-  _globals['_LOGCHUNK']._serialized_start=1994
-  _globals['_LOGCHUNK']._serialized_end=2075
-  _globals['_RESULT']._serialized_start=2078
-  _globals['_RESULT']._serialized_end=2465
-  _globals['_COMPLETED']._serialized_start=2468
-  _globals['_COMPLETED']._serialized_end=2628
-  _globals['_OUTPUT']._serialized_start=2630
-  _globals['_OUTPUT']._serialized_end=2726
-  _globals['_PLACED']._serialized_start=2728
-  _globals['_PLACED']._serialized_end=2791
-  _globals['_FAILED']._serialized_start=2794
-  _globals['_FAILED']._serialized_end=2949
-  _globals['_RETURNED']._serialized_start=2951
-  _globals['_RETURNED']._serialized_end=3002
-  _globals['_PAUSED']._serialized_start=3004
-  _globals['_PAUSED']._serialized_end=3037
-  _globals['_YIELDED']._serialized_start=3039
-  _globals['_YIELDED']._serialized_end=3113
-  _globals['_RESULTACK']._serialized_start=3115
-  _globals['_RESULTACK']._serialized_end=3205
-  _globals['_REVOKE']._serialized_start=3207
-  _globals['_REVOKE']._serialized_end=3289
-  _globals['_DRAIN']._serialized_start=3291
-  _globals['_DRAIN']._serialized_end=3358
-  _globals['_HEARTBEAT']._serialized_start=3360
-  _globals['_HEARTBEAT']._serialized_end=3466
-  _globals['_DEVICEREADING']._serialized_start=3469
-  _globals['_DEVICEREADING']._serialized_end=3719
-  _globals['_LEASESERVICE']._serialized_start=3867
-  _globals['_LEASESERVICE']._serialized_end=3948
+  _globals['_GRANT']._serialized_end=1847
+  _globals['_STARTED']._serialized_start=1849
+  _globals['_STARTED']._serialized_end=1945
+  _globals['_PROGRESS']._serialized_start=1947
+  _globals['_PROGRESS']._serialized_end=2013
+  _globals['_LOGCHUNK']._serialized_start=2015
+  _globals['_LOGCHUNK']._serialized_end=2096
+  _globals['_RESULT']._serialized_start=2099
+  _globals['_RESULT']._serialized_end=2486
+  _globals['_COMPLETED']._serialized_start=2489
+  _globals['_COMPLETED']._serialized_end=2649
+  _globals['_OUTPUT']._serialized_start=2651
+  _globals['_OUTPUT']._serialized_end=2747
+  _globals['_PLACED']._serialized_start=2749
+  _globals['_PLACED']._serialized_end=2812
+  _globals['_FAILED']._serialized_start=2815
+  _globals['_FAILED']._serialized_end=2970
+  _globals['_RETURNED']._serialized_start=2972
+  _globals['_RETURNED']._serialized_end=3023
+  _globals['_PAUSED']._serialized_start=3025
+  _globals['_PAUSED']._serialized_end=3058
+  _globals['_YIELDED']._serialized_start=3060
+  _globals['_YIELDED']._serialized_end=3134
+  _globals['_RESULTACK']._serialized_start=3136
+  _globals['_RESULTACK']._serialized_end=3226
+  _globals['_REVOKE']._serialized_start=3228
+  _globals['_REVOKE']._serialized_end=3310
+  _globals['_DRAIN']._serialized_start=3312
+  _globals['_DRAIN']._serialized_end=3379
+  _globals['_HEARTBEAT']._serialized_start=3381
+  _globals['_HEARTBEAT']._serialized_end=3487
+  _globals['_DEVICEREADING']._serialized_start=3490
+  _globals['_DEVICEREADING']._serialized_end=3740
+  _globals['_LEASESERVICE']._serialized_start=3888
+  _globals['_LEASESERVICE']._serialized_end=3969
 # @@protoc_insertion_point(module_scope)

@@ -414,6 +414,7 @@ class Grant(_message.Message):
     VRAM_MIB_FIELD_NUMBER: _builtins.int
     ENCODER_SESSIONS_FIELD_NUMBER: _builtins.int
     COLLECTION_FIELD_NUMBER: _builtins.int
+    TRACEPARENT_FIELD_NUMBER: _builtins.int
     type: _builtins.str
     """The job type's name."""
     params_json: _builtins.str
@@ -438,6 +439,8 @@ class Grant(_message.Message):
     """Encoder sessions of that GPU that it may open."""
     collection: _builtins.str
     """The slug of the job's collection; empty for none."""
+    traceparent: _builtins.str
+    """W3C trace context of the call that submitted the job; empty where nobody traces."""
     @_builtins.property
     def lease(self) -> Global___LeaseRef:
         """The lease."""
@@ -457,10 +460,11 @@ class Grant(_message.Message):
         vram_mib: _builtins.int = ...,
         encoder_sessions: _builtins.int = ...,
         collection: _builtins.str = ...,
+        traceparent: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["lease", b"lease"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "checkpoint_json", b"checkpoint_json", "collection", b"collection", "device_uuid", b"device_uuid", "encoder_sessions", b"encoder_sessions", "interactive", b"interactive", "lease", b"lease", "params_json", b"params_json", "priority", b"priority", "run_limit_s", b"run_limit_s", "type", b"type", "vram_mib", b"vram_mib"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "checkpoint_json", b"checkpoint_json", "collection", b"collection", "device_uuid", b"device_uuid", "encoder_sessions", b"encoder_sessions", "interactive", b"interactive", "lease", b"lease", "params_json", b"params_json", "priority", b"priority", "run_limit_s", b"run_limit_s", "traceparent", b"traceparent", "type", b"type", "vram_mib", b"vram_mib"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

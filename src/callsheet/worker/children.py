@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from callsheet.models.manifest import Manifest
+from callsheet.service import telemetry
 from callsheet.worker.ffmpeg import (
     LIMITS,
     STALL_LIMIT_S,
@@ -90,14 +91,15 @@ class AttemptChildren:
     ) -> Answer[ResultT]:
         """Have a decode child do *work*; arguments and errors are those of `ChildPool.run`."""
         async with self._stop.child():
-            return await self._pool.run(
-                work,
-                arguments,
-                descriptors=descriptors,
-                deadline_s=deadline_s,
-                cpu_s=cpu_s,
-                climbed=self._stop.climbed,
-            )
+            with telemetry.inner(f"decode {work.function.rpartition(':')[2]}"):
+                return await self._pool.run(
+                    work,
+                    arguments,
+                    descriptors=descriptors,
+                    deadline_s=deadline_s,
+                    cpu_s=cpu_s,
+                    climbed=self._stop.climbed,
+                )
 
     async def ffmpeg(
         self,
@@ -117,22 +119,24 @@ class AttemptChildren:
             CapacityError: The GPU gives no further encoder session.
         """
         async with self._stop.child():
-            run = await run_ffmpeg(
-                ffmpeg_path(os.environ),
-                arguments,
-                deadline_s=deadline_s,
-                pass_fds=pass_fds,
-                writable=writable,
-                limits=limits,
-                on_progress=on_progress,
-                terms=Terms(
-                    device_uuid=self._device_uuid,
-                    started=self.pids.add,
-                    ladder=Ladder(term_grace_s=self._pool.term_grace_s, climbed=self._stop.climbed),
-                    background=self.background,
-                    stall_limit_s=stall_limit_s,
-                ),
-            )
+            with telemetry.inner("ffmpeg") as span:
+                run = await run_ffmpeg(
+                    ffmpeg_path(os.environ),
+                    arguments,
+                    deadline_s=deadline_s,
+                    pass_fds=pass_fds,
+                    writable=writable,
+                    limits=limits,
+                    on_progress=on_progress,
+                    terms=Terms(
+                        device_uuid=self._device_uuid,
+                        started=self.pids.add,
+                        ladder=Ladder(term_grace_s=self._pool.term_grace_s, climbed=self._stop.climbed),
+                        background=self.background,
+                        stall_limit_s=stall_limit_s,
+                    ),
+                )
+                span.add({"process.exit.code": run.exit_code})
         shortage = gpu_shortage(run.stderr) if run.exit_code and self._device_uuid else None
         if shortage is not None:
             raise shortage

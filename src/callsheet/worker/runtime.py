@@ -10,6 +10,7 @@ from typing import Final
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from callsheet.service import logs, telemetry
 from callsheet.service.clock import Clock
 from callsheet.v1.lease_service_pb2 import Grant, Placed, Result
 from callsheet.worker.attempts import Attempt, Attempts
@@ -218,6 +219,15 @@ class Runtime:
                 self._withdrawals.published(result)
 
     async def _run(self, attempt: Attempt) -> None:
+        job_id, token = attempt.key
+        logs.about(job=job_id, lease=token)
+        with telemetry.span(f"attempt {attempt.grant.type}", _trace_of(attempt.grant)) as span:
+            span.add({"job.id": job_id, "lease": token, "job.attempt": attempt.grant.attempt})
+            result = await self._attempt(attempt)
+            span.add({"outcome": result.WhichOneof("outcome") or ""})
+        self._ended(attempt, result)
+
+    async def _attempt(self, attempt: Attempt) -> Result:
         has = self._has
         report = SessionReporter(self.session, attempt.key, has.clock, self._streams.wake)
         context = self._context(attempt, report)
@@ -232,6 +242,9 @@ class Runtime:
             await self._spool(result)
         if attempt.stop.reason is StopReason.STALE:  # perhaps since it is spooled
             self._forget(ForgetResults(results=[result], remove_outputs=True))
+        return result
+
+    def _ended(self, attempt: Attempt, result: Result) -> None:
         del self._attempts[attempt.key]
         self.session.attempt_ended(attempt.key, result)
         self._streams.wake()
@@ -241,7 +254,7 @@ class Runtime:
             log.error("too many attempts in a row have failed: the worker drains itself", extra=failed)
             self._drain(self._grace_s)
         self._done += 1
-        if self._done == has.attempts_max:
+        if self._done == self._has.attempts_max:
             log.info("has done as many attempts as it may: it drains itself", extra={"attempts": self._done})
             self._drain(self._grace_s)
 
@@ -281,6 +294,10 @@ class Runtime:
             await asyncio.to_thread(self._has.spool.keep, result)
         except OSError as error:
             log.warning("a result could not be spooled", extra={"reason": error.strerror})
+
+
+def _trace_of(grant: Grant) -> dict[str, str]:
+    return {telemetry.TRACEPARENT: grant.traceparent} if grant.traceparent else {}
 
 
 def _share_of(grant: Grant) -> DeviceShare | None:

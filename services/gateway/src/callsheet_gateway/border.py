@@ -1,13 +1,16 @@
 """What surrounds the application: limits on bodies, security headers, HEAD, and the count of requests."""
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import Final
 
 from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from callsheet.service import telemetry
 from callsheet.service.clock import Clock
+from callsheet.service.telemetry import TRACEPARENT
 from callsheet_gateway.access.peers import Proxies
 from callsheet_gateway.live.streams import HEAD_KEY
 from callsheet_gateway.metrics import IN_PROGRESS, METHODS, REQUEST_SECONDS, REQUESTS, UNMATCHED
@@ -78,7 +81,7 @@ class Border:
         started_at = self._clock.monotonic()
         seen = _Seen(secure=self._proxies.peer(scope).is_https)
         try:
-            with IN_PROGRESS.track_inprogress():
+            with IN_PROGRESS.track_inprogress(), _traced(inner, seen):
                 await self._pass_on(inner, receive, seen.watching(send))
         finally:
             route = str(inner.get(ROUTE_KEY, UNMATCHED))
@@ -99,6 +102,25 @@ class Border:
             await problem_response(413, _too_large(bytes_max))(scope, receive, send)
         else:
             await self._app(scope, _limited(receive, bytes_max), send)
+
+
+@contextmanager
+def _traced(scope: Scope, seen: "_Seen") -> Generator[None]:
+    """Tell of a request as a span below the one that the client names, if it names one."""
+    if not telemetry.is_on():
+        yield
+        return
+    headers = {TRACEPARENT: given} if (given := Headers(scope=scope).get(TRACEPARENT)) else {}
+    with telemetry.span(f"REST {scope['method']}", headers, {"http.request.method": scope["method"]}) as span:
+        try:
+            yield
+        finally:
+            span.add(
+                {
+                    "http.route": str(scope.get(ROUTE_KEY, UNMATCHED)),
+                    "http.response.status_code": seen.status,
+                }
+            )
 
 
 def _is_piece(scope: Scope) -> bool:

@@ -171,6 +171,8 @@ class LiveJob:
     """The slug of the collection that it belongs to."""
     submitted_by: str | None = None
     """Who asked for it; None for nobody in particular."""
+    trace: str | None = None
+    """The W3C trace context of the call that submitted it, as a ``traceparent``; None where nobody traces."""
     busy: bool = False
     """A statement about it is under way; what concerns it waits in *deferred*."""
     deferred: list[Callable[[float], None]] | None = field(default=None)

@@ -265,6 +265,7 @@ def add_grant(
         interactive=job.interactive,
         checkpoint_json=message.checkpoint,
         collection=job.collection,
+        traceparent=job.trace,
     )
     grant.lease.job_id, grant.lease.token = job.id, message.token
     need = None if job.device is None else held_by(job)

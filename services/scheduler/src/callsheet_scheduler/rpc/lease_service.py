@@ -9,6 +9,7 @@ import grpc
 from typing_extensions import override
 
 from callsheet.errors import InvalidError, UnavailableError
+from callsheet.service import telemetry
 from callsheet.v1.lease_service_pb2 import LeaseRef, Result, Welcome, WorkRequest, WorkResponse
 from callsheet.v1.lease_service_pb2_grpc import LeaseServiceServicer
 from callsheet_scheduler.domain.effects import (
@@ -102,6 +103,8 @@ class SessionOutbox:
             grant = self._granted.popleft()
             size_bytes += GRANT_BYTES + len(grant.params) + len(grant.checkpoint)
             add_grant(message.grants, grant, run_limit_s=self._grants.run_limit_s(grant.job.type))
+            if telemetry.is_on():
+                self._grants.tell_waited(grant)
         if not self._granted:
             self._wake.clear()
         return message

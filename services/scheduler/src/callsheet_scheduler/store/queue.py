@@ -106,6 +106,7 @@ async def insert_jobs(connection: Connection, rows: Sequence[NewRow]) -> dict[Jo
         *_tie_columns(jobs),
         _sparse([job.collection for job in jobs]),
         _sparse([job.submitted_by for job in jobs]),
+        _sparse([job.trace for job in jobs]),
     )
     return _done(known)
 

@@ -92,6 +92,7 @@ def _live(row: asyncpg.Record) -> LiveJob:
         ties=_live_ties(row),
         collection=_shared(row["collection"]),
         submitted_by=_shared(row["submitted_by"]),
+        trace=row["trace"],
     )
 
 

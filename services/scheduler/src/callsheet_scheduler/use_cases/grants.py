@@ -8,7 +8,8 @@ from typing import Final, NamedTuple
 
 from callsheet.catalog import CATALOG
 from callsheet.errors import InvalidError, UnavailableError
-from callsheet_scheduler.domain.effects import NewRow, Output
+from callsheet.service import telemetry
+from callsheet_scheduler.domain.effects import NewRow, Output, SendGrant
 from callsheet_scheduler.domain.fleet import Capability
 from callsheet_scheduler.domain.job import JobId, LiveJob, Token, WorkerId, term_of
 from callsheet_scheduler.domain.job_type import KnownType
@@ -218,6 +219,19 @@ class Grants:
         """Return how long an attempt of *job_type* may run."""
         return self._types.get(job_type, field="type").run_limit_s
 
+    def tell_waited(self, grant: SendGrant) -> None:
+        """Tell whoever traces a job how long it waited for the lease that it gets now."""
+        job = grant.job
+        if job.trace is not None and job.host is not None and grant.attempt == 1:
+            now = self._leadership.current().commits.now()
+            facts: telemetry.Facts = {
+                "job.id": job.id,
+                "job.type": job.type,
+                "lease": grant.token,
+                "host": job.host,
+            }
+            telemetry.past("wait for a lease", job.trace, max(job.created_at, job.run_at or 0.0), now, facts)
+
     def _follow_ups(
         self,
         term: Term,
@@ -240,6 +254,7 @@ class Grants:
             row.job.parent_id = parent
             row.job.collection = None if giver is None else giver.collection
             row.job.submitted_by = None if giver is None else giver.submitted_by
+            row.job.trace = None if giver is None else giver.trace
             rows[row.job.id] = row
         check_needs(rows, term.engine.queue.jobs, field=field)
         return list(rows.values())

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from callsheet.catalog import Category
 from callsheet.errors import ConflictError, InvalidError, OverloadedError
 from callsheet.ids import check_id, new_job_id
+from callsheet.service import telemetry
 from callsheet_scheduler.domain.effects import NewRow, Taken
 from callsheet_scheduler.domain.job import (
     FINAL,
@@ -229,6 +230,7 @@ class Jobs:
             ties=ties_of(submission, job_id, field=field),
             collection=submission.collection or (parent.collection if parent else None),
             submitted_by=submission.submitted_by or (parent.submitted_by if parent else None),
+            trace=telemetry.traceparent() or (parent.trace if parent else None),
             size_class=size if params.size_class is None else params.size_class,
         )
         if known.learns_vram:

@@ -12,7 +12,7 @@ inserted AS (
         id, sequence, type, category, priority, interactive, vram_mib, max_retries, request_hash,
         parent_id, created_at, run_at, params, state, token, attempt, worker_id, host, granted_at,
         retry_count, lost_count, capacity_count, root, size_class,
-        needs, if_needed_fails, unique_key, collection, submitted_by
+        needs, if_needed_fails, unique_key, collection, submitted_by, trace
     )
     SELECT
         u.id, u.sequence, u.type, u.category, coalesce(u.priority, 5), coalesce(u.interactive, false),
@@ -21,17 +21,17 @@ inserted AS (
         coalesce(u.state, 1), coalesce(u.token, 0), coalesce(u.attempt, 0), u.worker_id, u.host,
         CASE WHEN u.worker_id IS NOT NULL THEN to_timestamp(u.created_at) END,
         0, 0, 0, u.root, u.size_class, u.needs::uuid[], u.if_needed_fails, u.unique_key,
-        u.collection, u.submitted_by
+        u.collection, u.submitted_by, u.trace
     FROM unnest(
         $1::uuid[], $2::bigint[], $3::text[], $4::smallint[], $5::smallint[], $6::boolean[], $7::bigint[],
         $8::smallint[], $9::bigint[], $10::uuid[], $11::float8[], $12::float8[], $13::text[],
         $14::smallint[], $15::bigint[], $16::bigint[], $17::text[], $18::text[], $19::text[],
         $22::smallint[], $23::text[], $24::smallint[], $25::text[], $26::text[],
-        $27::text[]
+        $27::text[], $28::text[]
     ) AS u (
         id, sequence, type, category, priority, interactive, vram_mib, max_retries, request_hash,
         parent_id, created_at, run_at, params, state, token, attempt, worker_id, host, root, size_class,
-        needs, if_needed_fails, unique_key, collection, submitted_by
+        needs, if_needed_fails, unique_key, collection, submitted_by, trace
     )
     WHERE NOT EXISTS (SELECT FROM known)
 )

@@ -8,5 +8,5 @@ SELECT
     date_part('epoch', pause_requested_at) AS pause_requested_at, error, root, device,
     out_of_vram_count, size_class,
     needs::text[] AS needs, if_needed_fails, unique_key,
-    children::text[] AS children, yields, collection, submitted_by
+    children::text[] AS children, yields, collection, submitted_by, trace
 FROM job_live
