@@ -37,7 +37,7 @@ def place() -> Iterator[Path]:
 
 def ops_ports(up: RunningUp) -> list[int]:
     """Return where each service serves its metrics, as its log says."""
-    ports = []
+    ports: list[int] = []
     for name in SERVICES:
         found = PORT.findall((up.data / "logs" / f"{name}.log").read_text(encoding="utf-8"))
         assert found, f"{name} does not say its port: {up.logs()}"

@@ -5,11 +5,18 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import asyncpg
 import httpx
 import pytest
+from callsheet_scheduler.domain.effects import NewRow
+from callsheet_scheduler.domain.engine import Engine
+from callsheet_scheduler.domain.rules import Rules
+from callsheet_scheduler.store.queue import insert_jobs
+from callsheet_scheduler.store.records import load_live
 
 from tests.support.collecting import collecting
 from tests.support.command_up import running_up
+from tests.support.engines import new_job
 from tests.support.folders import open_folder
 from tests.support.media import video
 from tests.support.patience import PATIENCE_S
@@ -70,3 +77,13 @@ async def test_one_trace_leads_from_rest_to_the_ffmpeg_child(place: Path) -> Non
     assert all(attempt.begin_ns <= span.begin_ns < span.end_ns <= attempt.end_ns for span in ffmpeg)
     below = {span.id for span in spans}
     assert all(span.parent in below | {CALLER} for span in spans), json.dumps([span.name for span in spans])
+
+
+async def test_the_next_leader_knows_the_trace_of_a_job(db_writer: asyncpg.Connection) -> None:
+    engine = Engine(term=1, rules=Rules())
+    context = f"00-{TRACE}-{CALLER}-01"
+    jobs = [new_job(engine, trace=context), new_job(engine)]
+
+    await insert_jobs(db_writer, [NewRow(job=job, params="{}") for job in jobs])
+
+    assert {job.id: job.trace for job in await load_live(db_writer)} == {job.id: job.trace for job in jobs}
