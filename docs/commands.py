@@ -9,7 +9,7 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 from callsheet.cli.app import EXIT_CODES, build_app
 
 #: Options of every command that speaks with a scheduler.
-SHARED: Final = ("scheduler", "join_token_file", "data", "as_json")
+SHARED: Final = ("scheduler", "join_token_file", "tls_dir", "data", "as_json")
 
 Parameter = TyperArgument | TyperOption
 

@@ -8,7 +8,7 @@ import inspect
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,7 +19,9 @@ from pydantic import JsonValue
 from pydantic.alias_generators import to_camel
 
 from callsheet.catalog import CATALOG, JobType
+from callsheet.identities import MEANINGS, Role
 from callsheet.params import SIZE_MARK, JobParams
+from callsheet.service.permissions import PERMISSIONS
 from callsheet.verify.judge import LAWS
 from docs.commands import commands
 from docs.endpoints import endpoints
@@ -260,9 +262,19 @@ def services() -> str:
         name = re.findall(r"^service (\w+)", proto, re.MULTILINE)[0]
         parts.append(
             f"## {name}\n\nIn `{path.relative_to(ROOT)}`.\n\n"
-            + table(("call", "shape", "meaning"), calls(proto))
+            + table(("call", "shape", "roles", "meaning"), allowed(path, name, calls(proto)))
         )
-    return page("gRPC services", *parts)
+    told = "; ".join(f"*{role}* {MEANINGS[role]}" for role in Role)
+    intro = f"Where TLS is on, a call is answered to the roles beside it and to no other: {told}.\n"
+    return page("gRPC services", intro, *parts)
+
+
+def allowed(path: Path, service: str, rows: Iterable[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
+    """Put between the shape and the meaning of each call who may call it."""
+    package = "externalscaler" if path.stem == "externalscaler" else "callsheet.v1"
+    for call, shape, meaning in rows:
+        roles = PERMISSIONS[f"/{package}.{service}/{call.strip('`')}"]
+        yield call, shape, ", ".join(role for role in Role if role in roles), meaning
 
 
 def fields_of(node: ast.ClassDef) -> Iterator[tuple[str, ...]]:

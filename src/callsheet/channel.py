@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, ParamSpec, Self, TypeAlias, TypeVar, cast
 
 import grpc
@@ -12,7 +13,10 @@ from typing_extensions import override
 
 from callsheet.addresses import split_address
 from callsheet.errors import InvalidError
+from callsheet.identities import SCHEDULER_NAME
 from callsheet.service import telemetry
+from callsheet.tls import Credentials, TlsFolder, channel_credentials
+from callsheet.tls_trouble import tls_trouble
 from callsheet.wire_errors import LEADER_KEY
 
 if TYPE_CHECKING:
@@ -53,18 +57,22 @@ SerializerT: TypeAlias = Callable[[RequestT], bytes] | None
 DeserializerT: TypeAlias = Callable[[bytes], ResponseT] | None
 
 
-def open_channel(target: str, *, token: str | None = None, said: Said = ()) -> LeaderChannel:
+def open_channel(
+    target: str, *, token: str | None = None, tls: TlsFolder | None = None, said: Said = ()
+) -> LeaderChannel:
     """Open a channel to *target*, host:port, or several separated by commas.
 
     A call goes to one of them. Where it is refused because another scheduler leads, the next calls go
     to that one; where nobody answers, to the next that is named. So a call that is repeated reaches the
     leader. *token* is sent with every call as a bearer token, and with it what the caller has *said* of
-    itself. ``wait_for_ready`` waits only where there is nobody else to ask.
+    itself. ``wait_for_ready`` waits only where there is nobody else to ask. With *tls* only a scheduler of
+    its CA is spoken with, whatever its address; when the files change, new calls go over a new connection,
+    and those under way end on the old one.
 
     Raises:
         InvalidError: *target* is empty.
     """
-    return LeaderChannel(_Route(_addresses(target)), token, said)
+    return LeaderChannel(_Route(_addresses(target), tls), token, said)
 
 
 def _addresses(target: str) -> tuple[str, ...]:
@@ -74,30 +82,57 @@ def _addresses(target: str) -> tuple[str, ...]:
     return addresses
 
 
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Line:
+    """A channel to one address, and how many calls are under way on it."""
+
+    channel: grpc.aio.Channel
+    shown: Credentials | None
+    calls: int = 0
+
+
 class _Route:
     """Where calls go at present."""
 
-    def __init__(self, named: tuple[str, ...]) -> None:
+    def __init__(self, named: tuple[str, ...], tls: TlsFolder | None) -> None:
         self._named = named
+        self.tls = tls
         self._turn = 0
-        self._channels: dict[str, grpc.aio.Channel] = {}
+        self._lines: dict[str, _Line] = {}
+        self._retired: set[_Line] = set()
         self._closing: set[asyncio.Task[None]] = set()
         self._closed = False
         self.address = named[0]
 
-    def channel(self) -> grpc.aio.Channel:
+    def line(self) -> _Line:
         """Return the channel to the scheduler that is to be asked.
 
         Raises:
             UsageError: The route is closed.
         """
-        found = self._channels.get(self.address)
-        if found is None and self._closed:
+        shown = None if self.tls is None else self.tls.newest
+        found = self._lines.get(self.address)
+        if found is not None and found.shown is shown:
+            return found
+        if self._closed:
             raise grpc.aio.UsageError("the channel is closed")
-        if found is None:
-            found = grpc.aio.insecure_channel(self.address, options=CHANNEL_OPTIONS)
-            self._channels[self.address] = found
-        return found
+        if found is not None:
+            self._retired.add(found)
+            self.left(found)
+        made = _Line(channel=_connected(self.address, shown), shown=shown)
+        self._lines[self.address] = made
+        return made
+
+    def left(self, line: _Line) -> None:
+        """See whether the last call of a line that is retired has ended."""
+        if line in self._retired and not line.calls:
+            self._retired.discard(line)
+            self._end(line)
+
+    def _end(self, line: _Line) -> None:
+        closing = asyncio.create_task(line.channel.close(OLD_LEADER_GRACE_S))
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
 
     def failed(self, address: str, leader: str) -> None:
         """A call to *address* got no answer, or was sent to *leader*."""
@@ -109,9 +144,7 @@ class _Route:
             self._turn = (self._turn + 1) % len(self._named)
             self.address = self._named[self._turn]
         if address not in self._named and address != self.address:
-            closing = asyncio.create_task(self._channels.pop(address).close(OLD_LEADER_GRACE_S))
-            self._closing.add(closing)
-            closing.add_done_callback(self._closing.discard)
+            self._end(self._lines.pop(address))
 
     @property
     def alone(self) -> bool:
@@ -123,11 +156,19 @@ class _Route:
         self._closed = True
         for closing in self._closing:
             closing.cancel()
-        channels = list(self._channels.values())
-        self._channels.clear()
+        lines = [*self._lines.values(), *self._retired]
+        self._lines.clear()
+        self._retired.clear()
         await asyncio.gather(
-            *(channel.close(grace) for channel in channels), *self._closing, return_exceptions=True
+            *(line.channel.close(grace) for line in lines), *self._closing, return_exceptions=True
         )
+
+
+def _connected(address: str, shown: Credentials | None) -> grpc.aio.Channel:
+    if shown is None:
+        return grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+    options = (*CHANNEL_OPTIONS, ("grpc.ssl_target_name_override", SCHEDULER_NAME))
+    return grpc.aio.secure_channel(address, channel_credentials(shown), options=options)
 
 
 class _Calls:
@@ -142,12 +183,15 @@ class _Calls:
         """Return what goes with a call: what is *given*, the token, what is said, and the present trace."""
         return grpc.aio.Metadata(*(given or ()), *self._said, *telemetry.headers())
 
-    def watch(self, call: grpc.aio.Call) -> None:
-        """Look at how *call*, which was just made, will end."""
+    def watch(self, call: grpc.aio.Call, line: _Line) -> None:
+        """Look at how *call*, which was just made on *line*, will end."""
         address = self.route.address
+        line.calls += 1
         loop = asyncio.get_running_loop()
 
         def ended(_: object) -> None:
+            line.calls -= 1
+            self.route.left(line)
             looking = loop.create_task(self._look(call, address))
             self._looking.add(looking)
             looking.add_done_callback(self._looking.discard)
@@ -181,13 +225,13 @@ class _Method(Generic[ParamsT, CallT]):
         """Begin a call; what goes with it is given by name."""
         options["metadata"] = self._calls.metadata(cast("MetadataT", options.get("metadata")))
         options["wait_for_ready"] = options.get("wait_for_ready") and self._calls.route.alone
-        call = self._present()(*args, **options)
-        self._calls.watch(call)
+        line = self._calls.route.line()
+        call = self._present(line.channel)(*args, **options)
+        self._calls.watch(call, line)
         return call
 
-    def _present(self) -> Callable[ParamsT, CallT]:
-        """Return the method of the scheduler that is to be asked at present."""
-        channel = self._calls.route.channel()
+    def _present(self, channel: grpc.aio.Channel) -> Callable[ParamsT, CallT]:
+        """Return the method of the scheduler that is asked at present."""
         if self._made is None or self._made[0] is not channel:
             self._made = channel, self._make(channel)
         return self._made[1]
@@ -203,6 +247,10 @@ class LeaderChannel(grpc.aio.Channel):
     def ask_another(self) -> None:
         """Let the next calls go elsewhere: the scheduler that is asked at present says nothing."""
         self._route.failed(self._route.address, "")
+
+    async def trouble(self) -> str:
+        """Return what is wrong with TLS at the scheduler that is asked at present; empty for nothing."""
+        return await tls_trouble(self._route.address, self._route.tls)
 
     @override
     async def __aenter__(self) -> Self:
@@ -223,15 +271,15 @@ class LeaderChannel(grpc.aio.Channel):
 
     @override
     def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
-        return self._route.channel().get_state(try_to_connect)
+        return self._route.line().channel.get_state(try_to_connect)
 
     @override
     async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
-        await self._route.channel().wait_for_state_change(last_observed_state)
+        await self._route.line().channel.wait_for_state_change(last_observed_state)
 
     @override
     async def channel_ready(self) -> None:
-        await self._route.channel().channel_ready()
+        await self._route.line().channel.channel_ready()
 
     @override
     def unary_unary(

@@ -10,6 +10,7 @@ import typer
 from callsheet.cli import (
     access,
     cache,
+    certs,
     collections,
     fleet,
     gpus,
@@ -32,6 +33,7 @@ BUILT_IN: Final = frozenset(
     {
         "scan",
         "cache",
+        "certs",
         "jobs",
         "collections",
         "queues",
@@ -75,6 +77,7 @@ def build_app(arguments: Sequence[str]) -> typer.Typer:
     app.add_typer(cache.app, name="cache")
     app.add_typer(models.app, name="models")
     app.add_typer(fleet.app, name="fleet")
+    app.add_typer(certs.app, name="certs")
     app.add_typer(access.keys, name="keys")
     app.add_typer(access.audit, name="audit")
     app.registered_commands += gpus.app.registered_commands

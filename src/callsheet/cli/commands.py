@@ -41,6 +41,14 @@ JoinTokenFile = Annotated[
         rich_help_panel="Connection",
     ),
 ]
+TlsDir = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="CALLSHEET_TLS_DIR",
+        help="A folder with ca.crt, tls.crt and tls.key, where the scheduler speaks TLS.",
+        rich_help_panel="Connection",
+    ),
+]
 DataFolder = Annotated[
     Path,
     typer.Option(
@@ -96,18 +104,16 @@ def command(app: typer.Typer, name: str) -> Callable[[Command[P]], Command[P]]:
             *,
             scheduler: Scheduler = None,
             join_token_file: JoinTokenFile = None,
+            tls_dir: TlsDir = None,
             data: DataFolder = Path("var"),
             as_json: AsJson = False,
             **arguments: Any,  # noqa: ANN401 -- typer passes what the signature below says
         ) -> None:
             async def main() -> ExitCode:
-                connection = find_connection(scheduler=scheduler, join_token_file=join_token_file, data=data)
-                async with Client(
-                    connection.scheduler,
-                    token=connection.token,
-                    patience=PATIENCE,
-                    said=acting_as(me()),
-                ) as client:
+                connection = find_connection(
+                    scheduler=scheduler, join_token_file=join_token_file, data=data, tls_dir=tls_dir
+                )
+                async with connection.client(PATIENCE, said=acting_as(me())) as client:
                     reach = Reach(
                         client=client,
                         connection=connection,

@@ -1,13 +1,17 @@
 """Finds the scheduler: by option, by environment, or by the file that ``callsheet up`` leaves."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from callsheet.acting import Said
+from callsheet.client import Client, Patience
 from callsheet.errors import InvalidError, UnavailableError
+from callsheet.tls import TlsFolder
 
 FILE_NAME: Final = "connection.json"
 
@@ -36,21 +40,39 @@ class Connection:
 
     scheduler: str
     token: str | None = field(default=None, repr=False)
+    tls: TlsFolder | None = None
     roots: Mapping[str, Path] = field(default_factory=dict[str, Path])
     """Where its roots lie on this machine; empty where that is not known."""
 
+    @asynccontextmanager
+    async def client(self, patience: Patience, said: Said = ()) -> AsyncGenerator[Client]:
+        """Give a client; where the scheduler cannot be reached and TLS is why, the error says so."""
+        async with Client(
+            self.scheduler, token=self.token, tls=self.tls, patience=patience, said=said
+        ) as client:
+            try:
+                yield client
+            except UnavailableError:
+                if trouble := await client.trouble():
+                    raise UnavailableError(trouble) from None
+                raise
 
-def find_connection(*, scheduler: str | None, join_token_file: Path | None, data: Path) -> Connection:
+
+def find_connection(
+    *, scheduler: str | None, join_token_file: Path | None, data: Path, tls_dir: Path | None = None
+) -> Connection:
     """Return the connection that the options name, else that of the file in *data*.
 
-    The token of the file is only ever shown to the scheduler of the same file.
+    The token of the file is only ever shown to the scheduler of the same file, and the certificate of
+    *tls_dir* to one that is named.
 
     Raises:
         UnavailableError: No scheduler is named and there is no file.
         InvalidError: A file cannot be read or says nothing sensible.
     """
     if scheduler:
-        return Connection(scheduler=scheduler, token=_token(join_token_file))
+        tls = None if tls_dir is None else TlsFolder(tls_dir)
+        return Connection(scheduler=scheduler, token=_token(join_token_file), tls=tls)
     known = _connection_file(data)
     token_file = join_token_file or (known.join_token_file and data / known.join_token_file)
     return Connection(scheduler=known.scheduler, token=_token(token_file), roots=known.roots)

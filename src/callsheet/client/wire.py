@@ -8,6 +8,7 @@ from callsheet.acting import Said
 from callsheet.channel import open_channel
 from callsheet.client.repeating import Patience, Repeating
 from callsheet.service.clock import Clock, SystemClock
+from callsheet.tls import TlsFolder
 from callsheet.v1.access_service_pb2_grpc import AccessServiceStub
 from callsheet.v1.fleet_service_pb2_grpc import FleetServiceStub
 from callsheet.v1.job_service_pb2_grpc import JobServiceStub
@@ -23,6 +24,7 @@ class Wire:
         target: str,
         *,
         token: str | None = None,
+        tls: TlsFolder | None = None,
         patience: Patience | None = None,
         clock: Clock | None = None,
         said: Said = (),
@@ -31,7 +33,7 @@ class Wire:
 
         What is *said*, `acting_as` somebody, is for the audit trail.
         """
-        self._channel = open_channel(target, token=token, said=said)
+        self._channel = open_channel(target, token=token, tls=tls, said=said)
         self._repeating = Repeating(
             target=target,
             patience=patience or Patience(),
@@ -54,6 +56,10 @@ class Wire:
         other = copy.copy(self)
         vars(other)["_repeating"] = replace(self._repeating, patience=patience)
         return other
+
+    async def trouble(self) -> str:
+        """Return what is wrong with TLS at the scheduler that is asked at present; empty for nothing."""
+        return await self._channel.trouble()
 
     async def close(self) -> None:
         """End the connection and all calls on it."""

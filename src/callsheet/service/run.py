@@ -10,9 +10,11 @@ import uvloop
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from callsheet.errors import CallsheetError
+from callsheet.errors import CallsheetError, InvalidError
 from callsheet.service import telemetry
+from callsheet.service.clock import SystemClock
 from callsheet.service.settings import ServiceSettings
+from callsheet.tls import TlsFolder
 
 SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
 
@@ -82,3 +84,23 @@ def read_token(settings: ServiceSettings) -> str | None:
         sys.stderr.write(f"CALLSHEET_JOIN_TOKEN_FILE: {settings.join_token_file} holds no token\n")
         raise SystemExit(USAGE_EXIT)
     return token
+
+
+def read_tls(settings: ServiceSettings) -> TlsFolder | None:
+    """Return the certificates, None where no folder is named.
+
+    Raises:
+        SystemExit: A file cannot be used, or nobody would trust them at this time.
+    """
+    if settings.tls_dir is None:
+        return None
+    try:
+        folder = TlsFolder(settings.tls_dir)
+        trouble = folder.newest.trouble(SystemClock().now())
+    except InvalidError as error:
+        trouble = error.message
+    else:
+        if not trouble:
+            return folder
+    sys.stderr.write(f"CALLSHEET_TLS_DIR: {trouble}\n")
+    raise SystemExit(USAGE_EXIT)

@@ -19,12 +19,16 @@ from typing_extensions import override
 from callsheet.channel import MESSAGE_BYTES_MAX
 from callsheet.errors import (
     CallsheetError,
+    DeniedError,
     InvalidError,
     OverloadedError,
     UnauthenticatedError,
     UnavailableError,
 )
 from callsheet.service import telemetry
+from callsheet.service.peers import check_caller
+from callsheet.service.permissions import PERMISSIONS, check_complete
+from callsheet.tls import TlsFolder
 from callsheet.wire_errors import status_of
 
 log = logging.getLogger(__name__)
@@ -130,7 +134,8 @@ class _Border(grpc.aio.ServerInterceptor):
         known = self._house.known
         codec = (handler.request_deserializer, handler.response_serializer)
         if handler.unary_unary is not None:
-            counted = self._counted(self._house.around(details.method, cast("Unary", handler.unary_unary)))
+            around = self._house.around(details.method, cast("Unary", handler.unary_unary))
+            counted = self._counted(around, details.method)
             unary = _unary(counted, details.method, self._deadline_s, known)
             return grpc.unary_unary_rpc_method_handler(unary, *codec)
         if handler.unary_stream is not None:
@@ -139,16 +144,20 @@ class _Border(grpc.aio.ServerInterceptor):
         if handler.stream_stream is not None:
             stream = _stream(cast("Stream", handler.stream_stream), details.method, known)
             return grpc.stream_stream_rpc_method_handler(stream, *codec)
-        unary = _unary(cast("Unary", handler.stream_unary), details.method, self._deadline_s, known)
+        counted = self._counted(cast("Unary", handler.stream_unary), details.method)
+        unary = _unary(counted, details.method, self._deadline_s, known)
         return grpc.stream_unary_rpc_method_handler(unary, *codec)
 
     def _refusal(self, details: grpc.HandlerCallDetails) -> CallsheetError | None:
+        if details.method not in PERMISSIONS:
+            return DeniedError("no role may call this method")
         if not self._admits(details):
             return UnauthenticatedError("this call needs the right join token: set CALLSHEET_JOIN_TOKEN_FILE")
         return None if details.method.startswith(ABOUT) else self._house.refusal()
 
-    def _counted(self, behaviour: Unary) -> Unary:
+    def _counted(self, behaviour: Unary, method: str) -> Unary:
         async def call(request: Message, context: Context) -> Message:
+            check_caller(context, method)
             if self._calls >= self._calls_max:
                 raise OverloadedError("too many calls at once; come back in a moment")
             self._calls += 1
@@ -215,6 +224,7 @@ def _ended(running: asyncio.Task[Message]) -> None:
 def _stream(behaviour: Stream, method: str, known: Known) -> Stream:
     async def call(request: object, context: Context) -> AsyncGenerator[Message, None]:
         try:
+            check_caller(context, method)
             async with aclosing(behaviour(request, context)) as messages:
                 async for message in messages:
                     yield message
@@ -295,21 +305,31 @@ class Checks:
 
 
 async def serve(
-    server: grpc.aio.Server, address: str, services: Sequence[str], checks: Checks | None = None
+    server: grpc.aio.Server,
+    address: str,
+    services: Sequence[str],
+    checks: Checks | None = None,
+    tls: TlsFolder | None = None,
 ) -> int:
     """Add health and reflection for *services*, start, and return the bound port.
 
-    Everything is said to be well, unless *checks* are given and told otherwise.
+    Everything is said to be well, unless *checks* are given and told otherwise. With *tls* only who shows a
+    certificate of its CA gets a connection.
 
     Raises:
+        InvalidError: Nobody may call one of the methods: it has no entry among the permissions.
         UnavailableError: The address is taken.
     """
+    check_complete(services)
     told = checks or Checks(services)
     health_pb2_grpc.add_HealthServicer_to_server(told.servicer, server)
     await told.tell(well=True)
     reflection.enable_server_reflection((*services, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
     try:
-        port = server.add_insecure_port(address)
+        if tls is None:
+            port = server.add_insecure_port(address)
+        else:
+            port = server.add_secure_port(address, tls.server_credentials())
     except RuntimeError as error:
         message = f"cannot listen on {address}: the port is taken or not allowed"
         raise UnavailableError(message) from error

@@ -95,8 +95,11 @@ class ServiceSettings(BaseSettings):
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
     """The least severe messages that are written: debug, info, warning or error."""
     join_token_file: Path | None = None
-    """A file with the token that services and workers show one another. Without it gRPC is open, and
-    the scheduler then refuses to listen beyond loopback."""
+    """A file with the token that services and workers show one another. Without it and without TLS gRPC is
+    open, and the scheduler then refuses to listen beyond loopback."""
+    tls_dir: Path | None = None
+    """A folder with ca.crt, tls.crt and tls.key, as `callsheet certs issue` makes one; read again when they
+    change. With it gRPC is TLS 1.3 with a certificate on both sides, without it plain."""
     ops_port: int = Field(default=0, ge=0, le=65535)
     """The port of /livez, /readyz and /metrics on loopback; 0 to take a free one, printed in the log."""
 

@@ -12,7 +12,8 @@ from callsheet.catalog import Category
 from callsheet.channel import open_channel
 from callsheet.service.clock import SystemClock
 from callsheet.service.ops import OpsServer
-from callsheet.service.run import read_token
+from callsheet.service.run import read_tls, read_token
+from callsheet.tls import TlsFolder
 from callsheet.v1.lease_service_pb2 import Hello
 from callsheet.worker.attempts import Attempts
 from callsheet.worker.guard import Guard
@@ -66,10 +67,12 @@ async def work(
     """
     handled = installed_processors(categories) if processors is None else processors
     words = strength()
+    tls = read_tls(settings)
+    name = settings.host if tls is None else tls.newest.identity.name
     spool = Spool(settings.spool)
     try:
         hello = Hello(
-            worker_id=spool.identity(f"{settings.host}-{kind}"),
+            worker_id=spool.identity(f"{name}-{kind}"),
             host=settings.host,
             version=version("callsheet"),
             slots=settings.slots,
@@ -80,7 +83,7 @@ async def work(
             sandbox=words,
             sandbox_lacks=lacks(words),
         )
-        return await _work(settings, stop, hello, spool, handled, make_session, look)
+        return await _work(settings, stop, hello, spool, handled, make_session, look, tls)
     finally:
         spool.close()
 
@@ -93,6 +96,7 @@ async def _work(
     processors: Mapping[str, AnyProcessor],
     make_session: Callable[..., Session],
     look: Callable[[], Look | None],
+    tls: TlsFolder | None,
 ) -> int:
     clock = SystemClock()
     session = make_session(hello, now=clock.monotonic(), results=spool.load())
@@ -112,12 +116,11 @@ async def _work(
         Guard() as guard,
         _decoders(settings, processors, urgent=False) as children,
         _decoders(settings, processors, urgent=True) as urgent,
-        open_channel(settings.scheduler, token=token) as channel,
+        open_channel(settings.scheduler, token=token, tls=tls) as channel,
     ):
         surroundings = Surroundings(
             worker_id=hello.worker_id,
             channel=channel,
-            ask_another=channel.ask_another,
             attempts=Attempts(processors),
             roots=Roots(settings.roots, settings.scratch_room()),
             children=children,

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from callsheet.channel import LeaderChannel
 from callsheet.service import logs, telemetry
 from callsheet.service.clock import Clock
 from callsheet.v1.lease_service_pb2 import Grant, Placed, Result
@@ -59,7 +59,7 @@ class Surroundings:
     """What the runtime works with."""
 
     worker_id: str
-    channel: grpc.aio.Channel
+    channel: LeaderChannel
     attempts: Attempts
     roots: Roots
     children: ChildPool
@@ -76,8 +76,6 @@ class Surroundings:
     """Attempts after which the worker drains itself; 0 for any number."""
     failures_max: int = 0
     """Failures in a row after which the worker drains itself; 0 for any number."""
-    ask_another: Callable[[], None] = lambda: None
-    """Told when the scheduler on the channel says nothing."""
     encoding: EncodingLimits = field(default_factory=EncodingLimits)
     """What attempts may make."""
     inference: InferenceLimits = field(default_factory=InferenceLimits)
@@ -100,7 +98,6 @@ class Runtime:
             surroundings.channel,
             surroundings.clock,
             self._obey,
-            surroundings.ask_another,
         )
         self._left = asyncio.Event()
         self._attempts: dict[LeaseKey, Attempt] = {}

@@ -11,9 +11,10 @@ import pytest
 from callsheet_scheduler.local.data_folder import check_media, open_data_folder, reserve_port
 from callsheet_scheduler.local.errors import StartError
 from callsheet_scheduler.local.logs import rotate
-from callsheet_scheduler.local.private import private_secret, write_private
 from callsheet_scheduler.local.services import Site, start_order
 from callsheet_scheduler.local.supervise import last_words
+
+from callsheet.private_files import private_secret, write_private
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ def settings(**changes: object) -> SchedulerSettings:
 
 
 @pytest.mark.parametrize("listen", ["0.0.0.0:7420", "[::]:7420", "10.0.0.1:7420", "scheduler-0:7420"])
-def test_beyond_loopback_a_join_token_is_needed(
+def test_beyond_loopback_certificates_or_a_join_token_are_needed(
     listen: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("CALLSHEET_DATABASE_URL", DSN)
@@ -27,10 +27,12 @@ def test_beyond_loopback_a_join_token_is_needed(
     (sentence,) = capsys.readouterr().err.splitlines()
     assert ended.value.code == 2
     assert sentence == (
-        f"CALLSHEET_LISTEN is {listen}, which others can reach, and CALLSHEET_JOIN_TOKEN_FILE is not set: "
-        "name a file with a token there, or listen on 127.0.0.1"
+        f"CALLSHEET_LISTEN is {listen}, which others can reach, and neither CALLSHEET_TLS_DIR nor "
+        "CALLSHEET_JOIN_TOKEN_FILE is set: name a folder with certificates or a file with a token there, "
+        "or listen on 127.0.0.1"
     )
     assert settings(listen=listen, join_token_file=tmp_path / "token").listen == listen
+    assert settings(listen=listen, tls_dir=tmp_path).listen == listen
 
 
 @pytest.mark.parametrize("listen", ["127.0.0.1:0", "127.8.0.1:7420", "[::1]:7420", "localhost:7420"])

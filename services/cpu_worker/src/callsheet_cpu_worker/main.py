@@ -6,7 +6,7 @@ import sys
 from callsheet.catalog import Category
 from callsheet.client import Client
 from callsheet.service import logs
-from callsheet.service.run import read_settings, read_token, run
+from callsheet.service.run import read_settings, read_tls, read_token, run
 from callsheet.worker.main import work
 from callsheet.worker.sandbox.rights import hide_memory
 from callsheet_cpu_worker.settings import CpuWorkerSettings
@@ -22,7 +22,8 @@ def main() -> None:
 
 
 async def _work(settings: CpuWorkerSettings, stop: asyncio.Event) -> int:
-    async with Client(settings.scheduler, token=read_token(settings)) as client, watching(settings, client):
+    token, tls = read_token(settings), read_tls(settings)
+    async with Client(settings.scheduler, token=token, tls=tls) as client, watching(settings, client):
         return await work(settings, stop, kind="cpu", categories=(Category.CPU,))
 
 

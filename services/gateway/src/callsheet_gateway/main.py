@@ -12,7 +12,7 @@ from callsheet.client import Client, Patience
 from callsheet.errors import UnavailableError
 from callsheet.service import logs
 from callsheet.service.ops import OpsServer
-from callsheet.service.run import read_settings, read_token, run
+from callsheet.service.run import read_settings, read_tls, read_token, run
 from callsheet_gateway.app import make_app
 from callsheet_gateway.assembly import assembled
 from callsheet_gateway.routes.health import check_ready
@@ -36,11 +36,10 @@ async def _main(settings: GatewaySettings, stop: asyncio.Event) -> int:
     patience = Patience(total_s=settings.scheduler_patience_s)
     files = ThreadPoolExecutor(settings.file_threads, thread_name_prefix="files")
     asyncio.get_running_loop().set_default_executor(files)
+    token, tls = read_token(settings), read_tls(settings)
     with listen(settings) as listener:
         async with (
-            Client(
-                settings.scheduler, token=read_token(settings), patience=patience, said=RECORDED
-            ) as client,
+            Client(settings.scheduler, token=token, tls=tls, patience=patience, said=RECORDED) as client,
             assembled(settings, client, admin_token) as state,
         ):
             await _serve(state, listener, stop)

@@ -128,7 +128,7 @@ class Stay:
         self._books = books
         self._clock = clock
         self._jobs = JobServiceStub(channel)
-        self._streams = Streams(self.session, channel, clock, self._obey, channel.ask_another)
+        self._streams = Streams(self.session, channel, clock, self._obey)
         self._left = asyncio.Event()
         self._held: dict[str, _Lease] = {}
         self._asked: dict[str, str] = {}

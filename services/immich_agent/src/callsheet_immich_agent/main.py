@@ -16,7 +16,7 @@ from callsheet.errors import InvalidError
 from callsheet.service import logs
 from callsheet.service.clock import SystemClock
 from callsheet.service.ops import OpsServer
-from callsheet.service.run import read_settings, read_token, run
+from callsheet.service.run import read_settings, read_tls, read_token, run
 from callsheet.v1.lease_service_pb2 import Hello
 from callsheet_immich_agent.agent import Agent, Pace
 from callsheet_immich_agent.client import Access, Server
@@ -54,15 +54,17 @@ def main_with_scheduler() -> None:
 async def share(settings: ImmichWorkerSettings, stop: asyncio.Event) -> int:
     """Steer by leases until *stop*, and return the exit code."""
     books = Books(settings.immich_name, settings.card())
+    tls = read_tls(settings)
+    name = settings.host if tls is None else tls.newest.identity.name
     hello = Hello(
-        worker_id=f"{settings.host[:100]}-immich-{uuid_utils.uuid4().hex[:12]}",
+        worker_id=f"{name[:100]}-immich-{uuid_utils.uuid4().hex[:12]}",
         host=settings.host,
         version=version("callsheet"),
         slots=settings.immich_max_concurrent_jobs,
         types=books.types(),
         devices=books.devices(),
     )
-    async with open_channel(settings.scheduler, token=read_token(settings)) as channel:
+    async with open_channel(settings.scheduler, token=read_token(settings), tls=tls) as channel:
         stay = Stay(hello, books, channel, SystemClock())
         staying = asyncio.create_task(stay.run())
         try:

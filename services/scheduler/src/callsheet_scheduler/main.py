@@ -14,7 +14,7 @@ from callsheet.errors import UnavailableError
 from callsheet.service import logs
 from callsheet.service.clock import SystemClock
 from callsheet.service.ops import OpsServer
-from callsheet.service.run import read_settings, read_token, run
+from callsheet.service.run import read_settings, read_tls, read_token, run
 from callsheet.service.server import Checks, House, make_server, serve
 from callsheet.v1.access_service_pb2_grpc import add_AccessServiceServicer_to_server
 from callsheet.v1.externalscaler_pb2_grpc import add_ExternalScalerServicer_to_server
@@ -146,7 +146,7 @@ async def _serve(
     access = Access(leadership, AccessStore(readers))
     recording = OnRecord(access, SystemClock())
     house = House(refusal=leadership.refusal, known=meaning_of, around=recording.around)
-    token = read_token(settings)
+    token, tls = read_token(settings), read_tls(settings)
     server = make_server(token=token, house=house)
     history = HistoryStore(lists, readers)
     views, job_logs = Views(leadership, history), JobLogs(leadership, history)
@@ -174,7 +174,7 @@ async def _serve(
     checks = Checks(SERVICES)
     running: list[asyncio.Task[None]] = []
     try:
-        port = await serve(server, settings.listen, SERVICES, checks)
+        port = await serve(server, settings.listen, SERVICES, checks, tls)
         log.info("listening", extra={"grpc_port": port})
         running += _parts(
             leadership=leadership.run(settings.advertised(port)),
@@ -188,7 +188,7 @@ async def _serve(
         )
         if settings.port_file is not None:
             _write_port(settings.port_file, port)
-        async with scaler_door(settings.keda_listen, settings.own(port), token):
+        async with scaler_door(settings.keda_listen, settings.own(port), token, tls):
             return 0 if await _until(stop, *running) else FAULT_EXIT
     finally:
         await _end(running)

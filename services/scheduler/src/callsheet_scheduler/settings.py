@@ -23,7 +23,7 @@ class SchedulerSettings(ServiceSettings):
     """PostgreSQL 14 or newer, as postgresql://user:password@host:port/database. A pooler in transaction mode
     will not do: leadership rests on session locks."""
     listen: str = "127.0.0.1:7420"
-    """The gRPC address, host:port; port 0 takes a free one. Beyond loopback only with a join token."""
+    """The gRPC address, host:port; port 0 takes a free one. Beyond loopback only with TLS or a join token."""
     advertise: str = ""
     """Where workers and clients reach this scheduler while it leads, host:port; other schedulers send them
     there. Empty for the bound address, or for the machine's host name where that is every address."""
@@ -72,12 +72,13 @@ class SchedulerSettings(ServiceSettings):
         return value
 
     @model_validator(mode="after")
-    def _beyond_loopback_with_a_token_only(self) -> Self:
+    def _beyond_loopback_with_a_credential_only(self) -> Self:
         beyond = not is_loopback(split_address(self.listen)[0])
-        if beyond and self.join_token_file is None:
+        if beyond and self.tls_dir is None and self.join_token_file is None:
             raise ValueError(
-                f"CALLSHEET_LISTEN is {self.listen}, which others can reach, and CALLSHEET_JOIN_TOKEN_FILE "
-                "is not set: name a file with a token there, or listen on 127.0.0.1"
+                f"CALLSHEET_LISTEN is {self.listen}, which others can reach, and neither "
+                "CALLSHEET_TLS_DIR nor CALLSHEET_JOIN_TOKEN_FILE is set: name a folder with certificates "
+                "or a file with a token there, or listen on 127.0.0.1"
             )
         if beyond and self.advertise and is_loopback(split_address(self.advertise)[0]):
             raise ValueError(

@@ -9,6 +9,7 @@ from typing import Final
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from callsheet.channel import LeaderChannel
 from callsheet.service.clock import Clock
 from callsheet.v1.lease_service_pb2 import WorkRequest, WorkResponse
 from callsheet.v1.lease_service_pb2_grpc import LeaseServiceStub
@@ -29,10 +30,9 @@ class Streams:
     def __init__(
         self,
         session: Session,
-        channel: grpc.aio.Channel,
+        channel: LeaderChannel,
         clock: Clock,
         obey: Callable[[Command, Timestamp], None],
-        ask_another: Callable[[], None],
     ) -> None:
         """Open nothing yet.
 
@@ -41,13 +41,12 @@ class Streams:
             channel: To the scheduler.
             clock: The time.
             obey: Told each command that comes of a message, and the instant of the message.
-            ask_another: Told when the scheduler on the channel says nothing.
         """
         self._session = session
         self._leases = LeaseServiceStub(channel)
         self._clock = clock
         self._obey = obey
-        self._ask_another = ask_another
+        self._channel = channel
         self._chance = SystemRandom()
         self._call: Call | None = None
         self._hung_up = ""
@@ -67,7 +66,7 @@ class Streams:
             self._hung_up = command.reason
             self._call.cancel()
             if command.unheard:
-                self._ask_another()
+                self._channel.ask_another()
 
     async def keep(self) -> None:
         """Serve one stream after the other until the session has left."""
@@ -79,7 +78,21 @@ class Streams:
             now = self._clock.monotonic()
             again_at = self._session.stream_lost(now, jitter=self._chance.random())
             log.warning("no stream to the scheduler", extra={"reason": reason})
-            await asyncio.sleep(again_at - now)
+            await self._pause(again_at - now)
+
+    async def _pause(self, pause_s: float) -> None:
+        """Wait, and meanwhile find out whether TLS is the trouble of a scheduler that was never reached."""
+        explaining = asyncio.create_task(self._explain())
+        try:
+            await asyncio.sleep(pause_s)
+        finally:
+            explaining.cancel()
+            await asyncio.wait({explaining})
+
+    async def _explain(self) -> None:
+        trouble = "" if self.connected.is_set() else await self._channel.trouble()
+        if trouble:
+            log.warning("this scheduler cannot be worked for: %s", trouble)
 
     async def _one_stream(self) -> str:
         """Serve one stream to its end; returns why it ended."""

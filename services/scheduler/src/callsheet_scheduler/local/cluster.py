@@ -7,11 +7,11 @@ import signal
 from pathlib import Path
 from typing import Final
 
+from callsheet.private_files import private_secret, write_private
 from callsheet_scheduler.local.accounts import Account
 from callsheet_scheduler.local.binaries import PROGRAM_ENVIRONMENT
 from callsheet_scheduler.local.errors import StartError
 from callsheet_scheduler.local.home import Home
-from callsheet_scheduler.local.private import private_secret, write_private
 from callsheet_scheduler.local.spawn import Program, run_program
 
 ROLE: Final = "callsheet"

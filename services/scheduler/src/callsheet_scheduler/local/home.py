@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from callsheet.private_files import write_private
 from callsheet_scheduler.local.accounts import Account
 from callsheet_scheduler.local.binaries import PROGRAM_ENVIRONMENT, SHARED_FOLDER
 from callsheet_scheduler.local.errors import StartError
-from callsheet_scheduler.local.private import write_private
 from callsheet_scheduler.local.spawn import Program, run_program
 
 SOCKET_PATH_LIMIT: Final = 107

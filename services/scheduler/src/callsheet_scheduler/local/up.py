@@ -16,6 +16,7 @@ from callsheet.cli.summary import print_summary
 from callsheet.client import Client, Patience
 from callsheet.errors import CallsheetError
 from callsheet.ids import new_job_id
+from callsheet.private_files import private_secret, write_private
 from callsheet.service.clock import SystemClock
 from callsheet.v1.job_pb2 import NewJob
 from callsheet_scheduler.local.data_folder import DataFolder, check_media, open_data_folder, reserve_port
@@ -23,7 +24,6 @@ from callsheet_scheduler.local.errors import StartError
 from callsheet_scheduler.local.logs import keep_logs_small
 from callsheet_scheduler.local.nightly import NIGHTLY, add_nightly
 from callsheet_scheduler.local.postgres import EmbeddedPostgres
-from callsheet_scheduler.local.private import private_secret, write_private
 from callsheet_scheduler.local.ready import wait_until_ready
 from callsheet_scheduler.local.services import Site, start_order
 from callsheet_scheduler.local.spawn import Program, run_program

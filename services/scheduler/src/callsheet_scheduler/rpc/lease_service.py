@@ -8,8 +8,9 @@ from typing import Final, assert_never
 import grpc
 from typing_extensions import override
 
-from callsheet.errors import InvalidError, UnavailableError
+from callsheet.errors import DeniedError, InvalidError, UnavailableError
 from callsheet.service import telemetry
+from callsheet.service.peers import caller
 from callsheet.v1.lease_service_pb2 import LeaseRef, Result, Welcome, WorkRequest, WorkResponse
 from callsheet.v1.lease_service_pb2_grpc import LeaseServiceServicer
 from callsheet_scheduler.domain.effects import (
@@ -131,6 +132,7 @@ class LeaseService(LeaseServiceServicer):
     ) -> AsyncIterator[WorkResponse]:
         hello = (await _first(request_iterator)).hello
         capability = capability_from_wire(hello)
+        _check_name(context, capability.id)
         outbox = SessionOutbox(self._grants)
         older = self._streams.get(capability.id)
         if older is not None:
@@ -250,6 +252,20 @@ class LeaseService(LeaseServiceServicer):
             self._grants.yielded(session, attempt, outcome_from_wire(result), children, now)
         else:
             self._grants.ended(session, attempt, outcome_from_wire(result), now)
+
+
+def _check_name(context: Context, worker_id: str) -> None:
+    """See that a worker with a certificate speaks as itself.
+
+    Raises:
+        DeniedError: The certificate is another worker's.
+    """
+    identity = caller(context)
+    if identity is not None and not identity.may_speak_as(worker_id):
+        raise DeniedError(
+            f"the certificate is that of {identity.name}, which may not speak as {worker_id}: "
+            "give each worker a certificate and a spool of its own"
+        )
 
 
 async def _first(requests: AsyncIterator[WorkRequest]) -> WorkRequest:

@@ -11,8 +11,10 @@ from google.protobuf.message import Message
 
 from callsheet.acting import ACTOR_KEY, RECORDED_KEY
 from callsheet.errors import CallsheetError
+from callsheet.identities import Role
 from callsheet.ids import new_job_id
 from callsheet.service.clock import Clock
+from callsheet.service.peers import caller
 from callsheet.service.plain import plain_line
 from callsheet.service.server import Context, Unary
 from callsheet.wire_errors import status_of
@@ -98,12 +100,16 @@ class OnRecord:
 
     async def _note(self, method: str, request: Message, context: Context, status: int) -> None:
         headers = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
-        if RECORDED_KEY in headers:
+        identity = caller(context)
+        if RECORDED_KEY in headers and (identity is None or identity.role is Role.GATEWAY):
             return
+        actor = headers.get(ACTOR_KEY, "") or NAMELESS
+        if identity is not None:
+            actor = f"{identity.role}:{identity.name} {actor}"
         entry = AuditRow(
             id=new_job_id(),
             at=self._clock.now().timestamp(),
-            actor=plain_line(headers.get(ACTOR_KEY, ""))[:SAID_MAX] or NAMELESS,
+            actor=plain_line(actor)[:SAID_MAX],
             address=address_of(context.peer()),
             action="gRPC " + method.rpartition(".")[2],
             target=method,

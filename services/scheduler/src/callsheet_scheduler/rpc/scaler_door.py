@@ -16,6 +16,7 @@ from typing_extensions import override
 from callsheet.channel import open_channel
 from callsheet.client.repeating import Patience, Repeating
 from callsheet.service.server import make_server, serve
+from callsheet.tls import TlsFolder
 from callsheet.v1.externalscaler_pb2 import (
     GetMetricSpecResponse,
     GetMetricsRequest,
@@ -73,12 +74,14 @@ class ScalerDoor(ExternalScalerServicer):
 
 
 @asynccontextmanager
-async def scaler_door(listen: str, scheduler: str, token: str | None) -> AsyncGenerator[None]:
-    """Serve KEDA at *listen*, nobody where that is empty, by asking *scheduler* with *token*."""
+async def scaler_door(
+    listen: str, scheduler: str, token: str | None, tls: TlsFolder | None = None
+) -> AsyncGenerator[None]:
+    """Serve KEDA at *listen*, nobody where that is empty, by asking *scheduler* with *token* and *tls*."""
     if not listen:
         yield
         return
-    async with open_channel(scheduler, token=token) as channel:
+    async with open_channel(scheduler, token=token, tls=tls) as channel:
         server = make_server(token=None)
         door = ScalerDoor(channel, Repeating(target=scheduler, patience=PATIENCE))
         add_ExternalScalerServicer_to_server(door, server)

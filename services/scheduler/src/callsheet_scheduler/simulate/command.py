@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from callsheet.cli.commands import AsJson, DataFolder, JoinTokenFile, Scheduler, report
+from callsheet.cli.commands import AsJson, DataFolder, JoinTokenFile, Scheduler, TlsDir, report
 from callsheet.cli.connection import find_connection
 from callsheet.cli.exits import ExitCode
 from callsheet.cli.output import Output
@@ -64,6 +64,7 @@ def app(  # noqa: PLR0913 -- each is an option of the command
     example: ExampleOption = False,
     scheduler: Scheduler = None,
     join_token_file: JoinTokenFile = None,
+    tls_dir: TlsDir = None,
     data: DataFolder = Path("var"),
     as_json: AsJson = False,
 ) -> None:
@@ -81,7 +82,9 @@ def app(  # noqa: PLR0913 -- each is an option of the command
     try:
         connection = None
         if from_server:
-            connection = find_connection(scheduler=scheduler, join_token_file=join_token_file, data=data)
+            connection = find_connection(
+                scheduler=scheduler, join_token_file=join_token_file, data=data, tls_dir=tls_dir
+            )
         mix = wanted_mix(file, connection)
         if example:
             sys.stdout.write(as_toml(mix))

@@ -10,7 +10,6 @@ from typing import Final, Literal, cast
 from callsheet.catalog import Category
 from callsheet.cli.commands import PATIENCE
 from callsheet.cli.connection import Connection
-from callsheet.client import Client
 from callsheet.errors import ConflictError, InvalidError
 from callsheet.v1.fleet_service_pb2 import DeviceAccount, ListWorkersResponse, Worker
 from callsheet.v1.job_service_pb2 import JobType, LearnedNeeds
@@ -52,7 +51,7 @@ def wanted_mix(file: Path | None, connection: Connection | None) -> Mix:
 
 
 async def _asked(connection: Connection) -> Own:
-    async with Client(connection.scheduler, token=connection.token, patience=PATIENCE) as client:
+    async with connection.client(PATIENCE) as client:
         return Own(
             types=await client.job_types(internal=True, runs=True),
             fleet=await client.fleet(),
