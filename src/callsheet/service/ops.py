@@ -64,7 +64,8 @@ class OpsServer:
         except OSError as error:
             raise UnavailableError(
                 f"cannot listen on {host}:{port} for probes and metrics ({error.strerror}): "
-                "set CALLSHEET_OPS_PORT to another port, or to 0 for a free one"
+                "set CALLSHEET_OPS_PORT to another port, or to 0 for a free one, and CALLSHEET_OPS_HOST to "
+                "an address of this machine"
             ) from error
         bound: int = self._server.sockets[0].getsockname()[1]
         return bound

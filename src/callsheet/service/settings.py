@@ -101,7 +101,10 @@ class ServiceSettings(BaseSettings):
     """A folder with ca.crt, tls.crt and tls.key, as `callsheet certs issue` makes one; read again when they
     change. With it gRPC is TLS 1.3 with a certificate on both sides, without it plain."""
     ops_port: int = Field(default=0, ge=0, le=65535)
-    """The port of /livez, /readyz and /metrics on loopback; 0 to take a free one, printed in the log."""
+    """The port of /livez, /readyz and /metrics; 0 to take a free one, printed in the log."""
+    ops_host: str = Field(default="127.0.0.1", pattern=r"^[0-9A-Fa-f.:]+$")
+    """The address of that port. It knows no credentials: where others reach it, as in a container, let only
+    probes and Prometheus through."""
 
 
 class SchedulerClientSettings(ServiceSettings):

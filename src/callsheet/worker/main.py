@@ -137,7 +137,7 @@ async def _work(
             look=look,
             beat=guard.beat,
         )
-        port = await ops.start("127.0.0.1", settings.ops_port)
+        port = await ops.start(settings.ops_host, settings.ops_port)
         REGISTRY.register(figures)
         worker = {"worker": hello.worker_id, "types": sorted(processors), "slots": settings.slots}
         log.info("working", extra=worker | {"scheduler": settings.scheduler, "ops_port": port})

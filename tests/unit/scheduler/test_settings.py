@@ -72,3 +72,39 @@ def test_what_is_advertised_is_where_others_reach_it(
     found = settings(listen=listen, advertise=advertise, join_token_file=tmp_path / "token")
 
     assert found.advertised(7421) == told.format(host="atlas")
+
+
+def test_database_is_named_in_a_file_so_that_no_environment_holds_its_password(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "database-url"
+    file.write_text(f"{DSN}\n", encoding="ascii")
+    monkeypatch.delenv("CALLSHEET_DATABASE_URL", raising=False)
+    monkeypatch.setenv("CALLSHEET_DATABASE_URL_FILE", str(file))
+
+    assert SchedulerSettings().database_url == DSN
+
+
+@pytest.mark.parametrize("content", [None, "", "postgresql://one\npostgresql://two\n"])
+def test_a_file_without_one_database_is_refused_with_its_setting(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str | None
+) -> None:
+    file = tmp_path / "database-url"
+    if content is not None:
+        file.write_text(content, encoding="ascii")
+    monkeypatch.delenv("CALLSHEET_DATABASE_URL", raising=False)
+    monkeypatch.setenv("CALLSHEET_DATABASE_URL_FILE", str(file))
+
+    with pytest.raises(ValidationError, match="CALLSHEET_DATABASE_URL_FILE"):
+        SchedulerSettings()
+
+
+def test_a_database_that_is_named_twice_or_never_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CALLSHEET_DATABASE_URL", DSN)
+    monkeypatch.setenv("CALLSHEET_DATABASE_URL_FILE", "/nowhere")
+    with pytest.raises(ValidationError, match="set one of"):
+        SchedulerSettings()
+    monkeypatch.delenv("CALLSHEET_DATABASE_URL")
+    monkeypatch.delenv("CALLSHEET_DATABASE_URL_FILE")
+    with pytest.raises(ValidationError, match="set one of"):
+        SchedulerSettings()

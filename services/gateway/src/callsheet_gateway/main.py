@@ -58,7 +58,7 @@ async def _serve(state: State, listener: socket.socket, stop: asyncio.Event) -> 
         return True
 
     ops = OpsServer(ready)
-    ops_port = await ops.start("127.0.0.1", settings.ops_port)
+    ops_port = await ops.start(settings.ops_host, settings.ops_port)
     port: int = listener.getsockname()[1]
     log.info("listening", extra={"port": port, "ops_port": ops_port, "scheduler": settings.scheduler})
     try:

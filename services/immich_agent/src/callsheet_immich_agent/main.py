@@ -81,8 +81,8 @@ async def steer(
     """Steer until *stop*, and return the exit code."""
     async with _agent(settings, dry_run=dry_run or settings.immich_dry_run, stay=stay) as agent:
         ops = OpsServer(agent.ready)
-        port = await ops.start("127.0.0.1", settings.ops_port)
-        log.info("probes and metrics on 127.0.0.1:%d", port)
+        port = await ops.start(settings.ops_host, settings.ops_port)
+        log.info("probes and metrics on %s:%d", settings.ops_host, port)
         try:
             await agent.run(stop)
         finally:

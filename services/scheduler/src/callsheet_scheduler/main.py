@@ -113,7 +113,7 @@ async def _main(settings: SchedulerSettings, stop: asyncio.Event) -> int:
     )
     ops = OpsServer(_ready(leadership))
     try:
-        ops_port = await ops.start("127.0.0.1", settings.ops_port)
+        ops_port = await ops.start(settings.ops_host, settings.ops_port)
         log.info("answering probes", extra={"ops_port": ops_port})
         if not await _done_before(stop, _migrate(dsn)):
             return 0

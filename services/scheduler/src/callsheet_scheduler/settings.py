@@ -4,7 +4,7 @@ import socket
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, TypeAdapter, field_validator, model_validator
 
 from callsheet.addresses import is_loopback, is_wildcard, join_address, split_address
 from callsheet.catalog import Category
@@ -16,12 +16,24 @@ from callsheet_scheduler.domain.retry import RetryRules
 from callsheet_scheduler.domain.rules import Rules
 
 
+def _first_line(path: Path) -> str:
+    try:
+        found = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeError) as error:
+        raise ValueError(f"CALLSHEET_DATABASE_URL_FILE cannot be read: {error}") from None
+    if not found or "\n" in found:
+        raise ValueError(f"CALLSHEET_DATABASE_URL_FILE: {path} has to hold one address in one line")
+    return found
+
+
 class SchedulerSettings(ServiceSettings):
     """Where the database is, where to listen, and the numbers of scheduling."""
 
-    database_url: str
+    database_url: str = ""
     """PostgreSQL 14 or newer, as postgresql://user:password@host:port/database. A pooler in transaction mode
-    will not do: leadership rests on session locks."""
+    will not do: leadership rests on session locks. Either this or the file has to be given."""
+    database_url_file: Path | None = None
+    """A file with that address, so that its password is in no environment."""
     listen: str = "127.0.0.1:7420"
     """The gRPC address, host:port; port 0 takes a free one. Beyond loopback only with TLS or a join token."""
     advertise: str = ""
@@ -63,6 +75,15 @@ class SchedulerSettings(ServiceSettings):
     """For how many days entries of the audit trail are kept."""
     readers_max: int = Field(default=8, ge=2, le=100)
     """Connections for reading, in each of two pools."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _database_is_named_once(cls, given: object) -> object:
+        fields = TypeAdapter(dict[str, object]).validate_python(given)
+        url, path = fields.get("database_url"), fields.get("database_url_file")
+        if bool(url) == bool(path):
+            raise ValueError("set one of CALLSHEET_DATABASE_URL and CALLSHEET_DATABASE_URL_FILE")
+        return fields if url else fields | {"database_url": _first_line(Path(str(path)))}
 
     @field_validator("listen", "advertise", "keda_listen")
     @classmethod
