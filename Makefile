@@ -72,6 +72,10 @@ test/api: $(VENV)/dev.stamp ## Try every endpoint by chance, against its descrip
 test/kills: $(VENV)/dev.stamp ## Kill workers at random instants of every job type: make test/kills [KILL_ROUNDS=100] [SEED=n] [KILL_TYPES="scan validate"].
 	@KILL_ROUNDS="$(or $(KILL_ROUNDS),100)" KILL_SEED="$(SEED)" KILL_TYPES="$(KILL_TYPES)" $(BIN)/pytest -q -s --log-cli-level=info tests/integration/test_killed_at_random.py
 
+.PHONY: test/deploy
+test/deploy: $(VENV)/dev.stamp ## Build the images, run them and the whole of docker-compose.yml, and have checkov look: needs root, podman, buildah, runc, debootstrap.
+	@tests/deploy/trial.sh
+
 .PHONY: check
 check: $(VENV)/dev.stamp ## Format, lint, types, import contracts, protos, SQL, generated files.
 	@$(MAKE) --no-print-directory --keep-going --output-sync=target -j2 $(GATES)
@@ -134,6 +138,7 @@ lock: $(VENV)/uv.stamp ## Choose the newest versions again, requirements/*.txt.
 	@$(call compile,--upgrade requirements/node.in,node)
 	@$(call compile,--upgrade --all-extras $(PROJECTS) requirements/build.in requirements/dev.in,dev)
 	@$(call compile,--constraint requirements/dev.txt --all-extras $(PROJECTS) requirements/build.in,local)
+	@$(call compile,--constraint requirements/dev.txt services/gpu_worker/pyproject.toml requirements/build.in requirements/cuda.in,gpu_worker_cuda)
 	@$(foreach service,$(SERVICES),$(call compile,--constraint requirements/dev.txt services/$(service)/pyproject.toml requirements/build.in,$(service)) &&) true
 
 .PHONY: clean

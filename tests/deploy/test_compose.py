@@ -1,0 +1,138 @@
+"""The compose file: one published port, no rights, only settings that exist."""
+
+import json
+from pathlib import PurePosixPath
+
+import pytest
+import yaml
+
+from tests.deploy.manifests import (
+    DOCKERFILE,
+    LOW_PRIORITY,
+    NODE,
+    ROOT,
+    SETTINGS,
+    compose,
+    mapping,
+    targets,
+    texts,
+    variables,
+)
+
+SERVICES = {name: NODE.validate_python(one) for name, one in mapping(compose(), "services").items()}
+OURS = sorted(SERVICES.keys() & SETTINGS.keys())
+
+
+def test_all_services_are_there() -> None:
+    assert SERVICES.keys() >= SETTINGS.keys() | {"setup", "postgres", "objectstore", "prometheus"}
+    assert {name: texts(one, "profiles") for name, one in SERVICES.items() if "profiles" in one} == {
+        "gpu-worker": ["gpu"],
+        "immich-agent": ["immich"],
+        "objectstore": ["s3"],
+        "prometheus": ["observability"],
+        "grafana": ["observability"],
+    }
+
+
+def test_the_gateway_alone_is_published_and_on_loopback_at_first() -> None:
+    published = {name: texts(one, "ports") for name, one in SERVICES.items() if "ports" in one}
+
+    assert published.pop("gateway") == ["${CALLSHEET_ADDRESS:-127.0.0.1}:${CALLSHEET_PORT:-8080}:8080"]
+    assert published == {"grafana": ["127.0.0.1:${GRAFANA_PORT:-3000}:3000"]}
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_service_can_write_to_its_volumes_only_and_gain_no_rights(name: str) -> None:
+    service = SERVICES[name]
+
+    assert service["read_only"] is True
+    assert texts(service, "cap_drop") == ["ALL"]
+    assert texts(service, "security_opt") == ["no-new-privileges:true"]
+    assert "mem_limit" in service
+    assert "privileged" not in service
+    assert ("cap_add" in service) == (name in {"postgres", "setup"})
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_service_is_built_by_the_target_of_its_name(name: str) -> None:
+    build = mapping(SERVICES[name], "build")
+
+    assert build["target"] == name
+    assert name in targets()
+    assert ROOT / str(build["dockerfile"]) == DOCKERFILE
+    assert SERVICES[name]["image"] == f"callsheet/{name}:${{CALLSHEET_VERSION:-latest}}"
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_service_is_told_of_settings_that_it_has(name: str) -> None:
+    assert mapping(SERVICES[name], "environment").keys() - variables(name) == set()
+
+
+@pytest.mark.parametrize("name", ["gateway", "cpu-worker", "gpu-worker"])
+def test_roots_are_mounted_where_they_are_said_to_be(name: str) -> None:
+    service = SERVICES[name]
+    roots = json.loads(str(mapping(service, "environment")["CALLSHEET_ROOTS"]))
+    mounted = {
+        parts[-2 if parts[-1] == "ro" else -1]: parts[-1] != "ro"
+        for parts in (mount.split(":") for mount in texts(service, "volumes"))
+    }
+
+    assert roots.keys() == {"library", "derivatives", "outputs", "uploads"}
+    for root in roots.values():
+        path = PurePosixPath(root["path"])
+        place = next(str(one) for one in (path, *path.parents) if str(one) in mounted)
+        assert mounted[place] is root.get("writable", False)
+
+
+def test_the_database_is_reached_by_the_scheduler_alone_and_nothing_inside_gets_out() -> None:
+    networks = {name: set(texts(one, "networks")) for name, one in SERVICES.items() if "networks" in one}
+
+    assert {name for name, found in networks.items() if "queue" in found} == {"postgres", "scheduler"}
+    assert {name for name, found in networks.items() if "edge" in found} == {
+        "gateway",
+        "immich-agent",
+        "grafana",
+    }
+    assert {name for name, one in mapping(compose(), "networks").items() if one == {"internal": True}} == {
+        "queue",
+        "services",
+    }
+
+
+@pytest.mark.parametrize(("name", "stop_s"), [("cpu-worker", 120), ("gpu-worker", 600)])
+def test_worker_is_stopped_later_than_it_hands_back(name: str, stop_s: int) -> None:
+    drain_s = float(str(mapping(SERVICES[name], "environment")["CALLSHEET_DRAIN_GRACE_S"]))
+
+    assert SERVICES[name]["stop_grace_period"] == f"{stop_s // 60}m"
+    assert drain_s + 10 < stop_s
+
+
+def test_low_priority_bounds_the_worker_that_builds_the_cache() -> None:
+    changed = mapping(
+        NODE.validate_python(yaml.safe_load(LOW_PRIORITY.read_text(encoding="utf-8"))),
+        "services",
+        "cpu-worker",
+    )
+
+    assert " ".join(texts(changed, "command")) == "nice -n 19 ionice -c 3 callsheet-cpu-worker"
+    assert changed["cpus"] == 0.5
+
+
+def test_no_service_sees_the_secrets_of_another() -> None:
+    secrets = {
+        name: {mount.split(":")[0] for mount in texts(one, "volumes") if "-secrets:" in mount}
+        for name, one in SERVICES.items()
+    }
+
+    assert secrets.pop("setup") == set().union(*secrets.values())
+    assert secrets == {
+        "scheduler": {"scheduler-secrets"},
+        "gateway": {"gateway-secrets"},
+        "cpu-worker": {"worker-secrets"},
+        "gpu-worker": {"worker-secrets"},
+        "immich-agent": {"worker-secrets"},
+        "postgres": {"postgres-secrets"},
+        "objectstore": {"objectstore-secrets"},
+        "grafana": {"grafana-secrets"},
+        "prometheus": set(),
+    }
