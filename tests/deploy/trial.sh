@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Builds the images, brings up the compose file with them, scans a folder through REST, kills everything, brings
+# it up again and finds what was there; then plays the Deployments of deploy/k8s, and has checkov look.
+# Everything lies below FOLDER, by default .cache/containers. What cannot be had is said, and is a failure.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+folder=${FOLDER:-$PWD/.cache/containers}
+
+missing=$(for tool in podman buildah runc netavark debootstrap; do
+	[ -n "$(PATH=$PATH:/usr/lib/podman:/usr/sbin command -v $tool)" ] || echo "$tool"
+done)
+if [ "$(id -u)" != 0 ] || [ -n "$missing" ]; then
+	echo "NOT TRIED: needs root and" $missing "of Debian: apt-get install --no-install-recommends" \
+		"podman buildah runc netavark aardvark-dns catatonit debootstrap iptables" >&2
+	exit 1
+fi
+
+mkdir -p "$folder"
+cat >"$folder/containers.conf" <<'END'
+[containers]
+default_ulimits=["nofile=4096:4096","nproc=4096:4096"]
+[network]
+network_backend="netavark"
+[engine]
+runtime="runc"
+cgroup_manager="cgroupfs"
+events_logger="file"
+END
+cat >"$folder/storage.conf" <<END
+[storage]
+driver="overlay"
+graphroot="$folder/storage"
+runroot="$folder/run"
+END
+export CONTAINERS_CONF=$folder/containers.conf CONTAINERS_STORAGE_CONF=$folder/storage.conf
+
+step() {
+	echo "--- $* ($(date +%T))"
+}
+
+step base images
+tests/deploy/bases.sh docker.io/library/python:3.13-slim-trixie docker.io/library/postgres:18-trixie
+
+for target in scheduler gateway cpu-worker gpu-worker immich-agent; do
+	step "build $target"
+	buildah bud --layers --format docker --isolation chroot --network host --pull-never --quiet \
+		--file deploy/docker/Dockerfile --target "$target" --tag "callsheet/$target:latest" . >/dev/null
+	podman tag "callsheet/$target:latest" "callsheet/$target:0.1.0"
+	podman image inspect --format '{{.Size}} bytes, user {{.Config.User}}' "callsheet/$target:latest"
+done
+
+step compose
+tests/deploy/compose_trial.sh "$folder"
