@@ -5,7 +5,8 @@ set -euo pipefail
 PYTHON=docker.io/library/python:3.13-slim-trixie
 bundle=/etc/ssl/certs/ca-certificates.crt
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+# A debootstrap that is interrupted leaves file systems of the kernel mounted.
+trap 'umount --quiet "$work"/root/{proc,sys} || true; rm -rf --one-file-system "$work"' EXIT
 
 python() {
 	local root=$work/root changes=(--change CMD=python3)
@@ -57,7 +58,8 @@ exec postgres -D "$data" -c listen_addresses='*'
 END
 	chmod 0755 "$work/entrypoint"
 
-		buildah run --isolation chroot "$container" -- sh -c 'rm -rf /var/lib/postgresql/*'
+		buildah run --isolation chroot "$container" -- sh -c \
+		'rm -rf /var/lib/postgresql/* && install -d -o postgres -g postgres -m 3777 /run/postgresql'
 	buildah copy --quiet "$container" "$work/entrypoint" /usr/local/bin/entrypoint >/dev/null
 	buildah config --entrypoint '["/usr/local/bin/entrypoint"]' --cmd '' "$container"
 	buildah commit --quiet --format docker --rm "$container" "$1" >/dev/null

@@ -184,8 +184,8 @@ def test_probes_ask_the_port_of_probes(deployments: dict[str, Node], name: str) 
 def test_services_lead_to_ports_that_exist(everything: list[Node], deployments: dict[str, Node]) -> None:
     for service in of_kind(everything, "Service").values():
         chosen = deployments[str(mapping(service, "spec", "selector")[NAME])]
-        ports = {one["name"] for container in containers(chosen) for one in several(container, "ports")}
-        assert {one["targetPort"] for one in several(service, "spec", "ports")} <= ports
+        ports = {str(one["name"]) for container in containers(chosen) for one in several(container, "ports")}
+        assert {str(one["targetPort"]) for one in several(service, "spec", "ports")} <= ports
 
 
 def selected(selector: Node) -> Iterator[str]:
