@@ -105,6 +105,14 @@ def test_slots_and_attempts_are_told_while_their_worker_is_there_and_its_silence
     assert figures.silence_s == 7
 
 
+def test_worker_that_stands_still_with_its_stream_open_is_silent() -> None:
+    drive = Drive()
+    drive.hello()
+    drive.now += drive.engine.rules.lease_ttl_s + 1
+
+    assert seen(drive).workers == {Post.WORKING: 0, Post.DRAINING: 0, Post.SILENT: 1}
+
+
 def test_what_leases_hold_above_their_charge_is_drift() -> None:
     drive = Drive()
     drive.hello(slots=1, types=("encode",), cards=(CARD,))

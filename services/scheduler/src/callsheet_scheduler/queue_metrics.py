@@ -79,7 +79,7 @@ def _queue(figures: Figures) -> Iterator[Metric]:
 def _fleet(figures: Figures) -> Iterator[Metric]:
     workers = GaugeMetricFamily(
         "callsheet_workers",
-        "Workers: working, draining (takes no leases), silent (has leases and no stream).",
+        "Workers: working, draining (takes no leases), silent (not heard for longer than a lease lasts).",
         labels=["post"],
     )
     for post, count in figures.workers.items():

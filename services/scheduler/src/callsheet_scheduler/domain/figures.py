@@ -41,7 +41,7 @@ class Post(Enum):
     DRAINING = "draining"
     """It takes no leases: it leaves, or an administrator drains it."""
     SILENT = "silent"
-    """It has leases and no stream."""
+    """It was not heard for longer than a lease lasts, or has leases and no stream."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +102,7 @@ def figures_of(desk: Desk, now: float) -> Figures:
         waiting=waiting,
         longest_wait_s=longest_wait_s,
         longest_run_s=_longest_run_s(leased, now),
-        workers=dict.fromkeys(Post, 0) | Counter(_post_of(worker) for worker in workers),
+        workers=dict.fromkeys(Post, 0) | Counter(_post_of(worker, desk, now) for worker in workers),
         slots={kind: _slots(workers, kind) for kind in ("cpu", "gpu")},
         silence_s=max((now - worker.last_seen_at for worker in workers if worker.leases), default=0.0),
         devices=[_device(account, now, desk) for account in desk.ledger.accounts.values()],
@@ -168,8 +168,8 @@ def _longest_run_s(leased: Sequence[LiveJob], now: float) -> dict[Category, floa
     return longest_s
 
 
-def _post_of(worker: Worker) -> Post:
-    if worker.session is None:
+def _post_of(worker: Worker, desk: Desk, now: float) -> Post:
+    if worker.session is None or now - worker.last_seen_at > desk.rules.lease_ttl_s:
         return Post.SILENT
     return Post.DRAINING if worker.draining or worker.leaving else Post.WORKING
 
