@@ -37,6 +37,7 @@ METRIC_KINDS: Final = {
     "Gauge": "gauge",
     "GaugeMetricFamily": "gauge",
     "Histogram": "histogram",
+    "Spread": "histogram",
 }
 RPC: Final = re.compile(r"rpc (\w+)\((stream )?\w+\) returns \((stream )?\w+\)")
 
