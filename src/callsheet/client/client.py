@@ -18,6 +18,8 @@ from callsheet.v1.job_service_pb2 import (
     JobType,
     ListChildrenRequest,
     ListChildrenResponse,
+    ListHoursRequest,
+    ListHoursResponse,
     ListJobsRequest,
     ListJobsResponse,
     ListJobTypesRequest,
@@ -205,6 +207,10 @@ class Client(Steering, Scheduling, Accessing):
     async def stats(self) -> GetStatsResponse:
         """Return counts and rates of the whole queue."""
         return await self._repeating.call(self._jobs.GetStats, GetStatsRequest())
+
+    async def hours(self, count: int = 0) -> ListHoursResponse:
+        """Return what came and what ended in each of the last hours, 24 of them for no *count*."""
+        return await self._repeating.call(self._jobs.ListHours, ListHoursRequest(hours=count))
 
     async def job_types(self, *, internal: bool = False, runs: bool = False) -> Sequence[JobType]:
         """Return the job types that the scheduler knows, by name.

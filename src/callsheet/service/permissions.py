@@ -30,6 +30,7 @@ _BY_SERVICE: Final[Mapping[str, Mapping[str, frozenset[Role]]]] = {
         "WatchJobs": _ASKING,
         "ReadLog": _ASKING,
         "GetStats": _ASKING,
+        "ListHours": _ASKING,
         "ListJobTypes": _ASKING,
         "ChangeJobType": _STEERING,
     },

@@ -943,6 +943,104 @@ class StateCount(_message.Message):
 Global___StateCount: _TypeAlias = StateCount  # noqa: Y015
 
 @_typing.final
+class ListHoursRequest(_message.Message):
+    """Which hours."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOURS_FIELD_NUMBER: _builtins.int
+    hours: _builtins.int
+    """How many, the present one included, 1 to 168; 0 means 24."""
+    def __init__(
+        self,
+        *,
+        hours: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hours", b"hours"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHoursRequest: _TypeAlias = ListHoursRequest  # noqa: Y015
+
+@_typing.final
+class ListHoursResponse(_message.Message):
+    """What happened in them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNTS_FIELD_NUMBER: _builtins.int
+    FIRST_HOUR_FIELD_NUMBER: _builtins.int
+    LAST_HOUR_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___HourCount]:
+        """By hour, state and type; what did not happen is left out."""
+
+    @_builtins.property
+    def first_hour(self) -> _timestamp_pb2.Timestamp:
+        """The beginning of the first of the hours."""
+
+    @_builtins.property
+    def last_hour(self) -> _timestamp_pb2.Timestamp:
+        """The beginning of the present hour."""
+
+    def __init__(
+        self,
+        *,
+        counts: _abc.Iterable[Global___HourCount] | None = ...,
+        first_hour: _timestamp_pb2.Timestamp | None = ...,
+        last_hour: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["first_hour", b"first_hour", "last_hour", b"last_hour"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "first_hour", b"first_hour", "last_hour", b"last_hour"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHoursResponse: _TypeAlias = ListHoursResponse  # noqa: Y015
+
+@_typing.final
+class HourCount(_message.Message):
+    """One count."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOUR_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    JOBS_FIELD_NUMBER: _builtins.int
+    RUN_S_FIELD_NUMBER: _builtins.int
+    state: _job_pb2.JobState.ValueType
+    """PENDING for jobs that were created, or the state that they ended in."""
+    type: _builtins.str
+    """The job type."""
+    jobs: _builtins.int
+    """How many jobs."""
+    run_s: _builtins.float
+    """How many seconds they ran, all together."""
+    @_builtins.property
+    def hour(self) -> _timestamp_pb2.Timestamp:
+        """The beginning of an hour."""
+
+    def __init__(
+        self,
+        *,
+        hour: _timestamp_pb2.Timestamp | None = ...,
+        state: _job_pb2.JobState.ValueType = ...,
+        type: _builtins.str = ...,
+        jobs: _builtins.int = ...,
+        run_s: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hour", b"hour"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hour", b"hour", "jobs", b"jobs", "run_s", b"run_s", "state", b"state", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HourCount: _TypeAlias = HourCount  # noqa: Y015
+
+@_typing.final
 class ListJobTypesRequest(_message.Message):
     """Which job types to list."""
 

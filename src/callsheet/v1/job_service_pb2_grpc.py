@@ -101,6 +101,11 @@ class JobServiceStub:
                 request_serializer=callsheet_dot_v1_dot_job__service__pb2.GetStatsRequest.SerializeToString,
                 response_deserializer=callsheet_dot_v1_dot_job__service__pb2.GetStatsResponse.FromString,
                 _registered_method=True)
+        self.ListHours = channel.unary_unary(
+                '/callsheet.v1.JobService/ListHours',
+                request_serializer=callsheet_dot_v1_dot_job__service__pb2.ListHoursRequest.SerializeToString,
+                response_deserializer=callsheet_dot_v1_dot_job__service__pb2.ListHoursResponse.FromString,
+                _registered_method=True)
         self.ListJobTypes = channel.unary_unary(
                 '/callsheet.v1.JobService/ListJobTypes',
                 request_serializer=callsheet_dot_v1_dot_job__service__pb2.ListJobTypesRequest.SerializeToString,
@@ -215,6 +220,14 @@ class JobServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListHours(self, request, context):
+        """What came and what ended in each of the last hours, by state and type. It costs the same however long
+        the history is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListJobTypes(self, request, context):
         """Every job type that the scheduler knows.
         """
@@ -298,6 +311,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.GetStats,
                     request_deserializer=callsheet_dot_v1_dot_job__service__pb2.GetStatsRequest.FromString,
                     response_serializer=callsheet_dot_v1_dot_job__service__pb2.GetStatsResponse.SerializeToString,
+            ),
+            'ListHours': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListHours,
+                    request_deserializer=callsheet_dot_v1_dot_job__service__pb2.ListHoursRequest.FromString,
+                    response_serializer=callsheet_dot_v1_dot_job__service__pb2.ListHoursResponse.SerializeToString,
             ),
             'ListJobTypes': grpc.unary_unary_rpc_method_handler(
                     servicer.ListJobTypes,
@@ -663,6 +681,33 @@ class JobService:
             '/callsheet.v1.JobService/GetStats',
             callsheet_dot_v1_dot_job__service__pb2.GetStatsRequest.SerializeToString,
             callsheet_dot_v1_dot_job__service__pb2.GetStatsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListHours(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/callsheet.v1.JobService/ListHours',
+            callsheet_dot_v1_dot_job__service__pb2.ListHoursRequest.SerializeToString,
+            callsheet_dot_v1_dot_job__service__pb2.ListHoursResponse.FromString,
             options,
             channel_credentials,
             insecure,

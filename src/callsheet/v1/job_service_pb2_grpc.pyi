@@ -72,6 +72,10 @@ class JobServiceStub:
     """The log of a job, oldest first; with follow, goes on until the job is final."""
     GetStats: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.GetStatsRequest, _job_service_pb2.GetStatsResponse]
     """Counts and rates of the whole queue."""
+    ListHours: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.ListHoursRequest, _job_service_pb2.ListHoursResponse]
+    """What came and what ended in each of the last hours, by state and type. It costs the same however long
+    the history is.
+    """
     ListJobTypes: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.ListJobTypesRequest, _job_service_pb2.ListJobTypesResponse]
     """Every job type that the scheduler knows."""
     ChangeJobType: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.ChangeJobTypeRequest, _job_service_pb2.ChangeJobTypeResponse]
@@ -124,6 +128,10 @@ class JobServiceAsyncStub(JobServiceStub):
     """The log of a job, oldest first; with follow, goes on until the job is final."""
     GetStats: _aio.UnaryUnaryMultiCallable[_job_service_pb2.GetStatsRequest, _job_service_pb2.GetStatsResponse]  # type: ignore[assignment]
     """Counts and rates of the whole queue."""
+    ListHours: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ListHoursRequest, _job_service_pb2.ListHoursResponse]  # type: ignore[assignment]
+    """What came and what ended in each of the last hours, by state and type. It costs the same however long
+    the history is.
+    """
     ListJobTypes: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ListJobTypesRequest, _job_service_pb2.ListJobTypesResponse]  # type: ignore[assignment]
     """Every job type that the scheduler knows."""
     ChangeJobType: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ChangeJobTypeRequest, _job_service_pb2.ChangeJobTypeResponse]  # type: ignore[assignment]
@@ -251,6 +259,16 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.GetStatsResponse, _abc.Awaitable[_job_service_pb2.GetStatsResponse]]:
         """Counts and rates of the whole queue."""
+
+    @_abc_1.abstractmethod
+    def ListHours(
+        self,
+        request: _job_service_pb2.ListHoursRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_service_pb2.ListHoursResponse, _abc.Awaitable[_job_service_pb2.ListHoursResponse]]:
+        """What came and what ended in each of the last hours, by state and type. It costs the same however long
+        the history is.
+        """
 
     @_abc_1.abstractmethod
     def ListJobTypes(

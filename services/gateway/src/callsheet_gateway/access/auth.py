@@ -30,6 +30,7 @@ ROLES: Final[dict[tuple[str, str], Role]] = {
     ("GET", "/api/media/jobs"): Role.SUBMITTER,
     ("POST", "/api/media/jobs"): Role.SUBMITTER,
     ("GET", "/api/media/jobs/stats"): Role.OPERATOR,
+    ("GET", "/api/media/jobs/hours"): Role.OPERATOR,
     ("GET", "/api/media/jobs/events"): Role.SUBMITTER,
     ("POST", "/api/media/jobs/reencode"): Role.SUBMITTER,
     ("POST", "/api/media/jobs/batch"): Role.SUBMITTER,

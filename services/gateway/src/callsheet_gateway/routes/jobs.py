@@ -17,6 +17,7 @@ from callsheet_gateway.live.sse import MEDIA_TYPE, event, opening
 from callsheet_gateway.openapi import problems
 from callsheet_gateway.routes.shared import LastEventId, known_id, log_text
 from callsheet_gateway.routes.videos import video_of
+from callsheet_gateway.schemas.hours import HoursQuestion, JobHours, hours_view
 from callsheet_gateway.schemas.jobs import (
     LOG_EXAMPLE,
     ChildrenQuestion,
@@ -121,6 +122,15 @@ async def create_jobs(state: GatewayState, caller: RequestCaller, batch: Batch) 
 async def job_stats(state: GatewayState) -> JobStats:
     """Count the whole queue."""
     return stats_view(await state.client.stats(), await state.client.devices())
+
+
+@router.get("/hours")
+async def job_hours(state: GatewayState, asked: Annotated[HoursQuestion, Query()]) -> JobHours:
+    """Count what came and what ended in each of the last hours, whatever hours had nothing included.
+
+    It costs the same however long the history is.
+    """
+    return hours_view(await state.client.hours(asked.hours))
 
 
 @router.get("/{job_id}", responses=problems(404))

@@ -21,8 +21,11 @@ from callsheet.v1.job_service_pb2 import (
     GetJobResponse,
     GetStatsRequest,
     GetStatsResponse,
+    HourCount,
     ListChildrenRequest,
     ListChildrenResponse,
+    ListHoursRequest,
+    ListHoursResponse,
     ListJobsRequest,
     ListJobsResponse,
     ListJobTypesRequest,
@@ -256,6 +259,24 @@ class JobService(JobServiceServicer):
             mean_run_s=stats.mean_run_s,
             created_by_type=stats.created_by_type,
             completed_last_hour=stats.completed_last_hour,
+        )
+
+    @override
+    async def ListHours(self, request: ListHoursRequest, context: Context) -> ListHoursResponse:
+        hours = await self._views.hours(request.hours)
+        return ListHoursResponse(
+            counts=[
+                HourCount(
+                    hour=instant_to_wire(row.hour),
+                    state=job_pb2.JobState.ValueType(row.state),
+                    type=row.type,
+                    jobs=row.jobs,
+                    run_s=row.run_s,
+                )
+                for row in hours.counts
+            ],
+            first_hour=instant_to_wire(hours.first),
+            last_hour=instant_to_wire(hours.last),
         )
 
     @override

@@ -100,6 +100,20 @@ class Counters:
     completed_last_hour: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HourRow:
+    """What is counted of one hour."""
+
+    hour: float
+    """Its beginning."""
+    state: JobState
+    """PENDING for jobs that were created in it, or how they ended in it."""
+    type: str
+    jobs: int
+    run_s: float
+    """Of all of them together."""
+
+
 class HistoryStore:
     """Reads jobs."""
 
@@ -188,6 +202,20 @@ class HistoryStore:
                 sum(row["jobs"] * _share(row["hour"], now - HOUR_S) for row in completed)
             ),
         )
+
+    async def hours(self, *, since: float) -> list[HourRow]:
+        """Return what is counted of the hours that begin at *since* or later."""
+        rows = await self._fetch(statement("recent_counters"), since - 1)
+        return [
+            HourRow(
+                hour=row["hour"],
+                state=JobState(row["state"]),
+                type=row["type"],
+                jobs=row["jobs"],
+                run_s=row["run_ms"] / 1000,
+            )
+            for row in rows
+        ]
 
     async def _found(
         self, wanted: JobFilter, *, last: JobId | None, skip: int, limit: int

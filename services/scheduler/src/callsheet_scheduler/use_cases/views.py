@@ -1,6 +1,6 @@
 """Jobs as somebody looks at them: the row of the table, and what only the leader's memory knows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -10,12 +10,15 @@ from callsheet_scheduler.domain.forecast import predicted_start
 from callsheet_scheduler.domain.job import FINAL, LEASED, JobId, JobState
 from callsheet_scheduler.domain.queue import HOUR_S
 from callsheet_scheduler.leadership import Leadership
-from callsheet_scheduler.store.history import AttemptRow, HistoryStore, JobRow, size_bytes
+from callsheet_scheduler.store.history import AttemptRow, HistoryStore, HourRow, JobRow, size_bytes
 from callsheet_scheduler.store.job_lists import JobFilter
 from callsheet_scheduler.store.paging import fitting
 from callsheet_scheduler.use_cases.waiting import minute, queue_position, waiting_reason
 
 DAY_S: Final = 24 * HOUR_S
+
+HOURS_DEFAULT: Final = 24
+HOURS_MAX: Final = 168
 
 #: Digits of the place in a job's children that a page begins at.
 PLACE_DIGITS: Final = 7
@@ -66,6 +69,17 @@ class Stats:
     mean_run_s: float
     created_by_type: dict[str, int]
     completed_last_hour: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hours:
+    """What came and what ended, by the hour."""
+
+    first: float
+    """When the first hour began."""
+    last: float
+    """When the present one began."""
+    counts: list[HourRow]
 
 
 class Views:
@@ -160,9 +174,43 @@ class Views:
             completed_last_hour=counted.completed_last_hour,
         )
 
+    async def hours(self, count: int) -> Hours:
+        """Return what came and what ended in each of the last hours, the present one included.
+
+        Raises:
+            InvalidError: There are too many.
+        """
+        if not 0 <= count <= HOURS_MAX:
+            raise InvalidError(f"must be 1 to {HOURS_MAX}, not {count}", field="hours")
+        engine, now = self._engine()
+        last = now // HOUR_S * HOUR_S
+        first = last - ((count or HOURS_DEFAULT) - 1) * HOUR_S
+        live = [
+            HourRow(hour=hour * HOUR_S, state=JobState.PENDING, type=job_type, jobs=jobs, run_s=0.0)
+            for (hour, job_type), jobs in engine.queue.created.items()
+            if hour * HOUR_S >= first
+        ]
+        return Hours(
+            first=first, last=last, counts=together([*await self._history.hours(since=first), *live])
+        )
+
     def _engine(self) -> tuple[Engine, float]:
         term = self._leadership.current()
         return term.engine, term.commits.now()
+
+
+def together(rows: Iterable[HourRow]) -> list[HourRow]:
+    """Return the sums of what is of one hour, state and type, in that order, without those of nothing."""
+    sums: dict[tuple[float, JobState, str], HourRow] = {}
+    for row in rows:
+        key = (row.hour, row.state, row.type)
+        before = sums.get(key)
+        sums[key] = (
+            row
+            if before is None
+            else replace(row, jobs=before.jobs + row.jobs, run_s=before.run_s + row.run_s)
+        )
+    return [sums[key] for key in sorted(sums) if sums[key].jobs > 0]
 
 
 def _place_of(token: str) -> int:
