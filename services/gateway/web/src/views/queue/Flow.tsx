@@ -1,4 +1,4 @@
-/** How the queue flows: jobs done by the minute, and how long they had waited. */
+/** How the queue flows: all jobs of a day by the hour, and how long the newest had waited. */
 import { useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
 
@@ -6,7 +6,7 @@ import { api, ok } from "../../api/client";
 import { useLive } from "../../live/live";
 import { Chart } from "../../parts/Chart";
 import { count, lasting } from "../../parts/words";
-import { flowOf } from "./history";
+import { waitsOf } from "./history";
 
 const LOOKED_AT = 200;
 
@@ -27,15 +27,26 @@ export default function Flow() {
       ),
     refetchInterval: every,
   });
+  const day = useQuery({
+    queryKey: ["stats", "hours"],
+    queryFn: async () => (await ok(api.GET("/api/media/jobs/hours"))).data,
+    refetchInterval: every,
+  });
   const jobs = done.data?.data;
-  const flow = useMemo(() => flowOf(jobs ?? [], done.dataUpdatedAt), [jobs, done.dataUpdatedAt]);
-  const throughput = useMemo(
-    () => [
-      { name: "completed", colour: "#1f9d57", values: flow.completed },
-      { name: "failed", colour: "#d93a3a", values: flow.failed },
-    ],
-    [flow],
+  const flow = useMemo(() => waitsOf(jobs ?? [], done.dataUpdatedAt), [jobs, done.dataUpdatedAt]);
+  const hours = useMemo(
+    () => (day.data ?? []).map((one) => Date.parse(one.hour) / 1000),
+    [day.data],
   );
+  const throughput = useMemo(() => {
+    const values = (name: "created" | "completed" | "failed") =>
+      (day.data ?? []).map((one) => one[name] ?? 0);
+    return [
+      { name: "created", colour: "#5b6cf0", values: values("created") },
+      { name: "completed", colour: "#1f9d57", values: values("completed") },
+      { name: "failed", colour: "#d93a3a", values: values("failed") },
+    ];
+  }, [day.data]);
   const waits = useMemo(
     () => [{ name: "longest wait", colour: "#5b6cf0", values: flow.waits }],
     [flow],
@@ -48,14 +59,14 @@ export default function Flow() {
         <div className="panel-head">
           <div>
             <h2 id="throughput">Throughput</h2>
-            <p>Jobs ended by the minute, {note}</p>
+            <p>All jobs created, completed and failed by the hour, in a day</p>
           </div>
           {stats.data && (
             <b className="number">{count(stats.data.throughput.completedLastHour)} an hour</b>
           )}
         </div>
         <div className="panel-body">
-          <Chart label="Jobs ended by the minute" times={flow.minutes} lines={throughput} bars />
+          <Chart label="Jobs by the hour, in a day" times={hours} lines={throughput} />
         </div>
       </section>
       <section className="panel" aria-labelledby="waits">
