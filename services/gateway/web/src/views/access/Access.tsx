@@ -15,10 +15,12 @@ import { Audit } from "./Audit";
 import "./access.css";
 
 const NewKey = lazy(() => import("./NewKey"));
+const EditKey = lazy(() => import("./EditKey"));
 type Key = Schema["KeyView"];
 
 export default function Access() {
   const [making, setMaking] = useState(false);
+  const [changed, setChanged] = useState<Key>();
   const keys = useQuery({
     queryKey: ["keys"],
     queryFn: async () => (await ok(api.GET("/api/keys"))).data,
@@ -46,13 +48,13 @@ export default function Access() {
                     <th className="wide-only">Last used</th>
                     <th>Expires</th>
                     <th>
-                      <span className="unseen">Revoke</span>
+                      <span className="unseen">Change or revoke</span>
                     </th>
                   </tr>
                 </thead>
                 <tbody>
                   {data.map((key) => (
-                    <Row key={key.id} one={key} />
+                    <Row key={key.id} one={key} change={setChanged} />
                   ))}
                 </tbody>
               </table>
@@ -61,12 +63,15 @@ export default function Access() {
         </Loaded>
       </section>
       <Audit />
-      <Suspense fallback={null}>{making && <NewKey close={() => setMaking(false)} />}</Suspense>
+      <Suspense fallback={null}>
+        {making && <NewKey close={() => setMaking(false)} />}
+        {changed && <EditKey one={changed} close={() => setChanged(undefined)} />}
+      </Suspense>
     </>
   );
 }
 
-function Row({ one }: { one: Key }) {
+function Row({ one, change }: { one: Key; change: (one: Key) => void }) {
   const { modal } = App.useApp();
   const params = { path: { key_id: one.id } };
   const revoke = useChange(() => ok(api.DELETE("/api/keys/{key_id}", { params })), "keys");
@@ -103,9 +108,19 @@ function Row({ one }: { one: Key }) {
       </td>
       <td className="figure">
         {one.revokedAt === null ? (
-          <Button size="small" type="text" danger onClick={ask} aria-label={`Revoke ${one.name}`}>
-            Revoke …
-          </Button>
+          <>
+            <Button
+              size="small"
+              type="text"
+              onClick={() => change(one)}
+              aria-label={`Change ${one.name}`}
+            >
+              Change …
+            </Button>
+            <Button size="small" type="text" danger onClick={ask} aria-label={`Revoke ${one.name}`}>
+              Revoke …
+            </Button>
+          </>
         ) : (
           <Tag>revoked</Tag>
         )}

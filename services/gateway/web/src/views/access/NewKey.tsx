@@ -6,14 +6,7 @@ import { useState } from "react";
 import { api, ok } from "../../api/client";
 import { may, useSession } from "../../api/session";
 import type { Role } from "../../api/session";
-
-const ROLES: { value: Role; label: string }[] = [
-  { value: "VIEWER", label: "Viewer: sees the library" },
-  { value: "SUBMITTER", label: "Submitter: creates jobs and uploads" },
-  { value: "OPERATOR", label: "Operator: sees and steers all jobs" },
-  { value: "SUPER_ADMIN", label: "Super admin: everything" },
-];
-const DAY_MS = 86_400_000;
+import { inDays, ROLES } from "./roles";
 
 export default function NewKey({ close }: { close: () => void }) {
   const { data: session } = useSession();
@@ -29,7 +22,7 @@ export default function NewKey({ close }: { close: () => void }) {
           body: {
             name,
             role,
-            ...(days !== null && { expiresAt: new Date(Date.now() + days * DAY_MS).toISOString() }),
+            ...(days !== null && { expiresAt: inDays(days) }),
           },
         }),
       ),
