@@ -6,7 +6,7 @@ import { lazy, Suspense, useCallback, useState } from "react";
 import { useLocation, useNavigate, useParams } from "react-router";
 
 import { api, ok } from "../../api/client";
-import type { Category } from "../../api/client";
+import type { Category, JobPage } from "../../api/client";
 import { may, useSession } from "../../api/session";
 import { useLive } from "../../live/live";
 import { Head } from "../../parts/head";
@@ -24,6 +24,8 @@ const Create = lazy(() => import("./Create"));
 
 const CATEGORIES: Category[] = ["cpu", "gpu_encode", "gpu_ai"];
 const SIZES = [20, 50, 100];
+/** Jobs from the newest on that pages by number reach. */
+const REACH = 10_000;
 
 export default function Jobs() {
   const { id } = useParams();
@@ -43,6 +45,7 @@ export default function Jobs() {
     refetchInterval: every,
   });
   const rows = jobs.data?.data ?? [];
+  const older = olderThan(jobs.data?.pagination, filter, rows.length);
   const open = useCallback(
     (job: string) => void navigate(`/jobs/${job}${search}`),
     [navigate, search],
@@ -119,7 +122,7 @@ export default function Jobs() {
         ) : rows.length === 0 ? (
           <Empty
             any={filter.any}
-            all={jobs.data?.pagination.totalIsExact ?? true}
+            all={older === undefined}
             creates={() => setCreating(true)}
             clear={() => change("nothing")}
           />
@@ -133,22 +136,33 @@ export default function Jobs() {
             {...(may(session, "OPERATOR") && { choose })}
           />
         )}
-        {jobs.data && jobs.data.pagination.total > 0 && (
+        {jobs.data && (filter.cursor !== "" || jobs.data.pagination.total > 0 || older) && (
           <div className="pages">
             <span className="faint number">
               {count(jobs.data.pagination.total)}
               {jobs.data.pagination.totalIsExact ? "" : " or more"} jobs
             </span>
-            <Pagination
-              size="small"
-              current={filter.page}
-              pageSize={filter.limit}
-              total={Math.min(jobs.data.pagination.total, 10_000)}
-              pageSizeOptions={SIZES}
-              showSizeChanger
-              responsive
-              onChange={(page, limit) => change({ page, limit })}
-            />
+            {filter.cursor === "" ? (
+              <Pagination
+                size="small"
+                current={filter.page}
+                pageSize={filter.limit}
+                total={Math.min(jobs.data.pagination.total, REACH)}
+                pageSizeOptions={SIZES}
+                showSizeChanger
+                responsive
+                onChange={(page, limit) => change({ page, limit })}
+              />
+            ) : (
+              <Button size="small" onClick={() => change({})}>
+                Newest
+              </Button>
+            )}
+            {older && (
+              <Button size="small" onClick={() => change({ cursor: older })}>
+                Older
+              </Button>
+            )}
           </div>
         )}
       </section>
@@ -169,6 +183,17 @@ export default function Jobs() {
   );
 }
 
+/** Where to go on behind this page, where pages by number do not reach; undefined where they do. */
+function olderThan(
+  pagination: JobPage["pagination"] | undefined,
+  { cursor, page, limit }: { cursor: string; page: number; limit: number },
+  shown: number,
+): string | undefined {
+  const next = pagination?.nextCursor ?? undefined;
+  const isLast = page * limit >= Math.min(pagination?.total ?? 0, REACH);
+  return cursor !== "" || isLast || shown < limit ? next : undefined;
+}
+
 interface EmptyProps {
   /** Whether anything is filtered. */
   any: boolean;
@@ -183,7 +208,7 @@ function Empty({ any, all, creates, clear }: EmptyProps) {
     <Nothing action={<Button onClick={clear}>Clear filters</Button>}>
       {all
         ? "No job passes these filters."
-        : "None of the newest jobs passes these filters. Choose a status or a type as well to look further back."}
+        : "None of the jobs that were looked at passes these filters. Look at older ones, or choose a status or a type as well."}
     </Nothing>
   ) : (
     <Nothing action={<Button onClick={creates}>Create job</Button>}>

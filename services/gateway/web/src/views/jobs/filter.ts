@@ -12,9 +12,11 @@ export interface Filter {
   collection: string;
   page: number;
   limit: number;
+  /** The nextCursor of the page before, where older jobs are looked at than pages reach; else empty. */
+  cursor: string;
 }
 
-const DEFAULTS = { page: 1, limit: 20 };
+const DEFAULTS = { page: 1, limit: 20, cursor: "" };
 
 /** Read a filter out of an address. */
 export function readFilter(search: URLSearchParams): Filter {
@@ -26,6 +28,7 @@ export function readFilter(search: URLSearchParams): Filter {
     collection: search.get("collection") ?? "",
     page: Math.max(1, Math.floor(Number(search.get("page"))) || DEFAULTS.page),
     limit: Math.min(200, Math.max(1, Math.floor(Number(search.get("limit"))) || DEFAULTS.limit)),
+    cursor: search.get("cursor") ?? DEFAULTS.cursor,
   };
 }
 
@@ -39,13 +42,14 @@ export function writeFilter(filter: Filter): URLSearchParams {
   if (filter.collection !== "") search.set("collection", filter.collection);
   if (filter.page !== DEFAULTS.page) search.set("page", String(filter.page));
   if (filter.limit !== DEFAULTS.limit) search.set("limit", String(filter.limit));
+  if (filter.cursor !== DEFAULTS.cursor) search.set("cursor", filter.cursor);
   return search;
 }
 
 /** What the gateway is asked for. */
 export function queryOf(filter: Filter) {
   return {
-    page: filter.page,
+    ...(filter.cursor === "" ? { page: filter.page } : { cursor: filter.cursor }),
     limit: filter.limit,
     ...(filter.status.length > 0 && { status: filter.status }),
     ...(filter.type.length > 0 && { type: filter.type }),
@@ -55,7 +59,7 @@ export function queryOf(filter: Filter) {
   };
 }
 
-/** The filter in the address, and the way to change it; every change but of the page begins at page 1. */
+/** The filter in the address, and the way to change it; every change but of the place begins at the newest. */
 export function useFilter() {
   const [search, setSearch] = useSearchParams();
   const filter = useMemo(() => {
@@ -68,7 +72,7 @@ export function useFilter() {
       setSearch((before) =>
         wanted === "nothing"
           ? new URLSearchParams()
-          : writeFilter({ ...readFilter(before), page: 1, ...wanted }),
+          : writeFilter({ ...readFilter(before), page: 1, cursor: "", ...wanted }),
       ),
     [setSearch],
   );

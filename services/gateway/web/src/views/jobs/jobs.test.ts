@@ -21,6 +21,11 @@ describe("the filter in the address", () => {
       q: "bunny",
     });
   });
+  test("goes on behind a page instead of by its number where it has a cursor", () => {
+    const filter = readFilter(new URLSearchParams("type=scan&cursor=abc"));
+    expect(readFilter(writeFilter(filter))).toEqual(filter);
+    expect(queryOf(filter)).toEqual({ cursor: "abc", limit: 20, type: ["scan"] });
+  });
   test("leaves out what is as usual", () => {
     expect(writeFilter(readFilter(new URLSearchParams("page=1&limit=20&q="))).size).toBe(0);
   });
