@@ -12,6 +12,7 @@ from callsheet.cli import (
     cache,
     certs,
     collections,
+    doctor,
     fleet,
     gpus,
     jobs,
@@ -34,6 +35,7 @@ BUILT_IN: Final = frozenset(
         "scan",
         "cache",
         "certs",
+        "doctor",
         "jobs",
         "collections",
         "queues",
@@ -67,6 +69,7 @@ def build_app(arguments: Sequence[str]) -> typer.Typer:
     )
     app.callback()(_root)
     app.registered_commands += scan.app.registered_commands
+    app.registered_commands += doctor.app.registered_commands
     app.registered_commands += verify.app.registered_commands
     app.add_typer(jobs.app, name="jobs")
     app.add_typer(types.app, name="types")
