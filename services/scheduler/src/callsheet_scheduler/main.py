@@ -164,12 +164,7 @@ async def _serve(
     add_ScheduleServiceServicer_to_server(ScheduleService(Schedules(leadership, jobs)), server)
     add_AccessServiceServicer_to_server(AccessService(access), server)
     add_ExternalScalerServicer_to_server(ScalerService(Scaling(leadership)), server)
-    lease_service = LeaseService(
-        Grants(leadership, types, jobs),
-        lease_ttl_s=settings.lease_ttl_s,
-        orphan_limit_s=settings.orphan_limit_s,
-    )
-    add_LeaseServiceServicer_to_server(lease_service, server)
+    add_LeaseServiceServicer_to_server(_leases(settings, Grants(leadership, types, jobs)), server)
     export_metrics(leadership)
     checks = Checks(SERVICES)
     running: list[asyncio.Task[None]] = []
@@ -194,6 +189,10 @@ async def _serve(
         await _end(running)
         await server.stop(GRACE_S)
         await lists.dispose()
+
+
+def _leases(settings: SchedulerSettings, grants: Grants) -> LeaseService:
+    return LeaseService(grants, lease_ttl_s=settings.lease_ttl_s, orphan_limit_s=settings.orphan_limit_s)
 
 
 def _parts(**parts: Coroutine[object, object, None]) -> list[asyncio.Task[None]]:
