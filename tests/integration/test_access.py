@@ -15,7 +15,6 @@ from callsheet_gateway.access.entrance import CSRF_HEADER
 from callsheet_gateway.settings import GatewaySettings
 from callsheet_scheduler.local.postgres import EmbeddedPostgres
 from callsheet_scheduler.store.access import prune_audit, prune_ended_sessions
-from pydantic import TypeAdapter
 
 from callsheet.acting import acting_as, me
 from callsheet.api_keys import new_key, parse_key
@@ -24,7 +23,18 @@ from callsheet.errors import InvalidError, NotFoundError
 from callsheet.ids import new_job_id
 from callsheet.service.clock import SystemClock
 from callsheet.v1.access_service_pb2 import AccessRole
-from tests.support.access import OBJECT, SECRET, Json, bearer, endpoints, made, own_jwt, status_of
+from tests.support.access import (
+    OBJECTS,
+    SECRET,
+    bearer,
+    endpoints,
+    made,
+    on_record,
+    own_jwt,
+    shown,
+    status_of,
+    until_refused,
+)
 from tests.support.command_line import CommandLine
 from tests.support.fresh_database import new_database
 from tests.support.gateways import Rest, rest_over
@@ -33,7 +43,6 @@ from tests.support.real_scheduler import RealScheduler, real_scheduler
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-OBJECTS: TypeAdapter[list[Json]] = TypeAdapter(list[Json])
 FRESH_S = 0.2
 
 
@@ -66,26 +75,6 @@ async def stack(
 @pytest.fixture
 def rest(stack: Stack) -> httpx.AsyncClient:
     return stack.rest
-
-
-async def shown(rest: httpx.AsyncClient, token: object) -> httpx.Response:
-    return await rest.get("/api/session", headers=bearer(token))
-
-
-async def until_refused(rest: httpx.AsyncClient, headers: dict[str, str]) -> None:
-    """Wait until a credential is refused; the test's time limit ends a vain wait."""
-    while (await rest.get("/api/session", headers=headers)).status_code != 401:  # noqa: ASYNC110 -- nothing sets an event
-        await asyncio.sleep(0.02)
-
-
-async def on_record(rest: httpx.AsyncClient, target: str) -> list[Json]:
-    """Return the entries about a target, newest first, once there are some."""
-    while True:
-        answer = await rest.get("/api/audit", params={"limit": 200})
-        entries = OBJECTS.validate_python(OBJECT.validate_python(answer.json())["data"])
-        if found := [entry for entry in entries if str(entry["target"]).startswith(target)]:
-            return found
-        await asyncio.sleep(0.02)
 
 
 async def test_key_is_shown_once_and_opens_what_its_role_allows(stack: Stack) -> None:

@@ -14,6 +14,7 @@ from tests.support.patience import PATIENCE_S
 
 Json = dict[str, object]
 OBJECT: TypeAdapter[Json] = TypeAdapter(Json)
+OBJECTS: TypeAdapter[list[Json]] = TypeAdapter(list[Json])
 SECRET = "j" * 40
 """What `own_jwt` signs with."""
 METHODS = {"get", "post", "put", "patch", "delete", "head", "options"}
@@ -83,3 +84,24 @@ async def status_of(rest: Rest, method: str, path: str, token: str | None) -> in
     finally:
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
+
+
+async def shown(rest: httpx.AsyncClient, token: object) -> httpx.Response:
+    """Ask who a token is for."""
+    return await rest.get("/api/session", headers=bearer(token))
+
+
+async def until_refused(rest: httpx.AsyncClient, headers: dict[str, str]) -> None:
+    """Wait until a credential is refused; the test's time limit ends a vain wait."""
+    while (await rest.get("/api/session", headers=headers)).status_code != 401:  # noqa: ASYNC110 -- nothing sets an event
+        await asyncio.sleep(0.02)
+
+
+async def on_record(rest: httpx.AsyncClient, target: str) -> list[Json]:
+    """Return the entries about a target, newest first, once there are some."""
+    while True:
+        answer = await rest.get("/api/audit", params={"limit": 200})
+        entries = OBJECTS.validate_python(OBJECT.validate_python(answer.json())["data"])
+        if found := [entry for entry in entries if str(entry["target"]).startswith(target)]:
+            return found
+        await asyncio.sleep(0.02)

@@ -137,10 +137,8 @@ async def _serve(
 ) -> int:
     lists = open_lists(settings.database_url, connections_max=settings.readers_max)
     past = partial(read_done, readers)
-    jobs, actions = (
-        Jobs(leadership, types, past, partial(read_sizes, readers)),
-        Actions(leadership, types, past),
-    )
+    jobs = Jobs(leadership, types, past, partial(read_sizes, readers))
+    actions = Actions(leadership, types, past)
     inbox, changes = Inbox(leadership, jobs, types, past), TypeChanges(leadership, types)
     watching = Watching(leadership)
     access = Access(leadership, AccessStore(readers))
