@@ -32,7 +32,7 @@ get() {
 }
 
 items() {
-	get '/api/media/items?limit=100' | python3 -c 'import json, sys; sys.exit(len(json.load(sys.stdin)["items"]) != 5)'
+	get '/api/media/items?limit=100' | python3 -c 'import json, sys; sys.exit(len(json.load(sys.stdin)["data"]) != 5)'
 }
 
 up() {
@@ -43,13 +43,12 @@ up() {
 
 trap 'compose down --volumes >/dev/null 2>&1' EXIT
 up
-get /api/health >/dev/null || true
 curl --silent --show-error --fail --header "Authorization: Bearer $token" --header 'Content-Type: application/json' \
-	--data '{"jobType": "scan", "params": {}}' "http://127.0.0.1:$CALLSHEET_PORT/api/media/jobs" >/dev/null
+	--data '{"type": "scan", "params": {"root": "library"}}' "http://127.0.0.1:$CALLSHEET_PORT/api/media/jobs" >/dev/null
 until_true 'five items are in the library' items
 echo 'memory at rest:' && podman stats --no-stream --format '{{.Name}} {{.MemUsage}}'
 first=$token
-podman kill --all >/dev/null
+podman ps --quiet --filter "name=${project}_" | xargs podman kill >/dev/null
 compose down >/dev/null 2>&1
 up
 [ "$token" = "$first" ]

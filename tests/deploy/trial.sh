@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the images, brings up the compose file with them, scans a folder through REST, kills everything, brings
-# it up again and finds what was there; then plays the Deployments of deploy/k8s, and has checkov look.
+# it up again and finds what was there.
 # Everything lies below FOLDER, by default .cache/containers. What cannot be had is said, and is a failure.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
