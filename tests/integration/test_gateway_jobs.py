@@ -261,20 +261,15 @@ async def test_log_is_whole_as_text_and_head_and_tail_in_the_details(rest: httpx
 
 async def test_hours_count_what_came_and_what_ended_also_of_jobs_that_live(rest: httpx.AsyncClient) -> None:
     async def present() -> dict[str, int]:
-        answer = await rest.get("/api/media/jobs/hours", params={"hours": 2})
-        hours = OBJECTS.validate_python(answer.json()["data"])
-        assert len(hours) == 2
-        assert str(hours[0]["hour"]) < str(hours[1]["hour"])
-        types = [OBJECT.validate_python(hour["byType"]).get("scan", {}) for hour in hours]  # an hour may end
-        sums = [OBJECT.validate_python(one) for one in types]
-        return {name: sum(int(str(one.get(name, 0))) for one in sums) for name in ("created", "cancelled")}
+        hours = OBJECTS.validate_python((await rest.get("/api/media/jobs/hours?hours=2")).json()["data"])
+        assert len(hours) == 2  # of which the first may end while this test runs
+        return {name: sum(int(str(hour[name])) for hour in hours) for name in ("created", "cancelled")}
 
     before = await present()
-    kept, ended = (await created(rest))["id"], (await created(rest))["id"]
-    await rest.post(f"/api/media/jobs/{ended}/cancel")
+    await created(rest)
+    await rest.post(f"/api/media/jobs/{(await created(rest))['id']}/cancel")
     after = await present()
     assert {name: after[name] - before[name] for name in after} == {"created": 2, "cancelled": 1}
-    await rest.post(f"/api/media/jobs/{kept}/cancel")
     assert (await rest.get("/api/media/jobs/hours", params={"hours": 169})).status_code == 422
 
 

@@ -184,7 +184,7 @@ class HistoryStore:
         Counters are kept by the hour: of the hour that a span begins in, its share is taken.
         """
         sums = await self._fetch(statement("sum_counters"))
-        recent = await self._fetch(statement("recent_counters"), since - HOUR_S)
+        recent = await self._recent(since - HOUR_S)
         completed = [row for row in recent if row["state"] == JobState.COMPLETED]
         jobs = sum(row["jobs"] * _share(row["hour"], since) for row in completed)
         run_s = sum(row["run_ms"] * _share(row["hour"], since) for row in completed) / 1000
@@ -205,7 +205,7 @@ class HistoryStore:
 
     async def hours(self, *, since: float) -> list[HourRow]:
         """Return what is counted of the hours that begin at *since* or later."""
-        rows = await self._fetch(statement("recent_counters"), since - 1)
+        rows = await self._recent(since - 1)
         return [
             HourRow(
                 hour=row["hour"],
@@ -243,6 +243,10 @@ class HistoryStore:
         with repeatable():
             async with self._lists.connect() as connection:
                 return [JobId(row[0]) for row in await connection.execute(query)]
+
+    async def _recent(self, after: float) -> list[asyncpg.Record]:
+        """Return the counters of the hours that began after an instant."""
+        return await self._fetch(statement("recent_counters"), after)
 
     async def _count_done(self, wanted: JobFilter) -> int:
         states = [int(state) for state in (wanted.states & FINAL if wanted.states else FINAL)]
