@@ -41,7 +41,7 @@ async def test_it_holds_queues_back_is_ready_and_opens_them_at_the_end(tmp_path:
         process = await start(tmp_path, immich.address, "run")
         port, _ = await ops_port(process)
         await until(lambda: held_back(immich))
-        shown = await start(tmp_path, immich.address, "status", "--json")
+        shown = await start(tmp_path, immich.address, "look", "--json")
         told, _ = await shown.communicate()
         while await status(port, "/readyz") != 200:  # noqa: ASYNC110 -- another process sets no event of ours
             await asyncio.sleep(0.05)
@@ -57,7 +57,7 @@ async def test_it_holds_queues_back_is_ready_and_opens_them_at_the_end(tmp_path:
         assert queues["backupDatabase"]["note"] == "never touched"
         assert process.returncode == 0
         assert immich.immich.open() == set(NAMES)
-        assert 'callsheet_immich_queue_backlog{queue="ocr"} ' in figures
+        assert 'callsheet_immich_queue_backlog{queue="ocr",server="immich"} ' in figures
         assert KEY not in logged.decode() + figures
 
 

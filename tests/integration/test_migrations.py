@@ -104,6 +104,7 @@ ROWS: dict[int, list[str]] = {
         "INSERT INTO collection VALUES ('trip', 'A trip', now())",
         "INSERT INTO collection_counter VALUES ('trip', 5, 1, now(), now())",
     ],
+    27: ["INSERT INTO immich_server VALUES ('home', now(), 'admin', 2, '{{ocr}}')"],
     30: ["INSERT INTO ended_session VALUES ('aa', 'infinity')"],
     25: ["INSERT INTO job_type_change VALUES ('public_scan', NULL, 60, NULL, now(), 'admin', '{{}}')"],
     22: [

@@ -19,6 +19,7 @@ WHOLE = {
     "count_items": "counts all items",
     "load_allocations": "is how a leadership begins",
     "load_devices": "is how a leadership begins",
+    "load_immich": "is how a leadership begins",
     "load_drains": "is how a leadership begins",
     "load_limits": "is how a leadership begins",
     "load_live": "is how a leadership begins",

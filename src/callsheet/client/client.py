@@ -5,6 +5,7 @@ from contextlib import aclosing
 from typing import Final
 
 from callsheet.client.accessing import Accessing
+from callsheet.client.immich import ImmichSteering
 from callsheet.client.scheduling import Scheduling
 from callsheet.client.steering import FINAL, Steering
 from callsheet.errors import InvalidError, OverloadedError, UnavailableError
@@ -58,7 +59,7 @@ ITEMS_PAGE: Final = 200
 WATCH_QUIET_S: Final = 15.0
 
 
-class Client(Steering, Scheduling, Accessing):
+class Client(Steering, Scheduling, ImmichSteering, Accessing):
     """A connection to a scheduler. Methods return the messages of the contract.
 
     Every method is safe to repeat and repeats itself while no scheduler answers, as long as *patience*

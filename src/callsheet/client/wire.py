@@ -11,6 +11,7 @@ from callsheet.service.clock import Clock, SystemClock
 from callsheet.tls import TlsFolder
 from callsheet.v1.access_service_pb2_grpc import AccessServiceStub
 from callsheet.v1.fleet_service_pb2_grpc import FleetServiceStub
+from callsheet.v1.immich_service_pb2_grpc import ImmichServiceStub
 from callsheet.v1.job_service_pb2_grpc import JobServiceStub
 from callsheet.v1.library_service_pb2_grpc import LibraryServiceStub
 from callsheet.v1.schedule_service_pb2_grpc import ScheduleServiceStub
@@ -43,6 +44,7 @@ class Wire:
         self._library = LibraryServiceStub(self._channel)
         self._fleet = FleetServiceStub(self._channel)
         self._schedules = ScheduleServiceStub(self._channel)
+        self._immich = ImmichServiceStub(self._channel)
         self._access = AccessServiceStub(self._channel)
 
     async def __aenter__(self) -> Self:

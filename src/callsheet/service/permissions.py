@@ -66,6 +66,11 @@ _BY_SERVICE: Final[Mapping[str, Mapping[str, frozenset[Role]]]] = {
         "RunSchedule": _STEERING,
         "RemoveSchedule": _STEERING,
     },
+    "callsheet.v1.ImmichService": {
+        "ListImmichServers": _ASKING,
+        "ChangeImmichServer": _STEERING,
+        "ReportImmichServer": frozenset({Role.IMMICH}),
+    },
     "callsheet.v1.AccessService": {
         "CreateApiKey": _STEERING,
         "ListApiKeys": _STEERING,

@@ -8,7 +8,7 @@ from pathlib import Path
 from shutil import rmtree
 
 import pytest
-from callsheet_immich_agent.agent import WAIT_S_MAX, Agent, Pace, wait_s
+from callsheet_immich_agent.agent import WAIT_S_MAX, Agent, Manner, Pace, wait_s
 from callsheet_immich_agent.client import Access, Server
 from callsheet_immich_agent.policy import UNMANAGED, Hold, Rules
 from callsheet_immich_agent.remembered import Remembered
@@ -52,7 +52,7 @@ def make(immich: StandIn, server: Server, remember: Remember) -> Make:
             clock=SystemClock(),
             chance=random.Random(1).random,  # noqa: S311 -- no secret
             pace=Pace(poll_interval_s=10.0, deadline_s=0.5),
-            dry_run=dry_run,
+            manner=Manner(dry_run=dry_run),
         )
 
     return making

@@ -7,6 +7,7 @@ from callsheet_immich_agent.policy import (
     Action,
     Command,
     Hold,
+    Leases,
     Memory,
     QueueSeen,
     Rules,
@@ -71,6 +72,60 @@ def test_more_urgent_work_waits_for_the_queue_that_runs() -> None:
     queues = [seen("thumbnailGeneration", active=2, due=4), seen("metadataExtraction", due=7, paused=True)]
 
     assert said(queues) == []
+
+
+def looks(due: int, rules: Rules, number: int) -> list[str]:
+    """Look so often at a server where the workers of smartSearch start nothing; return what is asked."""
+    memory, paused, asked = Memory(), {"ocr": True, "smartSearch": False}, list[str]()
+    for _ in range(number):
+        queues = [seen("smartSearch", due=9, paused=paused["smartSearch"])]
+        queues.append(seen("ocr", due=due, active=0 if paused["ocr"] else 1, paused=paused["ocr"]))
+        decision = decide(queues, memory, rules)
+        memory = decision.memory
+        for action in decision.actions:
+            paused[action.queue] = action.command is Command.PAUSE
+            after = memory.paused if paused[action.queue] else memory.resumed
+            memory = after(action.queue)
+            asked.append(f"{action.command} {action.queue}")
+    return asked
+
+
+def test_a_queue_whose_workers_start_nothing_lets_others_pass() -> None:
+    rules = Rules(stall_looks=5)
+
+    assert looks(3, rules, 4) == []
+    assert looks(3, rules, 6) == ["pause smartSearch", "resume ocr"]
+
+
+def test_a_queue_whose_workers_start_nothing_stays_open_while_nobody_wants_its_place() -> None:
+    assert looks(0, Rules(stall_looks=5), 30) == []
+
+
+def test_a_queue_whose_workers_start_nothing_gives_its_lease_back_and_asks_again_later() -> None:
+    rules, held = Rules(stall_looks=5), Leases(held=frozenset({"smartSearch"}))
+    memory, asks = Memory(), list[bool]()
+    for look in range(12):
+        leases = held if look < 5 else Leases()
+        decision = decide([seen("smartSearch", due=9, paused=look >= 5)], memory, rules, leases)
+        memory = decision.memory
+        asks.append("smartSearch" in decision.asks)
+        assert [action.command for action in decision.actions] == ([Command.PAUSE] if look == 4 else [])
+
+    assert asks == [False] * 9 + [True] * 3
+
+
+def test_a_queue_that_drains_between_looks_has_not_stalled() -> None:
+    rules, memory = Rules(stall_looks=2), Memory()
+    for due in range(40, 0, -1):
+        memory = decide([seen("smartSearch", due=due), seen("ocr", due=1, paused=True)], memory, rules).memory
+        assert memory.stalled == frozenset()
+
+
+def test_of_a_paused_controller_nothing_is_asked() -> None:
+    queues = [seen("sidecar", due=1, paused=True), seen("ocr", due=1), seen("library")]
+
+    assert said(queues, rules=Rules(paused=True)) == []
+    assert said(queues, rules=Rules(limit=0)) == ["pause library", "pause ocr"]
 
 
 def test_unmanaged_queues_are_neither_touched_nor_counted() -> None:

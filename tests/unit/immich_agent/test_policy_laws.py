@@ -1,6 +1,7 @@
 """The policy keeps its laws whatever the server, people and the network do between two looks."""
 
 from collections import Counter
+from dataclasses import replace
 
 from callsheet_immich_agent.policy import (
     UNMANAGED,
@@ -48,20 +49,21 @@ class PolicyLaws(RuleBasedStateMachine):
     """Pauses without an answer that the server has yet to act on."""
 
     @initialize(
-        limit=st.integers(1, 4),
+        limit=st.integers(0, 4),
         settle=st.integers(1, 3),
+        stall=st.integers(2, 4),
         adopt=st.booleans(),
         paused=st.sets(names),
         backlog=st.fixed_dictionaries(dict.fromkeys(NAMES, st.integers(0, 6))),
     )
     def begin(
-        self, *, limit: int, settle: int, adopt: bool, paused: set[str], backlog: dict[str, int]
+        self, *, limit: int, settle: int, stall: int, adopt: bool, paused: set[str], backlog: dict[str, int]
     ) -> None:
         self.server = SimulatedImmich(backlog, names=NAMES)
         for name in paused:
             self.server.pause(name)
         self.server.start()
-        self.wanted = Rules(limit=limit, settle_looks=settle, adopt=adopt)
+        self.wanted = Rules(limit=limit, settle_looks=settle, stall_looks=stall, adopt=adopt)
         self.memory, self.kept, self.opened = Memory(), {}, set()
         self.by_people = set() if adopt else paused - UNMANAGED
         self.found = paused & UNMANAGED
@@ -76,6 +78,15 @@ class PolicyLaws(RuleBasedStateMachine):
         self.server.queues[name].waiting += jobs
         self.server.queues[name].delayed = delayed
         self.server.start()
+
+    @rule(name=names, workers=st.integers(0, 2))
+    def the_workers_of_a_queue_stop_or_come_back(self, name: str, workers: int) -> None:
+        self.server.queues[name].workers = workers
+        self.server.start()
+
+    @rule(paused=st.booleans())
+    def the_controller_is_paused_or_goes_on(self, *, paused: bool) -> None:
+        self.wanted = replace(self.wanted, paused=paused)
 
     @rule(name=names)
     def somebody_opens(self, name: str) -> None:
@@ -99,6 +110,15 @@ class PolicyLaws(RuleBasedStateMachine):
             self.opened.discard(name)
         self.late.clear()
 
+    @rule(jobs=st.integers(1, 3))
+    def work_comes_to_what_is_paused_late_and_the_controller_ends(self, jobs: int) -> None:
+        """It runs then, so it is seen open although its pause is still to come."""
+        self.a_look([Outcome.LATE] * 12, {})
+        for name in sorted(self.late):
+            self.work_comes(name, jobs, 0)
+        self.a_look([Outcome.DONE] * 12, {})
+        self.a_clean_end()
+
     @rule(looks=st.integers(2, 12))
     def all_goes_well_for_a_while(self, looks: int) -> None:
         for _ in range(looks):
@@ -110,8 +130,9 @@ class PolicyLaws(RuleBasedStateMachine):
         """Look, and act on it although work has come *meanwhile*."""
         seen = self.server.seen()
         decision = decide(seen, self.memory, self.wanted)
-        self.check_order(decision.actions)
+        assert not (self.wanted.paused and decision.actions)
         self.memory = decision.memory
+        self.check_order(decision.actions)
         self.keep()
         busy = {queue.name for queue in seen if queue.active}
         for name, jobs in meanwhile.items():
@@ -154,7 +175,7 @@ class PolicyLaws(RuleBasedStateMachine):
         self.kept = dict(self.memory.holds)
 
     def check_order(self, actions: tuple[Action, ...]) -> None:
-        """What is opened, but for what still runs, is the most urgent that has jobs to start."""
+        """What is opened, but for what still runs, is the most urgent that has jobs to start and workers."""
         queues = self.server.queues
         fresh = [
             action.queue
@@ -172,8 +193,12 @@ class PolicyLaws(RuleBasedStateMachine):
             and not queues[name].active
             and name not in UNMANAGED | self.by_people
         ]
-        assert fresh == sorted(fresh, key=self.wanted.rank)
-        assert not fresh or all(self.wanted.rank(name) > self.wanted.rank(fresh[-1]) for name in passed)
+
+        def rank(name: str) -> tuple[bool, tuple[int, str]]:
+            return name in self.memory.stalled, self.wanted.rank(name)
+
+        assert fresh == sorted(fresh, key=rank)
+        assert not fresh or all(rank(name) > rank(fresh[-1]) for name in passed)
 
     @rule()
     def a_crash(self) -> None:
@@ -200,13 +225,14 @@ class PolicyLaws(RuleBasedStateMachine):
     @rule()
     def nothing_changes(self) -> None:
         """Look after look at a server that stands still, each queue is turned at most twice."""
+        wanted = replace(self.wanted, stall_looks=1000)
         still = SimulatedImmich(names=NAMES)
         still.queues = dict(self.server.queues)
         seen = {queue.name: queue for queue in still.seen()}
         memory, turns = self.memory, Counter[str]()
         last: tuple[Action, ...] = ()
         for _ in range(12):
-            decision = decide(seen.values(), memory, self.wanted)
+            decision = decide(seen.values(), memory, wanted)
             memory, last = decision.memory, decision.actions
             for action in last:
                 turns[action.queue] += 1
@@ -247,7 +273,8 @@ def situations(draw: st.DrawFn) -> tuple[list[QueueSeen], Memory, Rules, Leases]
     asked = draw(st.sets(st.sampled_from(managed))) - held - recalled
     holds = {queue.name: Hold.OURS if queue.paused else Hold.OPEN for queue in queues}
     leases = Leases(held=frozenset(held), recalled=frozenset(recalled), asked=frozenset(asked))
-    return queues, Memory(holds=holds), Rules(limit=draw(st.integers(1, 4))), leases
+    rules = Rules(limit=draw(st.integers(0, 4)), paused=draw(st.booleans()))
+    return queues, Memory(holds=holds), rules, leases
 
 
 @given(situations())
@@ -268,6 +295,11 @@ def test_queues_run_by_leases_that_are_asked_for_in_order_and_end_when_nothing_i
     asks = [name for name in decision.asks if name in {queue.name for queue in without}]
     running = {queue.name for queue in queues if queue.active} - UNMANAGED
 
+    if rules.paused:
+        assert not decision.actions
+        assert set(decision.asks) == {name for name in running - bound if not named[name].paused}
+        assert decision.done == {name for name in bound - running if named[name].paused}
+        return
     assert resumed <= leases.held
     assert not any(named[name].active for name in paused)
     assert all(named[name].paused and not named[name].active for name in decision.done)

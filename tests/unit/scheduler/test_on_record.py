@@ -6,6 +6,7 @@ from callsheet_scheduler.rpc.on_record import ACTS, address_of, said_of
 from callsheet.v1 import (
     access_service_pb2,
     fleet_service_pb2,
+    immich_service_pb2,
     job_service_pb2,
     library_service_pb2,
     schedule_service_pb2,
@@ -16,6 +17,7 @@ from callsheet.v1.job_service_pb2 import ActOnJobsRequest, RetryJobRequest
 SERVICES = (
     access_service_pb2,
     fleet_service_pb2,
+    immich_service_pb2,
     job_service_pb2,
     library_service_pb2,
     schedule_service_pb2,
@@ -26,6 +28,7 @@ NO_ACTS = {
     "UpsertItems",  # what workers found
     "NoteViews",  # what was looked at
     "ResolveApiKey",  # a look at a credential
+    "ReportImmichServer",  # what controllers saw
     "AppendAudit",  # the trail itself
 }
 

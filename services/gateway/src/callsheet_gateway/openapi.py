@@ -11,6 +11,8 @@ from callsheet_gateway.schemas.async_tasks import PROCESSING_EXAMPLE, TASK_EXAMP
 from callsheet_gateway.schemas.collections import COLLECTION_EXAMPLE
 from callsheet_gateway.schemas.fleet import QUEUE_EXAMPLE, WORKER_EXAMPLE
 from callsheet_gateway.schemas.gpus import GPU_EXAMPLE
+from callsheet_gateway.schemas.immich import QUEUE_EXAMPLE as IMMICH_QUEUE_EXAMPLE
+from callsheet_gateway.schemas.immich import SERVER_EXAMPLE
 from callsheet_gateway.schemas.jobs import DETAILS_EXAMPLE, JOB_EXAMPLE
 from callsheet_gateway.schemas.keys import AUDIT_EXAMPLE, CREATED_EXAMPLE, KEY_EXAMPLE
 from callsheet_gateway.schemas.library import ITEM_EXAMPLE, METADATA_EXAMPLE
@@ -32,6 +34,8 @@ EXAMPLES: Final[Mapping[str, Json]] = {
     "WorkerView": WORKER_EXAMPLE,
     "GpuView": GPU_EXAMPLE,
     "ScheduleView": SCHEDULE_EXAMPLE,
+    "ImmichServerView": SERVER_EXAMPLE,
+    "ImmichQueueView": IMMICH_QUEUE_EXAMPLE,
     "ScheduledJob": SCHEDULED_EXAMPLE,
     "ItemView": ITEM_EXAMPLE,
     "Metadata": METADATA_EXAMPLE,

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final
 
 from callsheet.errors import (
@@ -16,13 +17,14 @@ from callsheet.errors import (
     UnauthenticatedError,
 )
 from callsheet.service.clock import Clock
-from callsheet_immich_agent import metrics
 from callsheet_immich_agent.client import Server
-from callsheet_immich_agent.leases import Stay
+from callsheet_immich_agent.leases import ONLY, Stay
+from callsheet_immich_agent.metrics import Figures
 from callsheet_immich_agent.policy import (
     Action,
     Command,
     Decision,
+    Leases,
     Memory,
     QueueSeen,
     Rules,
@@ -64,6 +66,36 @@ class Pace:
     deadline_s: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """As what an agent acts."""
+
+    name: str = ONLY
+    """The server's."""
+    dry_run: bool = False
+    """Say what would be asked, and ask for nothing."""
+    leases: bool = False
+    """Whether queues would run by leases, in a dry run."""
+    stay: Stay | None = None
+    """What gives the leases by which queues run."""
+
+
+ALONE: Final = Manner()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """What an agent knows of its server."""
+
+    version: str
+    queues: tuple[QueueSeen, ...] = ()
+    """As the newest look that succeeded found them."""
+    memory: Memory
+    reached_at: datetime | None
+    error: str = ""
+    """Why the newest look failed."""
+
+
 class Agent:
     """One server and what is remembered of it."""
 
@@ -76,28 +108,48 @@ class Agent:
         clock: Clock,
         chance: Callable[[], float],
         pace: Pace,
-        dry_run: bool = False,
-        stay: Stay | None = None,
+        manner: Manner = ALONE,
     ) -> None:
-        """Go on from what is remembered; nothing is asked yet. With a *stay* queues run by its leases."""
+        """Go on from what is remembered; nothing is asked yet."""
         self._server = server
-        self._rules = rules
+        self._figures = Figures(manner.name)
+        self.rules = rules
         self._remembered = remembered
         self._clock = clock
         self._chance = chance
         self._poll_interval_s = pace.poll_interval_s
         self._fresh_s = READY_INTERVALS * pace.poll_interval_s + pace.deadline_s
-        self._dry_run = dry_run
-        self._stay = stay
+        self._dry_run = manner.dry_run
+        self._stay = manner.stay
+        self._no_leases = Leases() if manner.leases else None
         self._memory = Memory(holds=remembered.load())
+        self._seen: list[QueueSeen] = []
         self._reached_at: float | None = None
+        self._seen_at: datetime | None = None
+        self._error = ""
         self._failures = 0
         self._said = ""
         self._refused: dict[str, str] = {}
 
     async def ready(self) -> bool:
-        """Say whether the server was reached lately, with a key that may do what is needed."""
+        """Say whether the server was reached lately, with a key that may do what is needed.
+
+        With a stay the scheduler has to be there as well: no further queue would start.
+        """
+        if self._stay is not None and not self._stay.session.connected:
+            return False
         return self._reached_at is not None and self._clock.monotonic() - self._reached_at <= self._fresh_s
+
+    @property
+    def sight(self) -> Sight:
+        """What is known of the server."""
+        return Sight(
+            version=self._server.version,
+            queues=tuple(self._seen),
+            memory=self._memory,
+            reached_at=self._seen_at,
+            error=self._error,
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look and act until *stop* is set, then wait for no answer. Faults of the server are waited out."""
@@ -140,9 +192,10 @@ class Agent:
             CallsheetError: The server could not be asked, or would not do what it was asked.
         """
         seen = await self._server.queues()
-        metrics.show(seen)
+        self._seen, self._seen_at = seen, self._clock.now()
         stay = self._stay
-        decision = decide(seen, self._memory, self._rules, stay.leases if stay else None)
+        decision = decide(seen, self._memory, self.rules, stay.leases if stay else self._no_leases)
+        self._figures.show(seen, decision.memory.stalled)
         if self._dry_run:
             self._would(seen, decision)
             return
@@ -161,7 +214,7 @@ class Agent:
             async with asyncio.timeout(within_s):
                 with suppress(CallsheetError):
                     self._memory = self._there(await self._server.queues())
-                for action in restore(self._memory, self._rules):
+                for action in restore(self._memory, self.rules):
                     await self._try_to_resume(action)
         left = self._memory.ours
         self._remember(Memory(holds=self._memory.holds) if left else Memory())
@@ -169,7 +222,7 @@ class Agent:
 
     def _there(self, seen: list[QueueSeen]) -> Memory:
         """Return what is remembered of queues that the server has; the others need no opening."""
-        known = observe(seen, self._memory, self._rules)
+        known = observe(seen, self._memory, self.rules)
         names = {queue.name for queue in seen}
         return replace(known, holds={name: hold for name, hold in known.holds.items() if name in names})
 
@@ -209,10 +262,10 @@ class Agent:
             refused = isinstance(error, _NOT_DONE)
             if pause:
                 self._memory = self._memory.refused(name) if refused else self._memory.doubting(name)
-            metrics.ACTIONS.labels(action.command, "refused" if refused else "unknown").inc()
+            self._figures.acted(action.command, "refused" if refused else "unknown")
             return error
         self._memory = self._memory.paused(name) if pause else self._memory.resumed(name)
-        metrics.ACTIONS.labels(action.command, "done").inc()
+        self._figures.acted(action.command, "done")
         log.info("%s %s", "paused" if pause else "resumed", name)
         return None
 
@@ -237,8 +290,9 @@ class Agent:
 
     def _would(self, seen: list[QueueSeen], decision: Decision) -> None:
         """Say what a run that is not dry would ask for, once."""
-        self._memory = observe(seen, self._memory, self._rules)
-        wanted = ", ".join(f"{action.command} {action.queue}" for action in decision.actions)
+        self._memory = observe(seen, self._memory, self.rules)
+        asked = [f"{action.command} {action.queue}" for action in decision.actions]
+        wanted = ", ".join([*asked, *(f"a lease for {name}" for name in decision.asks)])
         if wanted != self._said:
             log.info("would ask for: %s", wanted or "nothing")
         self._said = wanted
@@ -250,12 +304,13 @@ class Agent:
         self._failures = 0
         if not self._dry_run:
             self._said = ""
-        metrics.REACHED.set(1)
+        self._error = ""
+        self._figures.reached(well=True)
 
     def _fail(self, error: CallsheetError) -> None:
         self._failures += 1
-        metrics.REACHED.set(0)
-        metrics.LOOKS_FAILED.inc()
+        self._error = error.message
+        self._figures.failed()
         again = error.message == self._said
         log.log(logging.DEBUG if again else logging.ERROR, "%s", error.message)
         self._said = error.message

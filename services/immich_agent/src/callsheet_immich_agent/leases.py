@@ -40,6 +40,8 @@ TICK_S: Final = 0.25
 CALL_DEADLINE_S: Final = 10.0
 RUN_LIMIT_S: Final = 7 * 24 * 3600
 """Of a lease; a queue with a long backlog holds it all the while."""
+ONLY: Final = "immich"
+"""The name of a server that needs none to be told apart."""
 ENCODES: Final = "videoConversion"
 """The queue that opens encoder sessions; the others that use the GPU run models."""
 _OVER: Final = frozenset({grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION})
@@ -67,7 +69,7 @@ class Books:
     """What a server's queues are to the scheduler: job types, and a share of a GPU."""
 
     def __init__(self, server: str, card: Card | None) -> None:
-        self._prefix = f"immich_queue_{server}" if server else "immich_queue"
+        self._prefix = "immich_queue" if server == ONLY else f"immich_queue_{server}"
         self._card = card
 
     def types(self) -> list[JobType]:
@@ -155,6 +157,11 @@ class Stay:
 
     async def _keep_until_told(self) -> None:
         await self._left.wait()
+
+    def resize(self, slots: int) -> None:
+        """Hold so many leases at most; at least one, since none is no worker."""
+        for command in self.session.resized(max(1, slots)):
+            self._obey(command, instant(self._clock))
 
     async def leave(self) -> None:
         """Withdraw what is asked, give back what is held, and begin to leave the scheduler."""

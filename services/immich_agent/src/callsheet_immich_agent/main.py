@@ -6,6 +6,7 @@ import random
 import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Final, TypeVar
 
@@ -18,10 +19,12 @@ from callsheet.service.clock import SystemClock
 from callsheet.service.ops import OpsServer
 from callsheet.service.run import read_settings, read_tls, read_token, run
 from callsheet.v1.lease_service_pb2 import Hello
-from callsheet_immich_agent.agent import Agent, Pace
+from callsheet_immich_agent.agent import Agent, Manner, Pace
 from callsheet_immich_agent.client import Access, Server
 from callsheet_immich_agent.leases import Books, Stay
+from callsheet_immich_agent.policy import Rules
 from callsheet_immich_agent.remembered import Remembered, peek
+from callsheet_immich_agent.reports import Reports
 from callsheet_immich_agent.settings import ImmichSettings, ImmichWorkerSettings
 from callsheet_immich_agent.status import show
 
@@ -37,7 +40,12 @@ LEFT_EXIT: Final = 1
 
 def main(*, dry_run: bool = False) -> None:
     """Steer the server's queues until told to stop, then open them."""
-    sys.exit(_run(lambda settings, stop: steer(settings, stop, dry_run=dry_run)))
+    sys.exit(_run(lambda settings, stop: _alone(settings, stop, dry_run=dry_run)))
+
+
+async def _alone(settings: ImmichSettings, stop: asyncio.Event, *, dry_run: bool) -> int:
+    manner = Manner(name=settings.immich_name, dry_run=dry_run or settings.immich_dry_run)
+    return await steer(settings, stop, Part(rules=settings.rules(), manner=manner))
 
 
 def open_all() -> None:
@@ -45,14 +53,17 @@ def open_all() -> None:
     sys.exit(_run(_restore))
 
 
-def main_with_scheduler() -> None:
+def main_with_scheduler(*, dry_run: bool = False) -> None:
     """Steer the server's queues by the scheduler's leases until told to stop, then open them."""
     settings = _prepared(ImmichWorkerSettings)
-    sys.exit(run(lambda stop: share(settings, stop)))
+    sys.exit(run(lambda stop: share(settings, stop, dry_run=dry_run)))
 
 
-async def share(settings: ImmichWorkerSettings, stop: asyncio.Event) -> int:
-    """Steer by leases until *stop*, and return the exit code."""
+async def share(settings: ImmichWorkerSettings, stop: asyncio.Event, *, dry_run: bool = False) -> int:
+    """Steer by leases until *stop*, and return the exit code. A dry run asks the scheduler for nothing."""
+    if dry_run or settings.immich_dry_run:
+        would = Manner(name=settings.immich_name, dry_run=True, leases=True)
+        return await steer(settings, stop, Part(rules=settings.rules(), manner=would))
     books = Books(settings.immich_name, settings.card())
     tls = read_tls(settings)
     name = settings.host if tls is None else tls.newest.identity.name
@@ -66,27 +77,48 @@ async def share(settings: ImmichWorkerSettings, stop: asyncio.Event) -> int:
     )
     async with open_channel(settings.scheduler, token=read_token(settings), tls=tls) as channel:
         stay = Stay(hello, books, channel, SystemClock())
+        root = _access(settings).root
+        reports = Reports(settings.immich_name, root, settings.rules(), channel, stay)
         staying = asyncio.create_task(stay.run())
         try:
-            return await steer(settings, stop, stay=stay)
+            manner = Manner(name=settings.immich_name, stay=stay)
+            return await steer(
+                settings, stop, Part(rules=reports.first_rules, manner=manner, beside=reports.run)
+            )
         finally:
             await stay.leave()
             await asyncio.wait({staying}, timeout=LEAVE_S)
             staying.cancel()
 
 
-async def steer(
-    settings: ImmichSettings, stop: asyncio.Event, *, dry_run: bool = False, stay: Stay | None = None
-) -> int:
+async def _nothing(_: Agent) -> None:
+    """Do nothing beside the agent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """How an agent is to steer."""
+
+    rules: Rules
+    """To begin with."""
+    manner: Manner
+    beside: Callable[[Agent], Coroutine[object, object, None]] = _nothing
+    """What goes on while it steers."""
+
+
+async def steer(settings: ImmichSettings, stop: asyncio.Event, part: Part) -> int:
     """Steer until *stop*, and return the exit code."""
-    async with _agent(settings, dry_run=dry_run or settings.immich_dry_run, stay=stay) as agent:
+    async with _agent(settings, part) as agent:
         ops = OpsServer(agent.ready)
         port = await ops.start(settings.ops_host, settings.ops_port)
         log.info("probes and metrics on %s:%d", settings.ops_host, port)
+        beside = asyncio.create_task(part.beside(agent))
         try:
             await agent.run(stop)
         finally:
             left = await agent.restore(settings.immich_restore_s)
+            beside.cancel()
+            await asyncio.wait({beside})
             await ops.stop()
         return _leave(left)
 
@@ -106,7 +138,8 @@ async def _tell(settings: ImmichSettings, *, as_json: bool) -> int:
 
 
 async def _restore(settings: ImmichSettings, _: asyncio.Event) -> int:
-    async with _agent(settings, dry_run=False) as agent:
+    part = Part(rules=settings.rules(), manner=Manner(name=settings.immich_name))
+    async with _agent(settings, part) as agent:
         return _leave(await agent.restore(settings.immich_restore_s))
 
 
@@ -125,23 +158,20 @@ def _prepared(model: type[SettingsT]) -> SettingsT:
 
 
 @asynccontextmanager
-async def _agent(
-    settings: ImmichSettings, *, dry_run: bool, stay: Stay | None = None
-) -> AsyncGenerator[Agent]:
+async def _agent(settings: ImmichSettings, part: Part) -> AsyncGenerator[Agent]:
     access = _access(settings)
     async with Server(access) as server:
         with closing(Remembered(settings.immich_state, access.root)) as remembered:
             yield Agent(
                 server,
-                settings.rules(),
+                part.rules,
                 remembered,
                 clock=SystemClock(),
                 chance=random.SystemRandom().random,
                 pace=Pace(
                     poll_interval_s=settings.immich_poll_interval_s, deadline_s=settings.immich_deadline_s
                 ),
-                dry_run=dry_run,
-                stay=stay,
+                manner=part.manner,
             )
 
 

@@ -70,12 +70,17 @@ class Rules:
     """What an operator decided."""
 
     limit: int = 1
-    """Queues that may run at once."""
+    """Queues that may run at once; 0 holds all back."""
+    paused: bool = False
+    """Nothing is asked of the server: what runs goes on, what is paused stays paused."""
     order: tuple[str, ...] = PRIORITIES
     unmanaged: frozenset[str] = UNMANAGED
     """Queues that are never touched."""
     settle_looks: int = 2
     """A queue that has drained keeps its place until that many looks in a row have found it so."""
+    stall_looks: int = 60
+    """So many looks in a row that find a queue open, with jobs, and none started, have it let others pass; it
+    is tried again after as many."""
     adopt: bool = True
     """Whether a queue that is paused when it is first seen becomes ours."""
 
@@ -91,6 +96,12 @@ class Memory:
     holds: Mapping[str, Hold] = field(default_factory=dict[str, Hold])
     quiet: Mapping[str, int] = field(default_factory=dict[str, int])
     """Looks in a row that found the queue without work that could run."""
+    due: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Jobs that could start at the newest look."""
+    idle: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Looks since the queue was open and started nothing."""
+    stalled: frozenset[str] = frozenset()
+    """Queues that let others pass, since their workers start nothing."""
     doubted: frozenset[str] = frozenset()
     """Queues of which nobody knows whether our last pause reached the server."""
 
@@ -161,7 +172,8 @@ def decide(seen: Iterable[QueueSeen], memory: Memory, rules: Rules, leases: Leas
 
     A queue with active jobs is never paused, nor is one that has jobs to start and a place. Free places go
     to paused queues with jobs that could start, most urgent first; then to those with delayed jobs alone.
-    A queue without work gives its place up only when another has use for it, and has settled.
+    A queue without work gives its place up only when another has use for it, and has settled; one whose
+    workers start nothing comes after all others.
 
     Where *leases* are given a queue is resumed, or stays open once it is idle, only with a lease; and one
     that has drained gives its place up when it has settled, since others than queues may want the room.
@@ -169,6 +181,8 @@ def decide(seen: Iterable[QueueSeen], memory: Memory, rules: Rules, leases: Leas
     queues = sorted(seen, key=lambda queue: rules.rank(queue.name))
     managed = [queue for queue in queues if queue.name not in rules.unmanaged]
     learned = _observe(managed, memory, rules)
+    if rules.paused:
+        return _left_alone(managed, learned, leases)
     steered = [queue for queue in managed if learned.holds[queue.name] is not Hold.THEIRS]
     running = {queue.name for queue in managed if queue.active}
     chosen = _choose(steered, running, learned, rules, leases)
@@ -187,9 +201,27 @@ def decide(seen: Iterable[QueueSeen], memory: Memory, rules: Rules, leases: Leas
             *(Action(command=Command.RESUME, queue=queue.name) for queue in resumes),
         ),
         memory=replace(learned, holds={**learned.holds, **dict.fromkeys(pauses, Hold.OURS)}),
-        asks=_asks(steered, chosen, rules, leases) if leases else (),
+        asks=_asks(steered, chosen, learned, rules, leases) if leases else (),
         done=_done(queues, chosen, leases) if leases else frozenset(),
     )
+
+
+def _left_alone(managed: Sequence[QueueSeen], learned: Memory, leases: Leases | None) -> Decision:
+    """Return what is decided while nothing may be asked: leases cover what runs, and no more."""
+    if leases is None:
+        return Decision(actions=(), memory=learned)
+    return Decision(
+        actions=(),
+        memory=learned,
+        asks=tuple(queue.name for queue in _running_without(managed, leases)),
+        done=_done(managed, set(), leases),
+    )
+
+
+def _running_without(queues: Iterable[QueueSeen], leases: Leases) -> list[QueueSeen]:
+    """Return the queues that run, and are not paused, without a lease."""
+    bound = leases.held | leases.recalled
+    return [queue for queue in queues if queue.active and not queue.paused and queue.name not in bound]
 
 
 def observe(seen: Iterable[QueueSeen], memory: Memory, rules: Rules) -> Memory:
@@ -210,8 +242,24 @@ def _observe(managed: Sequence[QueueSeen], memory: Memory, rules: Rules) -> Memo
         queue.name: 0 if queue.active or queue.due else memory.quiet.get(queue.name, rules.settle_looks) + 1
         for queue in managed
     }
-    doubted = memory.doubted - {queue.name for queue in managed if queue.paused}
-    return Memory(holds={**gone, **holds}, quiet=quiet, doubted=doubted)
+    idle = {queue.name: _idle(queue, memory, rules) for queue in managed}
+    return Memory(
+        holds={**gone, **holds},
+        quiet=quiet,
+        due={queue.name: queue.due for queue in managed},
+        idle=idle,
+        stalled=frozenset(name for name, looks in idle.items() if looks >= rules.stall_looks),
+        doubted=memory.doubted - {queue.name for queue in managed if queue.paused},
+    )
+
+
+def _idle(queue: QueueSeen, memory: Memory, rules: Rules) -> int:
+    """Return for how many looks nothing of an open queue has started; a stalled one begins anew in time."""
+    looks = memory.idle.get(queue.name, 0)
+    works = queue.active or not queue.due or queue.due < memory.due.get(queue.name, 0)
+    if works or (queue.paused and looks < rules.stall_looks):
+        return 0
+    return (looks + 1) % (2 * rules.stall_looks)
 
 
 def _hold(queue: QueueSeen, memory: Memory, rules: Rules) -> Hold:
@@ -229,8 +277,9 @@ def _choose(
     """Return the queues that shall run: those that do, and as many more as there are places for."""
     chosen = set(running)
     allowed = [queue for queue in steered if leases is None or queue.name in leases.held]
-    opened = [queue for queue in allowed if not queue.paused]
-    closed = [queue for queue in allowed if queue.paused]
+    stalled = [queue for queue in allowed if queue.name in memory.stalled]
+    opened = [queue for queue in allowed if not queue.paused and queue not in stalled]
+    closed = [queue for queue in allowed if queue.paused and queue not in stalled]
     settled = {name for name, looks in memory.quiet.items() if looks >= rules.settle_looks}
     for group in (
         [queue for queue in opened if queue.due],
@@ -238,6 +287,7 @@ def _choose(
         [queue for queue in closed if queue.due],
         [queue for queue in opened if queue.backlog],
         [queue for queue in closed if queue.backlog],
+        sorted(stalled, key=lambda queue: queue.paused) if leases is None else (),
         opened if leases is None else (),
     ):
         for queue in group:
@@ -246,15 +296,17 @@ def _choose(
     return chosen
 
 
-def _asks(steered: Sequence[QueueSeen], chosen: set[str], rules: Rules, leases: Leases) -> tuple[str, ...]:
+def _asks(
+    steered: Sequence[QueueSeen], chosen: set[str], memory: Memory, rules: Rules, leases: Leases
+) -> tuple[str, ...]:
     """Return which queues shall have asked for a lease.
 
     What runs without one asks first. Of the others as many ask as there are places, besides those that wait
     for room already: they hold no place. So nothing asks before what is more urgent.
     """
-    without = [queue for queue in steered if queue.name not in leases.held | leases.recalled]
-    running = [queue for queue in without if queue.active and not queue.paused]
-    idle = [queue for queue in without if queue not in running]
+    running = _running_without(steered, leases)
+    bound = leases.held | leases.recalled | {queue.name for queue in running}
+    idle = [queue for queue in steered if queue.name not in bound | memory.stalled]
     line = [
         *(queue.name for queue in idle if queue.due),
         *(queue.name for queue in idle if queue.backlog and not queue.due),

@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 from typing_extensions import override
 
 from callsheet.service.settings import SchedulerClientSettings, ServiceSettings
-from callsheet_immich_agent.leases import Card
+from callsheet_immich_agent.leases import ONLY, Card
 from callsheet_immich_agent.policy import PRIORITIES, UNMANAGED, Rules
 
 DAEMON_NAMES: Final = {
@@ -52,6 +52,9 @@ class ImmichSettings(ServiceSettings):
     """Queues that are never touched, a JSON array."""
     immich_settle_looks: int = Field(default=2, ge=1, le=100)
     """How many looks in a row have to find a queue drained before another takes its place."""
+    immich_stall_looks: int = Field(default=60, ge=2, le=10_000)
+    """How many looks in a row may find a queue open, with jobs, and none of them started, before all others
+    pass it."""
     immich_adopt: bool = True
     """Whether queues that are found paused at first are run in their turn and opened at the end."""
     immich_deadline_s: float = Field(default=15.0, ge=1.0, le=300.0)
@@ -60,6 +63,9 @@ class ImmichSettings(ServiceSettings):
     """How long opening the queues again may take at the end, in seconds."""
     immich_state: Path = Path("var/immich")
     """The folder that remembers which queues are paused by us, should the process be killed."""
+    immich_name: str = Field(default=ONLY, pattern="^[a-z][a-z0-9]{0,31}$")
+    """Tells several servers apart: in metrics, on the page, and in the names of their job types,
+    immich_queue_NAME (immich_queue for the one that is called immich)."""
     immich_dry_run: bool = False
     """Say what would be asked of the server, and ask for nothing."""
 
@@ -93,6 +99,7 @@ class ImmichSettings(ServiceSettings):
             order=self.immich_order,
             unmanaged=self.immich_unmanaged,
             settle_looks=self.immich_settle_looks,
+            stall_looks=self.immich_stall_looks,
             adopt=self.immich_adopt,
         )
 
@@ -102,9 +109,6 @@ class ImmichWorkerSettings(ImmichSettings, SchedulerClientSettings):
 
     host: str = Field(default_factory=socket.gethostname, pattern="^[A-Za-z0-9._-]{1,128}$")
     """The host that limits are counted for; by default the machine's name. Letters, digits, . _ and -."""
-    immich_name: str = Field(default="", pattern="^([a-z][a-z0-9]{0,31})?$")
-    """Tells several servers apart in the names of their job types, immich_queue_NAME; empty for the only
-    one."""
     immich_gpu: str = Field(default="", pattern="^[A-Za-z0-9._/-]{0,128}$")
     """The UUID of the GPU that the server uses, as `callsheet gpus` shows it; empty where it uses none."""
     immich_gpu_mib: int = Field(default=0, ge=0, le=1 << 24)

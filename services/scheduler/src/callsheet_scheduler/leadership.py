@@ -21,6 +21,7 @@ from callsheet.service.clock import Clock, SystemClock
 from callsheet_scheduler.commits import Commits
 from callsheet_scheduler.domain.days import Days
 from callsheet_scheduler.domain.engine import Engine
+from callsheet_scheduler.domain.immich import Servers
 from callsheet_scheduler.domain.instants import Instants
 from callsheet_scheduler.domain.job_type import KnownType
 from callsheet_scheduler.domain.limits import Limits
@@ -30,6 +31,7 @@ from callsheet_scheduler.store import control, leader, queue
 from callsheet_scheduler.store.connection import LOST_CONNECTION, Own, Pool
 from callsheet_scheduler.store.errors import StoreError, sorted_errors
 from callsheet_scheduler.store.footprints import load_footprints
+from callsheet_scheduler.store.immich import load_servers
 from callsheet_scheduler.store.ledger import load_ledger
 from callsheet_scheduler.store.partitions import prepare_days
 from callsheet_scheduler.store.pool import open_candidate, open_writer
@@ -80,6 +82,7 @@ class Term:
     library: Shared[Own]
     days: Days
     timetable: Timetable
+    immich: Servers = field(default_factory=Servers)
     saved_types: dict[str, KnownType] = field(default_factory=dict[str, KnownType])
     """The job types of workers that it has written, by name."""
     collections: set[str] = field(default_factory=set[str])
@@ -315,6 +318,7 @@ class Leadership:
             library=Shared(writers.library),
             days=days,
             timetable=timetable,
+            immich=await load_servers(writers.turn),
         )
         self._post = Post.LEADS
         self._new_term.set()

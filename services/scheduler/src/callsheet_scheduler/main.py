@@ -9,6 +9,8 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+import grpc
+
 from callsheet.catalog import CATALOG
 from callsheet.errors import UnavailableError
 from callsheet.service import logs
@@ -19,6 +21,7 @@ from callsheet.service.server import Checks, House, make_server, serve
 from callsheet.v1.access_service_pb2_grpc import add_AccessServiceServicer_to_server
 from callsheet.v1.externalscaler_pb2_grpc import add_ExternalScalerServicer_to_server
 from callsheet.v1.fleet_service_pb2_grpc import add_FleetServiceServicer_to_server
+from callsheet.v1.immich_service_pb2_grpc import add_ImmichServiceServicer_to_server
 from callsheet.v1.job_service_pb2_grpc import add_JobServiceServicer_to_server
 from callsheet.v1.lease_service_pb2_grpc import add_LeaseServiceServicer_to_server
 from callsheet.v1.library_service_pb2_grpc import add_LibraryServiceServicer_to_server
@@ -30,6 +33,7 @@ from callsheet_scheduler.maintenance.partitions import Partitions
 from callsheet_scheduler.queue_metrics import export_metrics
 from callsheet_scheduler.rpc.access_service import AccessService
 from callsheet_scheduler.rpc.fleet_service import FleetService
+from callsheet_scheduler.rpc.immich_service import ImmichService
 from callsheet_scheduler.rpc.job_service import JobService
 from callsheet_scheduler.rpc.lease_service import LeaseService
 from callsheet_scheduler.rpc.library_service import LibraryService
@@ -56,6 +60,7 @@ from callsheet_scheduler.use_cases.cron import Cron
 from callsheet_scheduler.use_cases.devices import Devices
 from callsheet_scheduler.use_cases.fleet import Workers
 from callsheet_scheduler.use_cases.grants import Grants
+from callsheet_scheduler.use_cases.immich import ImmichServers
 from callsheet_scheduler.use_cases.inbox import Inbox
 from callsheet_scheduler.use_cases.job_logs import JobLogs
 from callsheet_scheduler.use_cases.job_types import JobTypes
@@ -71,7 +76,10 @@ from callsheet_scheduler.use_cases.watching import Watching
 log = logging.getLogger(__name__)
 
 SERVICES = (
-    *(f"callsheet.v1.{name}Service" for name in ("Job", "Lease", "Library", "Fleet", "Schedule", "Access")),
+    *(
+        f"callsheet.v1.{name}Service"
+        for name in ("Job", "Lease", "Library", "Fleet", "Schedule", "Immich", "Access")
+    ),
     SERVICE,
 )
 
@@ -156,10 +164,7 @@ async def _serve(
         ),
         server,
     )
-    add_FleetServiceServicer_to_server(
-        FleetService(Workers(leadership), Devices(leadership), Queues(leadership, types)), server
-    )
-    add_ScheduleServiceServicer_to_server(ScheduleService(Schedules(leadership, jobs)), server)
+    _add_steering(server, leadership, types, jobs)
     add_AccessServiceServicer_to_server(AccessService(access), server)
     add_ExternalScalerServicer_to_server(ScalerService(Scaling(leadership)), server)
     add_LeaseServiceServicer_to_server(_leases(settings, Grants(leadership, types, jobs)), server)
@@ -191,6 +196,15 @@ async def _serve(
 
 def _leases(settings: SchedulerSettings, grants: Grants) -> LeaseService:
     return LeaseService(grants, lease_ttl_s=settings.lease_ttl_s, orphan_limit_s=settings.orphan_limit_s)
+
+
+def _add_steering(server: grpc.aio.Server, leadership: Leadership, types: JobTypes, jobs: Jobs) -> None:
+    """Answer about workers, queues, schedules and Immich servers."""
+    add_FleetServiceServicer_to_server(
+        FleetService(Workers(leadership), Devices(leadership), Queues(leadership, types)), server
+    )
+    add_ScheduleServiceServicer_to_server(ScheduleService(Schedules(leadership, jobs)), server)
+    add_ImmichServiceServicer_to_server(ImmichService(ImmichServers(leadership)), server)
 
 
 def _parts(**parts: Coroutine[object, object, None]) -> list[asyncio.Task[None]]:

@@ -11,6 +11,7 @@ from typing_extensions import override
 from callsheet.catalog import Category
 from callsheet_scheduler.commits import Commits
 from callsheet_scheduler.domain.figures import DeviceFigures, Figures, figures_of
+from callsheet_scheduler.domain.immich import Servers
 from callsheet_scheduler.leadership import Leadership
 
 _DEVICE: Final = ("device", "host", "index")
@@ -37,6 +38,7 @@ class QueueMetrics(Collector):
         yield from _fleet(figures)
         yield from _devices(figures.devices)
         yield _lanes(term.commits)
+        yield _immich(term.immich, term.commits.now())
 
 
 def export_metrics(leadership: Leadership) -> None:
@@ -164,6 +166,18 @@ def _lanes(commits: Commits) -> Metric:
     for lane, count in commits.waiting_by_lane().items():
         waiting.add_metric([lane], count)
     return waiting
+
+
+def _immich(servers: Servers, now: float) -> Metric:
+    reached = GaugeMetricFamily(
+        "callsheet_immich_server_reached",
+        "1 while the controller of an Immich server reports that it reaches it.",
+        labels=["server"],
+    )
+    for name in servers.names(now):
+        report = servers.reports.get(name)
+        reached.add_metric([name], report is not None and not report.error and not report.silent(now))
+    return reached
 
 
 def _by_category(family: GaugeMetricFamily, values: Mapping[Category, float]) -> Metric:

@@ -206,6 +206,13 @@ class Session:
             self.pulse.hasten()
         return [HangUp(reason="there is a card to tell of", unheard=False)] if added else []
 
+    def resized(self, slots: int) -> list[Command]:
+        """Take so many leases from now on; the scheduler is told by a new stream, and what runs goes on."""
+        changed, self._slots = slots != self._slots, slots
+        self._hello.slots = slots
+        tells = changed and self.phase in {Phase.OPENING, Phase.LIVE}
+        return [HangUp(reason="the slots have changed", unheard=False)] if tells else []
+
     def output_placed(self, placed: Placed) -> None:
         """Note what became of an output; should it not arrive, the next stream brings the output again."""
         self._placed.append(placed)

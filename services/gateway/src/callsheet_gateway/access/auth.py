@@ -57,6 +57,8 @@ ROLES: Final[dict[tuple[str, str], Role]] = {
     ("POST", "/api/schedules/{name}/run"): Role.OPERATOR,
     ("POST", "/api/schedules/{name}/pause"): Role.OPERATOR,
     ("POST", "/api/schedules/{name}/resume"): Role.OPERATOR,
+    ("GET", "/api/immich"): Role.OPERATOR,
+    ("PATCH", "/api/immich"): Role.OPERATOR,
     ("GET", "/api/workers"): Role.OPERATOR,
     ("GET", "/api/gpus"): Role.OPERATOR,
     ("POST", "/api/workers/{worker_id}/drain"): Role.OPERATOR,
@@ -115,6 +117,7 @@ ROLES: Final[dict[tuple[str, str], Role]] = {
     ("GET", "/queue"): Role.PUBLIC,
     ("GET", "/cache"): Role.PUBLIC,
     ("GET", "/schedules"): Role.PUBLIC,
+    ("GET", "/immich"): Role.PUBLIC,
     ("GET", "/access"): Role.PUBLIC,
     ("GET", "/assets/{name}"): Role.PUBLIC,
 }

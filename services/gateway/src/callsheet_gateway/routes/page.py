@@ -47,6 +47,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,100}(\.[a-z0-9]{1,10}){1,2}")
 @router.get("/queue")
 @router.get("/cache")
 @router.get("/schedules")
+@router.get("/immich")
 @router.get("/access")
 async def page(state: GatewayState) -> Response:
     """Return the page; which view it shows is up to its address."""

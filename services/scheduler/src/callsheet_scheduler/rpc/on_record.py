@@ -39,6 +39,7 @@ ACTS: Final[Mapping[str, frozenset[str]]] = {
             "RemoveSchedule",
         }
     ),
+    "ImmichService": frozenset({"ChangeImmichServer"}),
     "AccessService": frozenset({"CreateApiKey", "RevokeApiKey", "ChangeApiKey", "EndSession"}),
 }
 """What is put on record, by service. Submissions are not: they come by the thousand."""

@@ -1,0 +1,8 @@
+-- What was decided of Immich servers, for a new leader.
+SELECT
+    name,
+    extract(epoch FROM paused_at)::float8 AS paused_at,
+    paused_by,
+    queue_limit,
+    queue_order
+FROM immich_server
