@@ -2,6 +2,7 @@
 import {
   BlockOutlined,
   CalendarOutlined,
+  CameraOutlined,
   CloudServerOutlined,
   DatabaseOutlined,
   KeyOutlined,
@@ -81,6 +82,13 @@ const VIEWS: readonly View[] = [
     icon: <CalendarOutlined />,
     needs: "OPERATOR",
     view: lazy(() => import("./views/schedules/Schedules")),
+  },
+  {
+    path: "/immich",
+    name: "Immich",
+    icon: <CameraOutlined />,
+    needs: "OPERATOR",
+    view: lazy(() => import("./views/immich/Immich")),
   },
   {
     path: "/access",

@@ -4,11 +4,11 @@ import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { App } from "antd";
 
 /** A change: a refusal of it is said, and what has the name *key* is read again however it ends. */
-export function useChange<T>(
-  change: () => Promise<T>,
+export function useChange<T, Given = void>(
+  change: (given: Given) => Promise<T>,
   key: string,
   done?: (made: T) => void,
-): UseMutationResult<T, Error, void> {
+): UseMutationResult<T, Error, Given> {
   const queries = useQueryClient();
   const { message } = App.useApp();
   return useMutation({
