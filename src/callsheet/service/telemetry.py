@@ -47,8 +47,8 @@ class Tracer(Protocol):
         """Tell of a span that is over, by its instants in seconds since 1970."""
         ...
 
-    def ids(self) -> tuple[str, str] | None:
-        """Return trace and span of the present, in hex; None where there is no span."""
+    def ids(self) -> tuple[str, str, str] | None:
+        """Return trace, span and flags of the present, in hex; None where there is no span."""
         ...
 
     def shut_down(self) -> None:
@@ -92,15 +92,15 @@ def past(name: str, traceparent: str, begin: float, end: float, facts: Facts = _
         _State.tracer.past(name, traceparent, begin, end, facts)
 
 
-def ids() -> tuple[str, str] | None:
-    """Return trace and span of the present, in hex; None where there is none."""
+def ids() -> tuple[str, str, str] | None:
+    """Return trace, span and flags of the present, in hex; None where there is none."""
     return None if _State.tracer is None else _State.tracer.ids()
 
 
 def traceparent() -> str | None:
     """Return the present span as others take it for a parent; None where there is none."""
     found = ids()
-    return None if found is None else f"00-{found[0]}-{found[1]}-01"
+    return None if found is None else "-".join(("00", *found))
 
 
 def headers() -> tuple[tuple[str, str], ...]:

@@ -64,12 +64,16 @@ class OtlpTracer:
         )
         over.end(round(max(begin, end) * _NANOS))
 
-    def ids(self) -> tuple[str, str] | None:
-        """Return trace and span of the present, in hex."""
+    def ids(self) -> tuple[str, str, str] | None:
+        """Return trace, span and flags of the present, in hex."""
         present = get_current_span().get_span_context()
         if not present.is_valid:
             return None
-        return format_trace_id(present.trace_id), format_span_id(present.span_id)
+        return (
+            format_trace_id(present.trace_id),
+            format_span_id(present.span_id),
+            f"{present.trace_flags:02x}",
+        )
 
     def shut_down(self) -> None:
         """Send what is left."""

@@ -68,6 +68,20 @@ async def test_a_context_that_is_none_begins_a_trace_of_its_own(
     assert span.parent == ""
 
 
+async def test_what_a_caller_does_not_sample_is_not_traced_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with collecting() as collector:
+        begin(collector, monkeypatch)
+        try:
+            with telemetry.span("attempt", {telemetry.TRACEPARENT: f"00-{TRACE}-{CALLER}-00"}):
+                told = telemetry.traceparent()
+        finally:
+            await asyncio.to_thread(telemetry.shut_down)
+    assert told is not None
+    assert told.startswith(f"00-{TRACE}-")
+    assert told.endswith("-00")
+    assert list(collector.spans()) == []
+
+
 async def test_log_lines_name_job_lease_and_trace_of_the_task_that_writes_them(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

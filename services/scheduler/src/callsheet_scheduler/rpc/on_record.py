@@ -60,6 +60,8 @@ HTTP: Final[Mapping[grpc.StatusCode, int]] = {
 """What REST would have answered."""
 DONE: Final = 200
 FAULT: Final = 500
+CUT_OFF: Final = HTTP[grpc.StatusCode.UNAVAILABLE]
+"""Whether it took effect is unknown."""
 
 
 class OnRecord:
@@ -81,9 +83,7 @@ class OnRecord:
             return behaviour
 
         async def recorded(request: Message, context: Context) -> Message:
-            status = HTTP[
-                grpc.StatusCode.UNAVAILABLE
-            ]  # where it is cut off: whether it took effect is unknown
+            status = CUT_OFF
             try:
                 answer = await behaviour(request, context)
                 status = DONE
