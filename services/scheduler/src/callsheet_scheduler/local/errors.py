@@ -7,3 +7,7 @@ class StartError(CallsheetError):
     """Callsheet cannot run here as asked. The message says what is wrong and what to do, in one sentence."""
 
     status = "FAILED_PRECONDITION"
+
+
+class InUseError(StartError):
+    """Another process runs it."""

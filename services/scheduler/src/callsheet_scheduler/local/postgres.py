@@ -13,7 +13,7 @@ from urllib.parse import quote
 from callsheet_scheduler.local.accounts import Account, database_account
 from callsheet_scheduler.local.binaries import PROGRAM_ENVIRONMENT, find_programs
 from callsheet_scheduler.local.cluster import DATABASE, ROLE, clear_leftovers, ensure_cluster, explain
-from callsheet_scheduler.local.errors import StartError
+from callsheet_scheduler.local.errors import InUseError, StartError
 from callsheet_scheduler.local.home import Home, open_home
 from callsheet_scheduler.local.spawn import Program, start_program
 
@@ -171,10 +171,10 @@ class EmbeddedPostgres:
         if self._home is None:
             self._account = database_account(self._data.resolve() / "postgres" / "cluster")
             self._home = await open_home(self._data, self._account)
-        if self._lock is None:
-            self._lock = _locked(self._home)
         if self._programs is None:
             self._programs = await find_programs(self._environment, self._account)
+        if self._lock is None:
+            self._lock = _locked(self._home)
         await clear_leftovers(self._home.cluster)
         durable = self._settings["fsync"] == "on"
         await ensure_cluster(self._home, self._programs, self._account, durable=durable)
@@ -247,7 +247,7 @@ def _locked(home: Home) -> int:
         message = (
             f"Another process runs the database in {home.path}: stop it first or choose another data folder."
         )
-        raise StartError(message) from None
+        raise InUseError(message) from None
     return descriptor
 
 
