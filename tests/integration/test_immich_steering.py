@@ -168,7 +168,7 @@ async def test_a_server_that_cannot_be_reached_is_shown_with_the_reason(
     steered: Steered, tmp_path: Path
 ) -> None:
     async with standing_in() as immich, controller(steered, immich, tmp_path):
-        await once(steered, reach="reached")
+        await steered.rest.until(PATH, lambda answer: bool(server_in(answer, "immich").get("queues")))
         permissions, immich.permissions = immich.permissions, frozenset()
         server = await once(steered, reach="unreachable")
         assert "needs the permission queue.read" in str(server["error"])

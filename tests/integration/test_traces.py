@@ -44,6 +44,13 @@ async def until_final(rest: httpx.AsyncClient, job_id: str) -> str:
             await asyncio.sleep(0.1)
 
 
+async def scanned(rest: httpx.AsyncClient) -> None:
+    """Wait until the library has the video: jobs about what it has not fail."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not (await rest.get("/api/media/items")).json()["data"]:  # noqa: ASYNC110 -- other processes
+            await asyncio.sleep(0.1)
+
+
 async def test_one_trace_leads_from_rest_to_the_ffmpeg_child(place: Path) -> None:
     async with (
         collecting() as collector,
@@ -53,6 +60,7 @@ async def test_one_trace_leads_from_rest_to_the_ffmpeg_child(place: Path) -> Non
         headers = {"Authorization": f"Bearer {up.token()}"}
         async with httpx.AsyncClient(base_url=address, headers=headers, timeout=PATIENCE_S) as rest:
             wish = {"type": "reencode_streaming", "params": {"inputPath": "short.mp4", "preset": "ultrafast"}}
+            await scanned(rest)
             parent = {"traceparent": f"00-{TRACE}-{CALLER}-01"}
             answer = await rest.post("/api/media/jobs", json=wish, headers=parent)
             assert answer.status_code == 201, answer.text

@@ -42,6 +42,7 @@ from callsheet.worker.leftovers import Standing
 from tests.support.job_types import NOOP
 from tests.support.simulator.chance import Chance
 from tests.support.simulator.contents import Contents, Row
+from tests.support.simulator.plain_call import PlainCall
 from tests.support.simulator.schedules import kept_schedule
 from tests.support.simulator.streams import Pipe, StreamEndedError
 from tests.support.simulator.tables import Connection, Database, kept_change, limits_of
@@ -349,7 +350,7 @@ class Scheduler:
                     yield WorkRequest.FromString(request.SerializeToString())
 
         try:
-            async for response in self._service.Work(arriving(), cast("Context", None)):
+            async for response in self._service.Work(arriving(), cast("Context", PlainCall())):
                 await self.gate()
                 responses.send(WorkResponse.FromString(response.SerializeToString()))
         except CallsheetError:
