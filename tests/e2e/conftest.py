@@ -42,6 +42,7 @@ def choose(page: Page, field: str, text: str) -> None:
     page.locator(f"#{field}").click()
     page.keyboard.type(text)
     page.locator(".ant-select-dropdown:visible .ant-select-item-option", has_text=text).first.click()
+    expect(page.locator(".ant-select-dropdown:visible")).to_have_count(0)
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from io import BytesIO
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from tests.e2e.conftest import choose, sign_in
 from tests.support.browsers import barriers
@@ -50,6 +51,18 @@ def page_with(browser: Browser, stack: Stack, token: str) -> Generator[tuple[Pag
     page.on("response", lambda one: refused.append(one.url) if one.status in REFUSALS else None)
     yield page, refused
     context.close()
+
+
+def confirmed(page: Page, button: str, method: str) -> None:
+    """Click what a dialog asks for until the request is answered: one that opens may miss the first click."""
+    while True:
+        try:
+            with page.expect_response(lambda answer: answer.request.method == method, timeout=20_000) as told:
+                page.get_by_role("button", name=button, exact=True).click()
+        except PlaywrightTimeout:
+            continue
+        assert told.value.ok
+        return
 
 
 def test_a_schedule_is_made_run_paused_and_forgotten(page: Page, stack: Stack) -> None:
@@ -106,7 +119,7 @@ def test_a_key_is_shown_once_opens_the_gateway_until_it_is_revoked_and_leaves_a_
     assert httpx.get(f"{stack.address}/api/media/jobs", headers=bearer).status_code == HTTPStatus.OK
 
     page.get_by_role("button", name="Revoke cutting-room").click()
-    page.get_by_role("button", name="Revoke", exact=True).click()
+    confirmed(page, "Revoke", "DELETE")
     expect(row).to_contain_text("revoked")
     said = httpx.get(f"{stack.address}/api/media/jobs", headers=bearer)
     assert said.status_code == HTTPStatus.UNAUTHORIZED
