@@ -48,7 +48,7 @@ def choose(page: Page, field: str, text: str) -> None:
 @pytest.fixture(scope="module")
 def signed_in(browser: Browser, stack: Stack) -> str:
     """Where the cookie of one sign-in is kept for all tests."""
-    context = browser.new_context(base_url=stack.address)
+    context = browser.new_context(base_url=stack.address, reduced_motion="reduce")
     sign_in(context, stack, stack.token)
     path = str(stack.media.parent / "signed-in.json")
     context.storage_state(path=path)
@@ -64,6 +64,7 @@ def context(browser: Browser, stack: Stack, signed_in: str) -> Generator[Browser
         viewport={"width": 1440, "height": 900},
         locale="en-GB",
         color_scheme="light",
+        reduced_motion="reduce",  # a button that still moves can be missed
     )
     made.set_default_timeout(LIMIT_MS)
     yield made

@@ -11,7 +11,6 @@ from io import BytesIO
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
-from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from tests.e2e.conftest import choose, sign_in
 from tests.support.browsers import barriers
@@ -44,7 +43,7 @@ def key_of(stack: Stack, name: str, role: str) -> str:
 @contextmanager
 def page_with(browser: Browser, stack: Stack, token: str) -> Generator[tuple[Page, list[str]]]:
     """Open a page that is signed in with a token; the list gets what it asks for and is refused."""
-    context = browser.new_context(base_url=stack.address, locale="en-GB")
+    context = browser.new_context(base_url=stack.address, locale="en-GB", reduced_motion="reduce")
     sign_in(context, stack, token)
     page = context.new_page()
     refused: list[str] = []
@@ -54,15 +53,10 @@ def page_with(browser: Browser, stack: Stack, token: str) -> Generator[tuple[Pag
 
 
 def confirmed(page: Page, button: str, method: str) -> None:
-    """Click what a dialog asks for until the request is answered: one that opens may miss the first click."""
-    while True:
-        try:
-            with page.expect_response(lambda answer: answer.request.method == method, timeout=20_000) as told:
-                page.get_by_role("button", name=button, exact=True).click()
-        except PlaywrightTimeout:
-            continue
-        assert told.value.ok
-        return
+    """Click what a dialog asks for, and wait for the answer to the request that it sends."""
+    with page.expect_response(lambda answer: answer.request.method == method) as told:
+        page.get_by_role("button", name=button, exact=True).click()
+    assert told.value.ok
 
 
 def test_a_schedule_is_made_run_paused_and_forgotten(page: Page, stack: Stack) -> None:

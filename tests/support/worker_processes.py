@@ -7,7 +7,7 @@ import signal
 import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from tests.support.patience import PATIENCE_S
@@ -128,13 +128,17 @@ def environment_of(pid: int) -> list[str]:
 def descendants_of(pid: int) -> set[int]:
     """Return the processes below a process, at any depth."""
     found: set[int] = set()
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            own = {int(word) for word in children.read_text(encoding="ascii").split()}
-        except OSError:
-            continue
-        found |= own.union(*(descendants_of(child) for child in own))
-    return found
+    with suppress(OSError):  # it ended while it was looked at
+        for thread in list(Path(f"/proc/{pid}/task").iterdir()):
+            found |= _children_of(thread)
+    return found.union(*(descendants_of(child) for child in found))
+
+
+def _children_of(thread: Path) -> set[int]:
+    try:
+        return {int(word) for word in (thread / "children").read_text(encoding="ascii").split()}
+    except OSError:
+        return set()
 
 
 def _encodes(pid: int) -> bool:

@@ -125,7 +125,7 @@ async def test_bucket_that_disappears_during_an_upload_is_told(
     roots: Roots, bucket: Bucket, gate: Gate
 ) -> None:
     output = await begun(roots, LARGE)
-    gate.stop_at = b"partNumber=2"
+    gate.stop_at = b"partNumber="  # each: a part that is on its way makes the server's folder anew
     publishing = asyncio.create_task(output.publish())
     await gate.held.wait()
     await asyncio.to_thread(bucket.drop)
@@ -134,6 +134,24 @@ async def test_bucket_that_disappears_during_an_upload_is_told(
 
     with pytest.raises(TransientError, match="there is no bucket"):
         await publishing
+
+
+async def test_upload_that_someone_ends_may_pass_another_time(
+    roots: Roots, bucket: Bucket, gate: Gate
+) -> None:
+    """As rules of a bucket do that sweep what was begun long ago."""
+    output = await begun(roots, LARGE)
+    gate.stop_at = b"partNumber="
+    publishing = asyncio.create_task(output.publish())
+    await gate.held.wait()
+    for upload in await asyncio.to_thread(bucket.uploads):
+        await asyncio.to_thread(bucket.calls.abort, upload)
+    gate.stop_at = None
+    gate.open.set()
+
+    with pytest.raises(TransientError, match=r"film\.mp4.*: its upload was ended by someone"):
+        await publishing
+    assert [key for key in bucket.keys() if not key.endswith(".partial")] == []
 
 
 async def test_object_that_is_replaced_while_it_is_copied_is_not_mixed(

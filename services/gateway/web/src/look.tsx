@@ -1,8 +1,8 @@
-/** How the page looks: colours, type and spacing, light or dark as the reader or the machine wants it. */
+/** How the page looks: colours, type, spacing and motion, light or dark, as the reader or the machine wants it. */
 import { App, ConfigProvider, theme } from "antd";
 import type { ThemeConfig } from "antd";
 import type { ReactNode } from "react";
-import { createContext, use, useEffect, useMemo, useState } from "react";
+import { createContext, use, useEffect, useMemo, useState, useSyncExternalStore } from "react";
 
 export type Shade = "light" | "dark" | "system";
 
@@ -44,12 +44,13 @@ const SHARED: NonNullable<ThemeConfig["token"]> = {
   wireframe: false,
 };
 
-function themeOf(dark: boolean): ThemeConfig {
+function themeOf(dark: boolean, still: boolean): ThemeConfig {
   return {
     algorithm: dark ? theme.darkAlgorithm : theme.defaultAlgorithm,
     token: dark
       ? {
           ...SHARED,
+          motion: !still,
           colorPrimary: "#6271f2",
           colorLink: "#9aa7ff",
           colorError: "#ff7b75",
@@ -66,6 +67,7 @@ function themeOf(dark: boolean): ThemeConfig {
         }
       : {
           ...SHARED,
+          motion: !still,
           colorPrimary: "#3949e0",
           colorLink: "#3949e0",
           colorError: "#c62828",
@@ -93,19 +95,27 @@ function themeOf(dark: boolean): ThemeConfig {
   };
 }
 
-const machine = window.matchMedia("(prefers-color-scheme: dark)");
+const DARK = window.matchMedia("(prefers-color-scheme: dark)");
+const STILL = window.matchMedia("(prefers-reduced-motion: reduce)");
+
+/** What the machine wants now. */
+function useWanted(query: MediaQueryList): boolean {
+  return useSyncExternalStore(
+    (told) => {
+      query.addEventListener("change", told);
+      return () => query.removeEventListener("change", told);
+    },
+    () => query.matches,
+  );
+}
 
 /** Gives everything below it the look. */
 export function Look({ children }: { children: ReactNode }) {
   const [shade, setShade] = useState<Shade>(
     () => (localStorage.getItem(KEY) as Shade | null) ?? "system",
   );
-  const [machineDark, setMachineDark] = useState(machine.matches);
-  useEffect(() => {
-    const follow = () => setMachineDark(machine.matches);
-    machine.addEventListener("change", follow);
-    return () => machine.removeEventListener("change", follow);
-  }, []);
+  const machineDark = useWanted(DARK);
+  const still = useWanted(STILL);
   const dark = shade === "system" ? machineDark : shade === "dark";
   useEffect(() => {
     document.documentElement.dataset["shade"] = dark ? "dark" : "light";
@@ -121,7 +131,7 @@ export function Look({ children }: { children: ReactNode }) {
     }),
     [shade, dark],
   );
-  const config = useMemo(() => themeOf(dark), [dark]);
+  const config = useMemo(() => themeOf(dark, still), [dark, still]);
   return (
     <Chosen value={choice}>
       <ConfigProvider theme={config} csp={{ nonce }}>

@@ -21,6 +21,7 @@ from callsheet.worker.storage.store import VanishedError
 _STATUS: Final = re.compile(r"status code: (\d{3})")
 _CODE: Final = re.compile(r"<Code>(\w{1,64})</Code>")
 _NO_BUCKET: Final = "NoSuchBucket"
+_NO_UPLOAD: Final = "NoSuchUpload"
 _DENIED: Final = frozenset({401, 403})
 _MISSING: Final = 404
 _FORBIDDEN: Final = 403
@@ -60,6 +61,8 @@ def as_bucket_error(
             return BadInputError(f"{root}/{path}: no object can have this key; rename it")
         case PreconditionError():
             return TransientError(f"{root}/{path}: it changed while it was read")
+        case _ if code == _NO_UPLOAD:
+            return TransientError(f"{root}/{path}: its upload was ended by someone before all of it was sent")
         case _ if missing and path and code != _NO_BUCKET:
             return VanishedError(f"{root}/{path}: there is no such file; scan its folder again")
         case PermissionDeniedError() | UnauthenticatedError():
