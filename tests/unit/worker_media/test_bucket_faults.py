@@ -151,7 +151,7 @@ async def test_upload_that_someone_ends_may_pass_another_time(
 
     with pytest.raises(TransientError, match=r"film\.mp4.*: its upload was ended by someone"):
         await publishing
-    assert [key for key in bucket.keys() if not key.endswith(".partial")] == []
+    assert [key for key in bucket.keys("") if not key.endswith(".partial")] == []
 
 
 async def test_object_that_is_replaced_while_it_is_copied_is_not_mixed(
