@@ -51,10 +51,10 @@ async def flow(made: Rig, *, jobs: int, slots: int, waiting: int = 0) -> Figures
     async with made.worker(slots):
         await made.until_completed(await made.completed() + min(BATCH, waiting))
         begun, already = made.clock.monotonic(), await made.completed()
-        submitting = asyncio.create_task(made.submit_many(jobs, callers=CALLERS))
-        await made.until_completed(already + jobs)
+        async with asyncio.TaskGroup() as group:  # a submission that fails ends the wait too
+            group.create_task(made.submit_many(jobs, callers=CALLERS))
+            await made.until_completed(already + jobs)
         flowed_s = made.clock.monotonic() - begun
-        await submitting
         if not waiting:
             return {f"flow_{slots}_slots_per_s": round(jobs / flowed_s)}
     return {

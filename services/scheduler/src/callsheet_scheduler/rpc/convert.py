@@ -76,8 +76,10 @@ def submission_from_wire(job: job_pb2.NewJob) -> Submission:
 
 
 def _if_fails_from_wire(value: int) -> IfFails:
+    if not value:
+        return IfFails.FAIL
     try:
-        return IfFails(value or IfFails.FAIL)
+        return IfFails(value)
     except ValueError:
         message = f"{value} is nothing that can become of a job"
         raise InvalidError(message, field="if_dependency_fails") from None

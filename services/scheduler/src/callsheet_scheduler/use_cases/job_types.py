@@ -149,8 +149,7 @@ class JobTypes:
         Raises:
             InvalidError: It is no JSON object or the schema refuses it; names the parameter.
         """
-        if not text or text == "{}":
-            text = "{}"
+        text = text or "{}"
         if len(text) > PARAMS_BYTES_MAX:
             message = f"the parameters have {len(text)} characters; at most {PARAMS_BYTES_MAX} are allowed"
             raise InvalidError(message, field=field)

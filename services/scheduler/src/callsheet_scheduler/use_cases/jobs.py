@@ -192,26 +192,32 @@ class Jobs:
         """Return the checked job that *submission* asks for, with the *size* class of its item.
 
         Raises:
-            InvalidError: It is not acceptable.
+            InvalidError: It is not acceptable; names the field below *field*.
         """
-        known = self._types.get(submission.type, field=f"{field}.type")
-        params = self._types.check_params(submission.type, submission.params, field=f"{field}.params")
+        try:
+            return self._checked(submission, term, now, size)
+        except InvalidError as error:
+            raise InvalidError(error.message, field=f"{field}.{error.field}") from error
+
+    def _checked(self, submission: Submission, term: Term, now: float, size: int | None) -> NewRow:
+        known = self._types.get(submission.type, field="type")
+        params = self._types.check_params(submission.type, submission.params, field="params")
         priority = submission.priority or PRIORITY_DEFAULT
-        _check_range(priority, 1, PRIORITY_MAX, field=f"{field}.priority")
+        _check_range(priority, 1, PRIORITY_MAX, field="priority")
         retries = RETRIES_DEFAULT if submission.max_retries is None else submission.max_retries
-        _check_range(retries, 0, RETRIES_MAX, field=f"{field}.max_retries")
-        if submission.category not in {None, known.category}:
+        _check_range(retries, 0, RETRIES_MAX, field="max_retries")
+        if submission.category is not None and submission.category is not known.category:
             message = f"{submission.type} runs in the category {known.category.name.lower()} only"
-            raise InvalidError(message, field=f"{field}.resource_category")
+            raise InvalidError(message, field="resource_category")
         vram_mib = known.vram_mib if submission.vram_mib is None else submission.vram_mib
         most_mib = known.vram_mib if known.category is Category.CPU else VRAM_MIB_MAX
-        _check_range(vram_mib, known.vram_mib, most_mib, field=f"{field}.vram_required")
-        job_id = id_of_new(submission.id, term, now, field=f"{field}.id")
-        check_slug(submission.collection, field=f"{field}.collection")
+        _check_range(vram_mib, known.vram_mib, most_mib, field="vram_required")
+        job_id = id_of_new(submission.id, term, now, field="id")
+        check_slug(submission.collection, field="collection")
         if len(submission.submitted_by) > SUBMITTER_MAX or "\x00" in submission.submitted_by:
             message = f"must have at most {SUBMITTER_MAX} characters, and no NUL"
-            raise InvalidError(message, field=f"{field}.submitted_by")
-        parent_id = check_id(submission.parent_id, f"{field}.parent_id") if submission.parent_id else None
+            raise InvalidError(message, field="submitted_by")
+        parent_id = check_id(submission.parent_id, "parent_id") if submission.parent_id else None
         parent = None if parent_id is None else term.engine.queue.jobs.get(JobId(parent_id))
         job = LiveJob(
             id=job_id,
@@ -227,7 +233,7 @@ class Jobs:
             created_at=now,
             run_at=submission.run_at,
             root=params.root,
-            ties=ties_of(submission, job_id, field=field),
+            ties=ties_of(submission, job_id),
             collection=submission.collection or (parent.collection if parent else None),
             submitted_by=submission.submitted_by or (parent.submitted_by if parent else None),
             trace=telemetry.traceparent() or (parent.trace if parent else None),

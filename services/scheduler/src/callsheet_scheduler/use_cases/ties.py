@@ -35,7 +35,7 @@ class Asked(Protocol):
         ...
 
 
-def ties_of(asked: Asked, job_id: JobId, *, field: str) -> Ties | None:
+def ties_of(asked: Asked, job_id: JobId) -> Ties | None:
     """Return the ties of a new job.
 
     Raises:
@@ -45,16 +45,16 @@ def ties_of(asked: Asked, job_id: JobId, *, field: str) -> Ties | None:
         return None
     if len(asked.depends_on) > NEEDS_MAX:
         message = f"{len(asked.depends_on)} jobs; a job may depend on at most {NEEDS_MAX}"
-        raise InvalidError(message, field=f"{field}.depends_on")
+        raise InvalidError(message, field="depends_on")
     needs = dict.fromkeys(
-        JobId(check_id(text, f"{field}.depends_on[{index}]")) for index, text in enumerate(asked.depends_on)
+        JobId(check_id(text, f"depends_on[{index}]")) for index, text in enumerate(asked.depends_on)
     )
     if job_id in needs:
         message = "a job cannot depend on itself"
-        raise InvalidError(message, field=f"{field}.depends_on")
+        raise InvalidError(message, field="depends_on")
     if asked.unique_key and not UNIQUE_KEY.fullmatch(asked.unique_key):
         message = "must be 1 to 200 printable ASCII characters without blanks"
-        raise InvalidError(message, field=f"{field}.unique_key")
+        raise InvalidError(message, field="unique_key")
     return Ties(
         needs=tuple(needs),
         if_fails=asked.if_dependency_fails,
