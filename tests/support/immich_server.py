@@ -29,6 +29,7 @@ class StandIn:
     queues_api: bool = True
     version: tuple[int, ...] = (3, 2, 2)
     """Empty for a server of another kind."""
+    version_at: str = "/api/server/version"
     permissions: frozenset[str] = EVERYTHING
     administrator: bool = True
     per_look_s: float = 0.0
@@ -87,8 +88,10 @@ class StandIn:
         (queue,) = (queue for queue in self.immich.seen() if queue.name == name)
         return JSONResponse(self.shown(queue, new=new))
 
-    async def tell_version(self, _: Request) -> Response:
+    async def tell_version(self, request: Request) -> Response:
         """Answer the version, to anybody."""
+        if request.url.path != self.version_at:
+            return refusal(404, f"Cannot GET {request.url.path}")
         return JSONResponse(dict(zip(("major", "minor", "patch"), self.version, strict=False)))
 
     def guarded(
@@ -123,6 +126,7 @@ class StandIn:
         return Starlette(
             routes=[
                 Route("/api/server/version", self.tell_version),
+                Route("/api/server-info/version", self.tell_version),
                 Route("/api/jobs", self.guarded(self.list, "job.read", new=False)),
                 Route(
                     "/api/jobs/{name}", self.guarded(self.change, "job.create", new=False), methods=["PUT"]

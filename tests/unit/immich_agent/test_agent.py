@@ -160,6 +160,18 @@ async def test_queues_that_cannot_be_opened_at_the_end_are_named_and_remembered(
     assert immich.immich.open() == set(NAMES)
 
 
+async def test_queues_are_not_taken_for_gone_because_the_server_could_not_be_looked_at(
+    immich: StandIn, make: Make
+) -> None:
+    immich.queues_api = False
+    await make().look()
+    immich.answers = [refusal(500, "not now"), refusal(500, "not now")]
+    left = await make().restore(PATIENCE_S)
+
+    assert left == frozenset()
+    assert immich.immich.open() == set(NAMES)
+
+
 async def test_an_agent_told_to_stop_waits_for_no_answer_and_opens_what_it_may_have_paused(
     immich: StandIn, remember: Remember
 ) -> None:

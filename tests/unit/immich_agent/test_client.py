@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from datetime import UTC, datetime, timedelta
+from gzip import compress
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from callsheet.errors import (
     CallsheetError,
@@ -27,6 +28,15 @@ from callsheet.errors import (
 )
 from tests.support.immich_queues import NAMES
 from tests.support.immich_server import DAEMON_KEY, EVERYTHING, KEY, StandIn, refusal, standing_in
+
+COUNTS = ("active", "waiting", "paused", "delayed", "failed")
+
+
+def listed(name: str, **counts: int) -> Response:
+    """Return an answer with one queue."""
+    shown = {"name": name, "isPaused": False, "statistics": dict.fromkeys(COUNTS, 0) | counts}
+    return JSONResponse([shown])
+
 
 PAUSE = Action(command=Command.PAUSE, queue="ocr")
 RESUME = Action(command=Command.RESUME, queue="ocr")
@@ -104,17 +114,37 @@ async def test_a_key_of_no_administrator_is_told_so(immich: StandIn, server: Ser
         (Response("{}"), UnavailableError, "is it Immich"),
         (Response('[{"name": "ocr"}]'), UnavailableError, "is it Immich"),
         (Response("[" * 100_000), UnavailableError, "no JSON"),
+        (Response(compress(b"[]"), headers={"Content-Encoding": "gzip"}), UnavailableError, "no JSON"),
+        (listed("ocr", waiting=2**64), UnavailableError, "does not say how many jobs are waiting"),
+        (listed("ocr", waiting=True), UnavailableError, "does not say how many jobs are waiting"),
+        (listed("ocr\x1b[2J"), UnavailableError, "no usable name"),
+        (refusal(403, f"Missing required permission: {'a' * 9000}.b"), DeniedError, r"queue\.read, and"),
         (Response("x" * (ANSWER_BYTES_MAX + 1)), UnavailableError, "more than"),
     ],
 )
 async def test_what_a_server_does_wrong_is_an_error_that_says_so(
     immich: StandIn, server: Server, answer: Response, error: type[CallsheetError], says: str
 ) -> None:
-    immich.answers = [answer]
+    immich.jobs_api, immich.answers = False, [answer]
 
     with pytest.raises(error, match=says) as caught:
         await server.queues()
     assert not isinstance(caught.value, OverloadedError) or caught.value.retry_after_s == 17
+
+
+async def test_a_server_of_before_1_118_tells_its_version_elsewhere(immich: StandIn, server: Server) -> None:
+    immich.queues_api, immich.version, immich.version_at = False, (1, 100, 0), "/api/server-info/version"
+    seen = await server.queues()
+
+    assert (server.version, server.generation) == ("1.100.0", Generation.JOBS)
+    assert len(seen) == len(NAMES)
+
+
+async def test_what_is_asked_first_is_asked_in_the_way_of_the_server(immich: StandIn, server: Server) -> None:
+    immich.queues_api = False
+    await server.apply(PAUSE)
+
+    assert immich.commands == ["pause ocr"]
 
 
 async def test_a_queue_that_is_gone_is_not_found(immich: StandIn, server: Server) -> None:

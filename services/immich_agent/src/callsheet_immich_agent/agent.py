@@ -15,6 +15,7 @@ from callsheet.errors import (
     OverloadedError,
     StateError,
     UnauthenticatedError,
+    UnavailableError,
 )
 from callsheet.service.clock import Clock
 from callsheet_immich_agent.client import Server
@@ -38,6 +39,8 @@ log = logging.getLogger(__name__)
 
 WAIT_S_MAX: Final = 300.0
 """The longest wait before the next look, however often looks have failed."""
+AGAIN_S: Final = 0.5
+"""How long to wait before the server is asked again to open queues at the end."""
 READY_INTERVALS: Final = 3.0
 """The agent is ready while its newest good look is no older than so many intervals and a deadline."""
 
@@ -196,6 +199,7 @@ class Agent:
         stay = self._stay
         decision = decide(seen, self._memory, self.rules, stay.leases if stay else self._no_leases)
         self._figures.show(seen, decision.memory.stalled)
+        self._refused = {queue.name: self._refused.get(queue.name, "") for queue in seen}
         if self._dry_run:
             self._would(seen, decision)
             return
@@ -207,18 +211,36 @@ class Agent:
             await stay.ask(decision.asks)
 
     async def restore(self, within_s: float) -> frozenset[str]:
-        """Open every queue that we keep paused, and return those of which that is not certain."""
+        """Open every queue that we keep paused, and return those of which that is not certain.
+
+        A server that does not do it at once is asked again for as long as there is time.
+        """
         if self._dry_run:
             return frozenset()
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
-                with suppress(CallsheetError):
-                    self._memory = self._there(await self._server.queues())
-                for action in restore(self._memory, self.rules):
-                    await self._try_to_resume(action)
+                while not await self._opened():  # noqa: ASYNC110 -- another machine sets no event of ours
+                    await asyncio.sleep(AGAIN_S)
         left = self._memory.ours
-        self._remember(Memory(holds=self._memory.holds) if left else Memory())
+        try:
+            self._remember(Memory(holds=self._memory.holds) if left else Memory())
+        except UnavailableError as error:
+            log.warning("%s; the next start looks at what is open first", error.message)
         return left
+
+    async def _opened(self) -> bool:
+        """Look, open what is ours, and return whether there is no use in asking again.
+
+        Only after a look does an answer that there is no such queue say that it is gone.
+        """
+        try:
+            self._memory = self._there(await self._server.queues())
+            for action in restore(self._memory, self.rules):
+                await self._try_to_resume(action)
+        except CallsheetError as error:
+            self._fail(error)
+            return isinstance(error, DeniedError | UnauthenticatedError)
+        return not self._memory.ours
 
     def _there(self, seen: list[QueueSeen]) -> Memory:
         """Return what is remembered of queues that the server has; the others need no opening."""
@@ -273,8 +295,10 @@ class Agent:
         error = await self._ask(action)
         if isinstance(error, NotFoundError):
             self._memory = self._memory.resumed(action.queue)
+        elif isinstance(error, StateError):
+            self._complain(action.queue, error)
         elif error is not None:
-            log.error("%s stays paused: %s", action.queue, error.message)
+            raise error
 
     def _remember(self, memory: Memory) -> None:
         """Keep *memory*, on disk before anything is asked of the server."""

@@ -13,6 +13,7 @@ from typing import Final, Self, cast
 from urllib.parse import quote
 
 import httpx
+from typing_extensions import TypeIs
 
 from callsheet.errors import (
     CallsheetError,
@@ -31,10 +32,13 @@ ANSWER_BYTES_MAX: Final = 1024 * 1024
 QUEUES_MAX: Final = 200
 """The most queues that a server may have; Immich has 19."""
 NAME_CHARS_MAX: Final = 100
+COUNT_MAX: Final = 2**53
+"""No count in an answer is greater, nor a part of a version: JSON could not tell it exactly."""
+REASON_CHARS_MAX: Final = 200
 RETRY_AFTER_S_MAX: Final = 300.0
 """The longest wait that a server may ask for."""
 
-_NAMED_PERMISSION: Final = re.compile(r"[Mm]issing required permission:? *([A-Za-z]+\.[A-Za-z]+)")
+_NAMED_PERMISSION: Final = re.compile(r"[Mm]issing required permission:? *([A-Za-z]{1,40}\.[A-Za-z]{1,40})")
 
 
 class Generation(StrEnum):
@@ -89,7 +93,7 @@ class Server:
         try:
             self._http = httpx.AsyncClient(
                 base_url=f"{access.root}/api/",
-                headers={"Accept": "application/json"},
+                headers={"Accept": "application/json", "Accept-Encoding": "identity"},
                 verify=_trust(access.ca_file),
                 timeout=access.deadline_s,
                 follow_redirects=False,
@@ -148,6 +152,8 @@ class Server:
             CallsheetError: As `queues` does. After an `UnavailableError` nobody knows whether it was done.
         """
         pause = action.command is Command.PAUSE
+        if self._generation is None:
+            await self.queues()
         generation = self._generation or Generation.QUEUES
         content: dict[str, object] = (
             {"command": "pause" if pause else "resume", "force": False}
@@ -162,9 +168,12 @@ class Server:
 
         The key goes only to what tells a version as Immich does, which needs none.
         """
-        found = _as_object(await self._ask("GET", "server/version", permission="", key=False))
-        parts = [found.get(part) for part in ("major", "minor", "patch")]
-        if not all(isinstance(part, int) for part in parts):
+        try:
+            found = await self._ask("GET", "server/version", permission="", key=False)
+        except NotFoundError:  # as it was called until 1.117
+            found = await self._ask("GET", "server-info/version", permission="", key=False)
+        parts = [_as_object(found).get(part) for part in ("major", "minor", "patch")]
+        if not all(_counts(part) for part in parts):
             raise UnavailableError(f"{_shown(self._access.root)} tells no version: is it Immich?")
         self._version = ".".join(str(part) for part in parts)
         try:
@@ -201,7 +210,7 @@ class Server:
             wait_s = self._access.deadline_s
             raise UnavailableError(f"{_shown(root)} did not answer within {wait_s:g} s") from None
         except (httpx.HTTPError, OSError) as error:
-            reason = str(error) or type(error).__name__
+            reason = (str(error) or type(error).__name__)[:REASON_CHARS_MAX]
             raise UnavailableError(f"{_shown(root)} cannot be reached: {reason}") from None
         if not answer.is_success:
             raise _fault(answer, body, place=f"{_shown(root)}/api/{path}", permission=permission)
@@ -240,7 +249,7 @@ def _queue(name: object, paused: object, counts: Mapping[str, object]) -> QueueS
 
     def count(key: str) -> int:
         value = counts.get(key)
-        if not isinstance(value, int) or value < 0:
+        if not _counts(value):
             raise UnavailableError(f"the queue {name} does not say how many jobs are {key}: is it Immich?")
         return value
 
@@ -255,6 +264,10 @@ def _queue(name: object, paused: object, counts: Mapping[str, object]) -> QueueS
     )
 
 
+def _counts(value: object) -> TypeIs[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= COUNT_MAX
+
+
 def _as_object(found: object) -> dict[str, object]:
     if not isinstance(found, dict):
         raise UnavailableError("the answer has another form than Immich gives it: is it Immich?")
@@ -262,8 +275,9 @@ def _as_object(found: object) -> dict[str, object]:
 
 
 async def _read(answer: httpx.Response) -> bytes:
+    """Return the body as it came: what is compressed although nobody asked for it is not unpacked."""
     content = bytearray()
-    async for piece in answer.aiter_bytes():
+    async for piece in answer.aiter_raw():
         content += piece
         if len(content) > ANSWER_BYTES_MAX:
             raise UnavailableError(f"the server answers more than {ANSWER_BYTES_MAX:,} bytes")

@@ -22,6 +22,10 @@ UNMANAGED: Final = frozenset({"backgroundTask", "notifications", "backupDatabase
 """The queues by which a server looks after itself."""
 
 
+GONE_MAX: Final = 200
+"""So many queues that are ours and that the server has no more are kept in mind: it may have them again."""
+
+
 class Hold(StrEnum):
     """Who keeps a queue as it is."""
 
@@ -237,7 +241,8 @@ def restore(memory: Memory, rules: Rules) -> tuple[Action, ...]:
 
 def _observe(managed: Sequence[QueueSeen], memory: Memory, rules: Rules) -> Memory:
     holds = {queue.name: _hold(queue, memory, rules) for queue in managed}
-    gone = {name: hold for name, hold in memory.holds.items() if name not in holds and hold is Hold.OURS}
+    ours = [name for name, hold in memory.holds.items() if name not in holds and hold is Hold.OURS]
+    gone = dict.fromkeys(ours[-GONE_MAX:], Hold.OURS)
     quiet = {
         queue.name: 0 if queue.active or queue.due else memory.quiet.get(queue.name, rules.settle_looks) + 1
         for queue in managed

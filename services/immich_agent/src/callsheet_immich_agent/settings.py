@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 from typing_extensions import override
 
 from callsheet.service.settings import SchedulerClientSettings, ServiceSettings
+from callsheet_immich_agent.client import NAME_CHARS_MAX, QUEUES_MAX
 from callsheet_immich_agent.leases import ONLY, Card
 from callsheet_immich_agent.policy import PRIORITIES, UNMANAGED, Rules
 
@@ -31,6 +32,9 @@ VRAM_MIB: Final = {
 """Queues that use a GPU where Immich has one, and what they are charged with."""
 
 
+QueueName = Annotated[str, Field(min_length=1, max_length=NAME_CHARS_MAX)]
+
+
 class ImmichSettings(ServiceSettings):
     """One Immich server and how its queues are run."""
 
@@ -46,9 +50,9 @@ class ImmichSettings(ServiceSettings):
     """How many queues may run at once; MAX_CONCURRENT_JOBS does as well."""
     immich_poll_interval_s: float = Field(default=10.0, ge=0.5, le=3600.0)
     """Seconds between two looks; POLL_INTERVAL does as well."""
-    immich_order: tuple[str, ...] = PRIORITIES
+    immich_order: tuple[QueueName, ...] = Field(default=PRIORITIES, max_length=QUEUES_MAX)
     """The queues, most urgent first, a JSON array; what is not named comes after, by name."""
-    immich_unmanaged: frozenset[str] = UNMANAGED
+    immich_unmanaged: frozenset[QueueName] = Field(default=UNMANAGED, max_length=QUEUES_MAX)
     """Queues that are never touched, a JSON array."""
     immich_settle_looks: int = Field(default=2, ge=1, le=100)
     """How many looks in a row have to find a queue drained before another takes its place."""
