@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import grpc
@@ -11,6 +11,7 @@ from callsheet_immich_agent.main import share
 from callsheet_immich_agent.policy import UNMANAGED
 from callsheet_immich_agent.settings import ImmichWorkerSettings
 
+from callsheet.acting import me
 from callsheet.channel import open_channel
 from callsheet.v1.immich_service_pb2 import ReportImmichServerRequest
 from callsheet.v1.immich_service_pb2_grpc import ImmichServiceStub
@@ -29,7 +30,13 @@ PATH = "/api/immich"
 
 @asynccontextmanager
 async def controller(
-    steered: Steered, immich: StandIn, folder: Path, name: str = "immich", *, dry_run: bool = False
+    steered: Steered,
+    immich: StandIn,
+    folder: Path,
+    name: str = "immich",
+    *,
+    dry_run: bool = False,
+    alone: bool = True,
 ) -> AsyncGenerator[None]:
     stop = asyncio.Event()
     settings = ImmichWorkerSettings.model_validate(
@@ -49,7 +56,7 @@ async def controller(
     finally:
         stop.set()
         assert await running == 0
-    assert immich.immich.open() == set(NAMES)
+    assert not alone or immich.immich.open() == set(NAMES)
 
 
 def server_in(answer: Json, name: str) -> Json:
@@ -142,10 +149,10 @@ async def test_commands_show_and_steer_one_of_several_servers(steered: Steered, 
         unsaid = await callsheet.run("immich", "pause")
         assert (unsaid.code, unsaid.err) == (2, "Error: name: say which: there are cabin, immich\n")
         paused = await callsheet.run("immich", "pause", "--server", "cabin", "--json")
-        assert paused.document()["paused_by"] == "callsheet immich pause"
+        assert paused.document()["paused_by"] == me()
         await once(steered, "cabin", paused=True, applied=True)
         shown = await callsheet.run("immich", "status", "--server", "cabin")
-        assert "paused by callsheet immich pause" in shown.out
+        assert f"paused by {me()}" in shown.out
         await callsheet.run("immich", "resume", "--server", "cabin")
         ordered = await callsheet.run("immich", "order", "ocr", "--server", "immich", "--json")
         assert [queue["name"] for queue in OBJECTS.validate_python(ordered.document()["queues"])][:2] == [
@@ -206,13 +213,18 @@ async def test_two_servers_of_one_name_are_told_apart(steered: Steered) -> None:
 
 
 @asynccontextmanager
-async def reported(steered: Steered, address: str) -> AsyncGenerator[None]:
+async def reported(steered: Steered, address: str, **more: str) -> AsyncGenerator[None]:
     """Report a server as a controller does. A leader that is not there for a moment is waited for."""
     async with open_channel(steered.scheduler.address) as channel:
         immich = ImmichServiceStub(channel)
 
         async def report(*, leaving: bool) -> None:
-            request = ReportImmichServerRequest(name="immich", address=address, leaving=leaving)
+            request = ReportImmichServerRequest(
+                name=more.get("name", "immich"),
+                controller=more.get("controller", ""),
+                address=address,
+                leaving=leaving,
+            )
             while True:
                 try:
                     await immich.ReportImmichServer(request, timeout=PATIENCE_S)
@@ -228,6 +240,39 @@ async def reported(steered: Steered, address: str) -> AsyncGenerator[None]:
             yield
         finally:
             await report(leaving=True)
+
+
+@pytest.mark.parametrize("name", ["immich", "cabin"])
+async def test_a_second_controller_of_a_server_is_refused_and_ends_nothing_of_the_first(
+    steered: Steered, name: str
+) -> None:
+    async with reported(steered, "http://one", controller="a"):
+        with pytest.raises(grpc.aio.AioRpcError, match="another controller steers http://one as 'immich'"):
+            async with reported(steered, "http://one", controller="b", name=name):
+                pass
+        async with open_channel(steered.scheduler.address) as channel:
+            leaving = ReportImmichServerRequest(name="immich", controller="b", leaving=True)
+            await ImmichServiceStub(channel).ReportImmichServer(leaving, timeout=PATIENCE_S)
+        assert server_in(await steered.rest.ask("GET", PATH), "immich")["address"] == "http://one"
+    async with reported(steered, "http://one", controller="b", name=name):
+        pass
+
+
+async def test_a_second_controller_stands_by_and_takes_over_when_the_first_ends(
+    steered: Steered, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    async with standing_in(held_back()) as immich, AsyncExitStack() as first:
+        await first.enter_async_context(controller(steered, immich, tmp_path / "one", alone=False))
+        await until(lambda: immich.commands == ["resume smartSearch"])
+        async with controller(steered, immich, tmp_path / "two"):
+            await until(lambda: "this one stands by until that one ends" in caplog.text)
+            looks = len(immich.asked)
+            await until(lambda: len(immich.asked) > looks + 8)
+            assert immich.commands == ["resume smartSearch"]
+            await first.aclose()
+            await until(lambda: caplog.text.count("steers the server") == 2)
+    await once_gone(steered)
 
 
 async def test_a_dry_run_by_leases_asks_neither_server_nor_scheduler(

@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -24,7 +24,11 @@ from callsheet.v1.lease_service_pb2 import Hello, WorkRequest
 from callsheet.v1.lease_service_pb2_grpc import LeaseServiceStub
 from callsheet.wire_errors import from_rpc_error
 from tests.support.certificates import A_DAY, Certificates
+from tests.support.immich_process import start
+from tests.support.immich_queues import NAMES, SimulatedImmich
+from tests.support.immich_server import standing_in
 from tests.support.patience import PATIENCE_S
+from tests.support.processes import until
 from tests.support.queue import Jobs
 from tests.support.real_scheduler import RealScheduler, real_scheduler
 from tests.support.workers import running_worker
@@ -183,3 +187,28 @@ async def serial_of(scheduler: RealScheduler, tls: TlsFolder) -> str:
     with suppress(OSError):
         await writer.wait_closed()
     return str(shown["serialNumber"])
+
+
+async def test_a_controller_of_immich_steers_by_its_certificate_and_is_shown_to_an_operator(
+    scheduler: RealScheduler, certificates: Certificates, tmp_path: Path
+) -> None:
+    async with standing_in(SimulatedImmich({"ocr": 9000})) as immich, AsyncExitStack() as ending:
+        controller = await start(
+            tmp_path,
+            immich.address,
+            "work",
+            CALLSHEET_SCHEDULER=scheduler.address,
+            CALLSHEET_TLS_DIR=str(certificates.issue(Role.IMMICH, "cabin")),
+        )
+        ending.push_async_callback(controller.communicate)
+        ending.callback(controller.terminate)
+        await until(lambda: "pause sidecar" in immich.commands)
+        tls = TlsFolder(certificates.issue(Role.OPERATOR, "anna"))
+        async with client_as(scheduler, tls) as operator:
+            (server,) = await operator.immich_servers()
+            (worker,) = (await operator.fleet()).workers
+
+    assert (server.name, server.address) == ("immich", immich.address)
+    assert worker.id.startswith("cabin-immich-")
+    assert controller.returncode == 0
+    assert immich.immich.open() == set(NAMES)

@@ -361,6 +361,7 @@ class ReportImmichServerRequest(_message.Message):
     IN_FORCE_FIELD_NUMBER: _builtins.int
     QUEUES_FIELD_NUMBER: _builtins.int
     LEAVING_FIELD_NUMBER: _builtins.int
+    CONTROLLER_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name: 1 to 32 of a-z and 0-9, the first a letter."""
     address: _builtins.str
@@ -371,6 +372,8 @@ class ReportImmichServerRequest(_message.Message):
     """As in ImmichServer."""
     leaving: _builtins.bool
     """The controller ends."""
+    controller: _builtins.str
+    """Tells one controller from another, also over restarts; at most 64 characters."""
     @_builtins.property
     def reached_at(self) -> _timestamp_pb2.Timestamp:
         """As in ImmichServer."""
@@ -399,10 +402,11 @@ class ReportImmichServerRequest(_message.Message):
         in_force: Global___ImmichRules | None = ...,
         queues: _abc.Iterable[Global___ImmichQueue] | None = ...,
         leaving: _builtins.bool = ...,
+        controller: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["in_force", b"in_force", "own", b"own", "reached_at", b"reached_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "error", b"error", "in_force", b"in_force", "leaving", b"leaving", "name", b"name", "own", b"own", "queues", b"queues", "reached_at", b"reached_at", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "controller", b"controller", "error", b"error", "in_force", b"in_force", "leaving", b"leaving", "name", b"name", "own", b"own", "queues", b"queues", "reached_at", b"reached_at", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

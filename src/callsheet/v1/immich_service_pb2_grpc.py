@@ -72,7 +72,7 @@ class ImmichServiceServicer:
 
     def ReportImmichServer(self, request, context):
         """For controllers: say how a server is, and hear how it is to be run. FAILED_PRECONDITION where another
-        server is reported under this name.
+        server is reported under this name, or another controller steers the same server: it stands by then.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -39,7 +39,7 @@ class ImmichServiceStub:
     """Decide how a server is to be run. Its controller hears of it with its next report."""
     ReportImmichServer: _grpc.UnaryUnaryMultiCallable[_immich_service_pb2.ReportImmichServerRequest, _immich_service_pb2.ReportImmichServerResponse]
     """For controllers: say how a server is, and hear how it is to be run. FAILED_PRECONDITION where another
-    server is reported under this name.
+    server is reported under this name, or another controller steers the same server: it stands by then.
     """
 
 @_typing.type_check_only
@@ -53,7 +53,7 @@ class ImmichServiceAsyncStub(ImmichServiceStub):
     """Decide how a server is to be run. Its controller hears of it with its next report."""
     ReportImmichServer: _aio.UnaryUnaryMultiCallable[_immich_service_pb2.ReportImmichServerRequest, _immich_service_pb2.ReportImmichServerResponse]  # type: ignore[assignment]
     """For controllers: say how a server is, and hear how it is to be run. FAILED_PRECONDITION where another
-    server is reported under this name.
+    server is reported under this name, or another controller steers the same server: it stands by then.
     """
 
 class ImmichServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -82,7 +82,7 @@ class ImmichServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_immich_service_pb2.ReportImmichServerResponse, _abc.Awaitable[_immich_service_pb2.ReportImmichServerResponse]]:
         """For controllers: say how a server is, and hear how it is to be run. FAILED_PRECONDITION where another
-        server is reported under this name.
+        server is reported under this name, or another controller steers the same server: it stands by then.
         """
 
 def add_ImmichServiceServicer_to_server(servicer: ImmichServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -133,15 +133,22 @@ class Agent:
         self._failures = 0
         self._said = ""
         self._refused: dict[str, str] = {}
+        self.stands_by = manner.stay is not None
+        """Ask nothing of the server and remember nothing: the scheduler has not said that it is ours."""
 
     async def ready(self) -> bool:
         """Say whether the server was reached lately, with a key that may do what is needed.
 
         With a stay the scheduler has to be there as well: no further queue would start.
         """
-        if self._stay is not None and not self._stay.session.connected:
+        if self.stands_by or (self._stay is not None and not self._stay.session.connected):
             return False
         return self._reached_at is not None and self._clock.monotonic() - self._reached_at <= self._fresh_s
+
+    @property
+    def identity(self) -> str:
+        """What tells this controller from others of the same server; a restart keeps it."""
+        return self._remembered.identity
 
     @property
     def sight(self) -> Sight:
@@ -197,6 +204,9 @@ class Agent:
         seen = await self._server.queues()
         self._seen, self._seen_at = seen, self._clock.now()
         stay = self._stay
+        if self.stands_by:
+            self._figures.show(seen, ())
+            return
         decision = decide(seen, self._memory, self.rules, stay.leases if stay else self._no_leases)
         self._figures.show(seen, decision.memory.stalled)
         self._refused = {queue.name: self._refused.get(queue.name, "") for queue in seen}
@@ -210,13 +220,21 @@ class Agent:
         if stay is not None:
             await stay.ask(decision.asks)
 
+    async def stand_by(self) -> None:
+        """Leave the server to another controller: what is paused is that one's to open, and so are leases."""
+        self.stands_by = True
+        self._remember(Memory())
+        if self._stay is not None:
+            self._stay.end(self._stay.leases.bound)
+            await self._stay.ask(())
+
     async def restore(self, within_s: float) -> frozenset[str]:
         """Open every queue that we keep paused, and return those of which that is not certain.
 
         A server that does not do it at once is asked again for as long as there is time.
         """
-        if self._dry_run:
-            return frozenset()
+        if self._dry_run or self.stands_by:
+            return self._memory.ours if self.stands_by else frozenset()
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 while not await self._opened():  # noqa: ASYNC110 -- another machine sets no event of ours
@@ -256,7 +274,7 @@ class Agent:
         """
         waiting = list(actions)
         failed: CallsheetError | None = None
-        while waiting:
+        while waiting and not self.stands_by:
             action = waiting.pop(0)
             error = await self._ask(action)
             if error is None:

@@ -83,7 +83,7 @@ async def share(settings: ImmichWorkerSettings, stop: asyncio.Event, *, dry_run:
         try:
             manner = Manner(name=settings.immich_name, stay=stay)
             return await steer(
-                settings, stop, Part(rules=reports.first_rules, manner=manner, beside=reports.run)
+                settings, stop, Part(rules=settings.rules(), manner=manner, beside=reports.run)
             )
         finally:
             await stay.leave()

@@ -155,6 +155,11 @@ class Leases:
     asked: frozenset[str] = frozenset()
     """Queues that have asked for a lease and wait."""
 
+    @property
+    def bound(self) -> frozenset[str]:
+        """Queues that a lease covers."""
+        return self.held | self.recalled
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
@@ -224,8 +229,7 @@ def _left_alone(managed: Sequence[QueueSeen], learned: Memory, leases: Leases | 
 
 def _running_without(queues: Iterable[QueueSeen], leases: Leases) -> list[QueueSeen]:
     """Return the queues that run, and are not paused, without a lease."""
-    bound = leases.held | leases.recalled
-    return [queue for queue in queues if queue.active and not queue.paused and queue.name not in bound]
+    return [queue for queue in queues if queue.active and not queue.paused and queue.name not in leases.bound]
 
 
 def observe(seen: Iterable[QueueSeen], memory: Memory, rules: Rules) -> Memory:
@@ -310,7 +314,7 @@ def _asks(
     for room already: they hold no place. So nothing asks before what is more urgent.
     """
     running = _running_without(steered, leases)
-    bound = leases.held | leases.recalled | {queue.name for queue in running}
+    bound = leases.bound | {queue.name for queue in running}
     idle = [queue for queue in steered if queue.name not in bound | memory.stalled]
     line = [
         *(queue.name for queue in idle if queue.due),
@@ -326,4 +330,4 @@ def _asks(
 
 def _done(queues: Sequence[QueueSeen], chosen: set[str], leases: Leases) -> frozenset[str]:
     busy = {queue.name for queue in queues if not queue.paused or queue.active}
-    return (leases.held | leases.recalled) - busy - chosen
+    return leases.bound - busy - chosen

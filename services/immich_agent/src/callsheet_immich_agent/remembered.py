@@ -5,6 +5,8 @@ import hashlib
 import json
 import logging
 import os
+import re
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, cast
@@ -15,6 +17,8 @@ from callsheet_immich_agent.policy import Hold
 log = logging.getLogger(__name__)
 
 _BYTES_MAX: Final = 1024 * 1024
+_IDENTITY_CHARS: Final = 32
+_IDENTITY: Final = re.compile("[0-9a-f]{32}")
 
 
 class Remembered:
@@ -30,7 +34,7 @@ class Remembered:
         self._server = server
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._lock = self._path.with_suffix(".lock").open("wb")
+            self._lock = self._path.with_suffix(".lock").open("a+")
         except OSError as error:
             raise InvalidError(
                 f"CALLSHEET_IMMICH_STATE: {folder} cannot be written ({error.strerror});"
@@ -46,6 +50,8 @@ class Remembered:
                 field="immich_state",
             ) from None
         self._kept = self._read()
+        self.identity = self._identify()
+        """Whoever steers the server by this file, also after a restart."""
 
     def close(self) -> None:
         """Let another process steer the server."""
@@ -71,6 +77,18 @@ class Remembered:
         except OSError as error:
             raise UnavailableError(f"{self._path} cannot be written: {error.strerror}") from error
         self._kept = dict(holds)
+
+    def _identify(self) -> str:
+        """Return what the lock's file says; the first to take it writes that."""
+        self._lock.seek(0)
+        known = self._lock.read(_IDENTITY_CHARS)
+        if _IDENTITY.fullmatch(known):
+            return known
+        made = secrets.token_hex(_IDENTITY_CHARS // 2)
+        self._lock.truncate(0)
+        self._lock.write(made)
+        self._lock.flush()
+        return made
 
     def _read(self) -> dict[str, Hold]:
         try:

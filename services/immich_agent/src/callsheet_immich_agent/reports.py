@@ -40,19 +40,16 @@ class Reports:
     def __init__(self, name: str, address: str, own: Rules, channel: LeaderChannel, stay: Stay) -> None:
         """Prepare to report; *own* are the rules of the settings."""
         self._name = name
+        self._controller = ""
         self._address = _plain(address)
         self._own = own
         self._stay = stay
         self._immich = ImmichServiceStub(channel)
         self._said = ""
 
-    @property
-    def first_rules(self) -> Rules:
-        """The rules to begin with."""
-        return replace(self._own, paused=True)
-
     async def run(self, agent: Agent) -> None:
         """Report until cancelled, then say that the controller ends."""
+        self._controller = agent.identity
         try:
             while True:
                 await self._report(agent)
@@ -61,13 +58,21 @@ class Reports:
             await self._leave()
 
     async def _report(self, agent: Agent) -> None:
-        request = report(self._name, self._address, agent.sight, self._own, agent.rules, self._stay.leases)
+        in_force = replace(agent.rules, paused=True) if agent.stands_by else agent.rules
+        request = report(self._name, self._address, agent.sight, self._own, in_force, self._stay.leases)
+        request.controller = self._controller
         try:
             answer = await self._immich.ReportImmichServer(request, timeout=CALL_DEADLINE_S)
         except grpc.aio.AioRpcError as error:
             self._say(f"the scheduler does not say how to run the queues: {error.details()}")
+            if error.code() is grpc.StatusCode.FAILED_PRECONDITION:
+                await agent.stand_by()
             return
         self._say("")
+        if agent.stands_by:
+            agent.stands_by = False
+            self._stay.changed.set()
+            log.info("steers the server")
         rules = ruled(answer, self._own)
         if rules != agent.rules:
             agent.rules = rules
@@ -77,7 +82,7 @@ class Reports:
 
     async def _leave(self) -> None:
         try:
-            leaving = ReportImmichServerRequest(name=self._name, leaving=True)
+            leaving = ReportImmichServerRequest(name=self._name, controller=self._controller, leaving=True)
             await self._immich.ReportImmichServer(leaving, timeout=CALL_DEADLINE_S)
         except grpc.aio.AioRpcError as error:
             log.info("the scheduler was not told of the end: %s", error.details())
@@ -130,7 +135,7 @@ def _queue(queue: QueueSeen, sight: Sight, rules: Rules, leases: Leases) -> Immi
         waiting=queue.due,
         delayed=queue.delayed,
         failed=queue.failed,
-        leased=queue.name in leases.held | leases.recalled,
+        leased=queue.name in leases.bound,
         asks=queue.name in leases.asked,
         stalled=queue.name in sight.memory.stalled,
     )

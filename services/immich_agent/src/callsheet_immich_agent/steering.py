@@ -7,6 +7,7 @@ from typing import Annotated, Final
 import typer
 from rich.text import Text
 
+from callsheet.acting import me
 from callsheet.cli.commands import Command, Reach, command
 from callsheet.cli.exits import ExitCode
 from callsheet.cli.humane import ago_text
@@ -22,8 +23,6 @@ from callsheet.v1.immich_service_pb2 import (
 
 SERVER_COLUMNS: Final = ("SERVER", "ADDRESS", "STATE", "AT ONCE>", "NOTE")
 COLUMNS: Final = ("QUEUE", "STATE", "ACTIVE>", "WAITING>", "DELAYED>", "FAILED>", "NOTE")
-#: Who asked, as the scheduler keeps it.
-REQUESTED_BY: Final = "callsheet immich pause"
 OWN: Final = "own"
 """Stands for what the controller's settings say."""
 
@@ -107,7 +106,7 @@ async def limit(
 
 async def pause(reach: Reach, *, server: ServerOption = "") -> ExitCode:
     """Have the controller ask nothing of the server: what runs goes on, what is paused stays paused."""
-    wanted = ChangeImmichServerRequest(name=server, paused=True, requested_by=REQUESTED_BY)
+    wanted = ChangeImmichServerRequest(name=server, paused=True, requested_by=me())
     return _show(reach, [await reach.client.change_immich_server(wanted)])
 
 

@@ -1,5 +1,6 @@
 """Immich servers: how their controllers saw them last, and what was decided of them."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
@@ -74,6 +75,8 @@ class Report:
     """What a controller last said."""
 
     at: float
+    controller: str
+    """Who says it."""
     address: str
     version: str
     reached_at: float | None
@@ -86,6 +89,11 @@ class Report:
     def silent(self, now: float) -> bool:
         """Return whether the controller should have said more by *now*."""
         return now - self.at > SILENT_S
+
+
+def on_loopback(address: str) -> bool:
+    """Return whether an address means something else on every host."""
+    return re.match(r"[a-z]+://(localhost|127\.[0-9.]+|\[::1\])(:[0-9]+)?(/|$)", address) is not None
 
 
 class Servers:
@@ -125,9 +133,23 @@ class Servers:
         """Take in what a controller says."""
         self._reports[name] = report
 
-    def left(self, name: str) -> None:
-        """Forget what a controller said that ends."""
-        self._reports.pop(name, None)
+    def left(self, name: str, controller: str) -> None:
+        """Forget what a controller said that ends; nobody ends for another."""
+        known = self._reports.get(name)
+        if known is not None and known.controller == controller:
+            del self._reports[name]
+
+    def rival(self, name: str, report: Report) -> tuple[str, Report] | None:
+        """Return the report of another controller, by its name, that stands against this one.
+
+        An address on loopback is another server on each host.
+        """
+        for other, known in self._reports.items():
+            same = known.controller == report.controller and known.address == report.address
+            met = other == name or (known.address == report.address and not on_loopback(known.address))
+            if met and not same and not known.silent(report.at):
+                return other, known
+        return None
 
     def _names(self) -> set[str]:
         return self._decided.keys() | self._reports.keys()

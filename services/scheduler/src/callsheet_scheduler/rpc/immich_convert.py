@@ -51,6 +51,7 @@ def report_from_wire(request: wire.ReportImmichServerRequest, *, now: float) -> 
     reached = request.HasField("reached_at")
     return Report(
         at=now,
+        controller=request.controller[:BY_MAX],
         address=request.address[:TEXT_MAX],
         version=request.version[:TEXT_MAX],
         reached_at=min(max(0.0, request.reached_at.ToMilliseconds() / 1000), now) if reached else None,

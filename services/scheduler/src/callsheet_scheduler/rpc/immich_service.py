@@ -14,6 +14,7 @@ from callsheet.v1.immich_service_pb2 import (
 )
 from callsheet.v1.immich_service_pb2_grpc import ImmichServiceServicer
 from callsheet_scheduler.rpc.immich_convert import (
+    BY_MAX,
     change_from_wire,
     decided_to_wire,
     report_from_wire,
@@ -48,7 +49,7 @@ class ImmichService(ImmichServiceServicer):
         self, request: ReportImmichServerRequest, context: Context
     ) -> ReportImmichServerResponse:
         if request.leaving:
-            self._servers.left(request.name)
+            self._servers.left(request.name, request.controller[:BY_MAX])
             return ReportImmichServerResponse()
         report = report_from_wire(request, now=self._servers.now())
         return decided_to_wire(self._servers.report(request.name, report))

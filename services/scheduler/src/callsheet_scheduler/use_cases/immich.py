@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from callsheet.errors import InvalidError, NotFoundError, OverloadedError, StateError
-from callsheet_scheduler.domain.immich import Decided, Report, Servers
+from callsheet_scheduler.domain.immich import Decided, Report, Rules, Servers
 from callsheet_scheduler.leadership import Leadership, Term
 from callsheet_scheduler.store.connection import Own
 from callsheet_scheduler.store.immich import save_decided
@@ -61,28 +61,27 @@ class ImmichServers:
 
         Raises:
             InvalidError: The name or the queues are not acceptable.
-            StateError: Another server goes by this name.
+            StateError: Another server goes by this name, or another controller steers this one.
             OverloadedError: There are too many servers.
         """
         if not NAME.fullmatch(name):
             raise InvalidError("must be 1 to 32 of a-z and 0-9, the first a letter", field="name")
         if len(report.queues) > QUEUES_MAX:
             raise InvalidError(f"must be at most {QUEUES_MAX}", field="queues")
+        for rules, field in ((report.own, "own"), (report.in_force, "in_force")):
+            _check_rules(rules, field)
         servers = self._leadership.current().immich
-        known = servers.reports.get(name)
-        if known is not None and known.address != report.address and not known.silent(report.at):
-            raise StateError(
-                f"the controller of {known.address} is here as {name!r};"
-                " give this one another CALLSHEET_IMMICH_NAME"
-            )
+        rival = servers.rival(name, report)
+        if rival is not None:
+            raise StateError(_against(name, report, *rival))
         if name not in servers.names(report.at) and len(servers) >= SERVERS_MAX:
             raise OverloadedError(f"there are {SERVERS_MAX} Immich servers")
         servers.report(name, report)
         return servers.decided(name)
 
-    def left(self, name: str) -> None:
+    def left(self, name: str, controller: str) -> None:
         """Forget what a controller said that ends; what is decided of its server stays."""
-        self._leadership.current().immich.left(name)
+        self._leadership.current().immich.left(name, controller)
 
     async def change(self, name: str, change: Change) -> Server:
         """Decide anew, of the only server where *name* is empty.
@@ -101,6 +100,23 @@ class ImmichServers:
 
         await term.write_control(keep)
         return _server(term.immich, known, term.commits.now())
+
+
+def _check_rules(rules: Rules, field: str) -> None:
+    if len(rules.order) > QUEUES_MAX or any(not _may_be_a_queue(name, set()) for name in rules.order):
+        raise InvalidError(
+            f"must be at most {QUEUES_MAX} names of 1 to {QUEUE_NAME_CHARS_MAX} printable characters",
+            field=f"{field}.order",
+        )
+
+
+def _against(name: str, report: Report, other: str, known: Report) -> str:
+    if known.address != report.address:
+        return (
+            f"the controller of {known.address} is here as {name!r};"
+            " give this one another CALLSHEET_IMMICH_NAME"
+        )
+    return f"another controller steers {known.address} as {other!r}; this one stands by until that one ends"
 
 
 def _server(servers: Servers, name: str, now: float) -> Server:
