@@ -270,6 +270,7 @@ async def test_a_second_controller_stands_by_and_takes_over_when_the_first_ends(
             looks = len(immich.asked)
             await until(lambda: len(immich.asked) > looks + 8)
             assert immich.commands == ["resume smartSearch"]
+            assert [record.message for record in caplog.records].count("connected") == 1
             await first.aclose()
             await until(lambda: caplog.text.count("steers the server") == 2)
     await once_gone(steered)

@@ -132,6 +132,7 @@ class Stay:
         self._jobs = JobServiceStub(channel)
         self._streams = Streams(self.session, channel, clock, self._obey)
         self._left = asyncio.Event()
+        self._admitted = asyncio.Event()
         self._held: dict[str, _Lease] = {}
         self._asked: dict[str, str] = {}
 
@@ -146,7 +147,7 @@ class Stay:
 
     async def run(self) -> None:
         """Keep the stream and the leases; returns when it has left."""
-        work = self._streams.keep(), self._keep_time(), self._keep_until_told()
+        work = self._keep_stream(), self._keep_time(), self._keep_until_told()
         parts = [asyncio.create_task(part) for part in work]
         try:
             await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
@@ -154,6 +155,14 @@ class Stay:
             for part in parts:
                 part.cancel()
             await asyncio.gather(*parts, return_exceptions=True)
+
+    def admit(self) -> None:
+        """Let the stream begin: whoever only stands by takes no leases that another has asked for."""
+        self._admitted.set()
+
+    async def _keep_stream(self) -> None:
+        await self._admitted.wait()
+        await self._streams.keep()
 
     async def _keep_until_told(self) -> None:
         await self._left.wait()

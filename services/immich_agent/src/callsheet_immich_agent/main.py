@@ -93,6 +93,7 @@ async def share(settings: ImmichWorkerSettings, stop: asyncio.Event, *, dry_run:
 
 async def _nothing(_: Agent) -> None:
     """Do nothing beside the agent."""
+    await asyncio.Event().wait()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +104,7 @@ class Part:
     """To begin with."""
     manner: Manner
     beside: Callable[[Agent], Coroutine[object, object, None]] = _nothing
-    """What goes on while it steers."""
+    """What goes on while it steers; when that ends, so does the agent."""
 
 
 async def steer(settings: ImmichSettings, stop: asyncio.Event, part: Part) -> int:
@@ -113,12 +114,15 @@ async def steer(settings: ImmichSettings, stop: asyncio.Event, part: Part) -> in
         port = await ops.start(settings.ops_host, settings.ops_port)
         log.info("probes and metrics on %s:%d", settings.ops_host, port)
         beside = asyncio.create_task(part.beside(agent))
+        beside.add_done_callback(lambda _: stop.set())
         try:
             await agent.run(stop)
         finally:
             left = await agent.restore(settings.immich_restore_s)
             beside.cancel()
             await asyncio.wait({beside})
+            if not beside.cancelled():
+                beside.result()
             await ops.stop()
         return _leave(left)
 

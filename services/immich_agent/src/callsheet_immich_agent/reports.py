@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import grpc
 
 from callsheet.channel import LeaderChannel
+from callsheet.errors import StateError
 from callsheet.v1.immich_service_pb2 import (
     ImmichHold,
     ImmichQueue,
@@ -48,7 +49,11 @@ class Reports:
         self._said = ""
 
     async def run(self, agent: Agent) -> None:
-        """Report until cancelled, then say that the controller ends."""
+        """Report until cancelled, then say that the controller ends.
+
+        Raises:
+            StateError: Another controller has taken over.
+        """
         self._controller = agent.identity
         try:
             while True:
@@ -66,11 +71,15 @@ class Reports:
         except grpc.aio.AioRpcError as error:
             self._say(f"the scheduler does not say how to run the queues: {error.details()}")
             if error.code() is grpc.StatusCode.FAILED_PRECONDITION:
+                steered = not agent.stands_by
                 await agent.stand_by()
+                if steered:
+                    raise StateError(f"ends here: {error.details()}") from None
             return
         self._say("")
         if agent.stands_by:
             agent.stands_by = False
+            self._stay.admit()
             self._stay.changed.set()
             log.info("steers the server")
         rules = ruled(answer, self._own)
