@@ -99,6 +99,10 @@ def test_queues_are_put_in_order_and_the_controller_is_paused(
 
     server.get_by_role("button", name="Pause the controller of immich").click()
     expect(server).to_contain_text("The controller is paused by")
+    for shade in ("light", "dark"):  # the pointer rests on the button
+        page.emulate_media(color_scheme=shade)
+        expect(page.locator(f"html[data-shade={shade}]")).to_be_attached()
+        assert barriers(page) == []
     server.get_by_role("button", name="Resume the controller of immich").click()
     expect(server).not_to_contain_text("The controller is paused by")
 

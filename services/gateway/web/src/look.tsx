@@ -52,8 +52,11 @@ function themeOf(dark: boolean, still: boolean): ThemeConfig {
           ...SHARED,
           motion: !still,
           colorPrimary: "#6271f2",
+          colorPrimaryHover: "#5d69de",
           colorLink: "#9aa7ff",
+          colorLinkHover: "#c5ccff",
           colorError: "#ff7b75",
+          colorErrorActive: "#f2a6a0",
           colorBgBase: "#0d1015",
           colorBgLayout: "#0d1015",
           colorBgContainer: "#14181f",
@@ -69,8 +72,11 @@ function themeOf(dark: boolean, still: boolean): ThemeConfig {
           ...SHARED,
           motion: !still,
           colorPrimary: "#3949e0",
+          colorPrimaryHover: "#4e5ce6",
           colorLink: "#3949e0",
+          colorLinkHover: "#2d3bc4",
           colorError: "#c62828",
+          colorErrorHover: "#d63a3a",
           colorBgLayout: "#f5f6f8",
           colorBorder: "#d6dae1",
           colorBorderSecondary: "#e7eaef",
@@ -90,7 +96,18 @@ function themeOf(dark: boolean, still: boolean): ThemeConfig {
       },
       Tabs: dark ? { itemSelectedColor: "#aab4ff", itemHoverColor: "#aab4ff" } : {},
       Tag: { fontSizeSM: 12 },
-      Button: { primaryShadow: "none", defaultShadow: "none", dangerShadow: "none" },
+      Button: {
+        primaryShadow: "none",
+        defaultShadow: "none",
+        dangerShadow: "none",
+        // Words under the pointer stand out from what is below them by 4.5 to 1 or more.
+        ...(dark && {
+          defaultHoverColor: "#aab4ff",
+          defaultHoverBorderColor: "#8390e8",
+          defaultActiveColor: "#c5ccff",
+          dangerColor: "#1c0b0a",
+        }),
+      },
     },
   };
 }

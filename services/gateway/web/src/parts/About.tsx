@@ -9,10 +9,19 @@ export function About({ job }: { job: Job }) {
   const found = subject(job.params);
   const item = useQuery({ ...itemQuery(found.itemId ?? ""), enabled: found.itemId !== null });
   const on = item.data?.filename ?? found.words;
-  if (job.status === "failed" && job.error) return <span className="about wrong">{job.error}</span>;
-  if (job.waitingReason) {
+  if (job.status === "failed" && job.error) {
     return (
-      <span className="about waits">{[on, job.waitingReason].filter(Boolean).join(" · ")}</span>
+      <span className="about wrong" title={job.error}>
+        {job.error}
+      </span>
+    );
+  }
+  if (job.waitingReason) {
+    const words = [on, job.waitingReason].filter(Boolean).join(" · ");
+    return (
+      <span className="about waits" title={words}>
+        {words}
+      </span>
     );
   }
   return <span className="about">{on || job.id.slice(-12)}</span>;

@@ -74,7 +74,7 @@ export function Chart({
           },
           {
             ...axis,
-            size: 68,
+            size: (_, at) => AXIS_PX + LETTER_PX * Math.max(0, ...(at ?? []).map((one) => one.length)),
             space: 30,
             ...(steps && { incrs: steps }),
             values: (_, at) => at.map((one) => format?.(one) ?? `${one}`),
@@ -119,6 +119,9 @@ export function Chart({
   );
 }
 
+/** Room beside the words of the scale, and for each of their letters. */
+const AXIS_PX = 14;
+const LETTER_PX = 6.5;
 /** Steps of the time axis, in seconds: no minute is named twice. */
-const MINUTES = [1, 2, 5, 10, 15, 30, 60, 120].map((minutes) => minutes * 60);
+const MINUTES = [1, 2, 5, 10, 15, 30, 60, 120, 180, 240, 360, 720].map((minutes) => minutes * 60);
 const HOUR = new Intl.DateTimeFormat(navigator.language, { hour: "2-digit", minute: "2-digit" });

@@ -39,7 +39,7 @@ export default function Access() {
         <Loaded query={keys} empty="There is no key yet. Programs come in with keys of their own.">
           {(data) => (
             <div className="wide">
-              <table className="plain">
+              <table className="plain access">
                 <thead>
                   <tr>
                     <th>Name</th>

@@ -54,7 +54,7 @@ export function Audit() {
       ) : (
         <>
           <div className="wide">
-            <table className="plain">
+            <table className="plain access">
               <thead>
                 <tr>
                   <th>When</th>

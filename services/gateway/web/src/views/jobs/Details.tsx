@@ -33,6 +33,7 @@ export default function Details({ id, close }: { id: string; close: () => void }
   return (
     <Drawer
       open
+      rootClassName="job-drawer"
       onClose={close}
       size={720}
       title={

@@ -111,7 +111,11 @@ const Row = memo(function Row({ job, shown, search, open, chosen, choose }: RowP
         <StatusMark status={job.status} asked={askedOf(job)} />
       </td>
       <td className="job-progress">
-        <Bar job={job} />
+        {job.status === "pending" && job.progress === 0 ? (
+          <span className="faint">–</span>
+        ) : (
+          <Bar job={job} />
+        )}
       </td>
       <td className="job-priority">
         <Priority value={job.priority} />

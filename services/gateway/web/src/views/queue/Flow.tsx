@@ -9,6 +9,13 @@ import { count, lasting } from "../../parts/words";
 import { waitsOf } from "./history";
 
 const LOOKED_AT = 200;
+const HOUR_S = 3600;
+
+/** The end of the last hour after the beginnings of all, so that the last hour has a width as the others. */
+function withEnd(beginnings: number[]): number[] {
+  const last = beginnings.at(-1);
+  return last === undefined ? [] : [...beginnings, last + HOUR_S];
+}
 
 export default function Flow() {
   const { every } = useLive();
@@ -35,12 +42,14 @@ export default function Flow() {
   const jobs = done.data?.data;
   const flow = useMemo(() => waitsOf(jobs ?? [], done.dataUpdatedAt), [jobs, done.dataUpdatedAt]);
   const hours = useMemo(
-    () => (day.data ?? []).map((one) => Date.parse(one.hour) / 1000),
+    () => withEnd((day.data ?? []).map((one) => Date.parse(one.hour) / 1000)),
     [day.data],
   );
   const throughput = useMemo(() => {
-    const values = (name: "created" | "completed" | "failed") =>
-      (day.data ?? []).map((one) => one[name] ?? 0);
+    const values = (name: "created" | "completed" | "failed") => {
+      const found = (day.data ?? []).map((one) => one[name] ?? 0);
+      return [...found, ...found.slice(-1)];
+    };
     return [
       { name: "created", colour: "#5b6cf0", values: values("created") },
       { name: "completed", colour: "#1f9d57", values: values("completed") },

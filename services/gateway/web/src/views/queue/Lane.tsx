@@ -5,6 +5,7 @@ import { Link } from "react-router";
 import { api, ok } from "../../api/client";
 import type { Category, Job, Queue } from "../../api/client";
 import { useLive } from "../../live/live";
+import { About } from "../../parts/About";
 import { Priority, TypeIcon } from "../../parts/job";
 import { When } from "../../parts/When";
 import { category, count } from "../../parts/words";
@@ -67,10 +68,11 @@ export function Lane({ queue, scope }: { queue: Queue; scope: Category }) {
               <TypeIcon type={job.type} />
               <div>
                 <Link to={`/jobs/${job.id}`}>{job.type}</Link>
-                <span className="about">
-                  {job.waitingReason ?? "Its turn comes next."} · <When at={job.createdAt} />
-                </span>
+                <About job={job} />
               </div>
+              <span className="faint">
+                <When at={job.createdAt} />
+              </span>
               <Priority value={job.priority} />
             </li>
           ))}
