@@ -76,6 +76,24 @@ test/kills: $(VENV)/dev.stamp ## Kill workers at random instants of every job ty
 test/deploy: $(VENV)/dev.stamp ## Build the images and bring up docker-compose.yml: needs root, podman, buildah, runc, debootstrap.
 	@tests/deploy/trial.sh
 
+.PHONY: wheels
+wheels: $(VENV)/dev.stamp ## Build the wheels and sdists of every package into build/wheels, the page among them.
+	@$(BIN)/python $(WEB)/build.py
+	@rm -rf build/wheels && for package in $(PACKAGES); do \
+		(cd "$$package" && "$(CURDIR)/$(BIN)/hatchling" build -t wheel -t sdist -d "$(CURDIR)/build/wheels") || exit; \
+	done
+
+.PHONY: test/wheels
+test/wheels: wheels ## Install the wheels into an empty environment, bring all up there and scan a folder.
+	@tests/deploy/wheels_trial.sh build/wheels
+
+.PHONY: sbom
+sbom: $(VENV)/uv.stamp ## Say by CycloneDX what the locks hold, build/sbom.
+	@mkdir -p build/sbom && for service in local $(SERVICES); do \
+		$(UV) tool run --from cyclonedx-bom==7.5.0 cyclonedx-py requirements "requirements/$$service.txt" \
+			--output-reproducible --output-file "build/sbom/$$service.cdx.json" || exit; \
+	done
+
 .PHONY: check
 check: $(VENV)/dev.stamp ## Format, lint, types, import contracts, protos, SQL, generated files.
 	@$(MAKE) --no-print-directory --keep-going --output-sync=target -j2 $(GATES)
@@ -172,8 +190,8 @@ generate = $(BIN)/python -m grpc_tools.protoc -Icallsheet/v1=protos/externalscal
 
 # A lock: every platform, hashes, no addresses.
 compile = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	--no-annotate --no-emit-package callsheet --custom-compile-command 'make lock' \
-	$(1) --output-file requirements/$(2).txt
+	--no-annotate --no-emit-package callsheet $(patsubst %,--no-emit-package callsheet_%,$(SERVICES)) \
+	--custom-compile-command 'make lock' $(1) --output-file requirements/$(2).txt
 
 # What is installed: each stamp is as old as the installation that it stands for.
 $(VENV)/uv.stamp: requirements/uv.txt

@@ -1,6 +1,7 @@
 """Adds the commands of other distributions: the entry point group ``callsheet.commands``."""
 
 import copy
+from collections.abc import Set as AbstractSet
 from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
@@ -12,18 +13,40 @@ from callsheet.cli.output import make_console
 
 GROUP: Final = "callsheet.commands"
 
+#: Our commands that other packages bring, and what installs them.
+BROUGHT_BY: Final = {
+    "backup": "callsheet-scheduler",
+    "immich": "callsheet-immich-agent",
+    "restore": "callsheet-scheduler",
+    "simulate": "callsheet-scheduler",
+    "up": "callsheet[local]",
+}
+
 
 def add_commands(app: typer.Typer, *, known: frozenset[str], wanted: str | None) -> None:
     """Add what is installed to *app*, under the names of the entry points.
 
     An entry is a Typer app, or a function that becomes a command. One that cannot be loaded becomes a
-    command that says so. Nothing is loaded where *wanted*, the command that was asked for, is *known*.
+    command that says so; one of ours that is not installed says what brings it. Nothing is loaded where
+    *wanted*, the command that was asked for, is *known*.
     """
     if wanted in known:
         return
-    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+    entries = sorted(entry_points(group=GROUP), key=lambda entry: entry.name)
+    for entry in entries:
         if entry.name not in known:
             _add(app, entry)
+    for name, sentence in lacking({entry.name for entry in entries}).items():
+        _add_refusal(app, name, sentence, hidden=True)
+
+
+def lacking(installed: AbstractSet[str]) -> dict[str, str]:
+    """Return what to say of each of our commands that is not *installed*, by its name."""
+    return {
+        name: f"The command {name} is not installed: pip install '{package}'"
+        for name, package in BROUGHT_BY.items()
+        if name not in installed
+    }
 
 
 def _add(app: typer.Typer, entry: EntryPoint) -> None:
@@ -53,9 +76,12 @@ def _add_app(app: typer.Typer, loaded: typer.Typer, name: str) -> None:
 
 def _add_broken(app: typer.Typer, entry: EntryPoint, reason: str) -> None:
     owner = entry.dist.name if entry.dist is not None else entry.value
-    sentence = " ".join(f"The command {entry.name} of {owner} cannot be loaded: {reason}".split())
+    sentence = f"The command {entry.name} of {owner} cannot be loaded: {reason}"
+    _add_refusal(app, entry.name, " ".join(sentence.split()), hidden=False)
 
-    def broken() -> None:
+
+def _add_refusal(app: typer.Typer, name: str, sentence: str, *, hidden: bool) -> None:
+    def refuse() -> None:
         make_console(stderr=True).print(Text(sentence), soft_wrap=True)
         raise typer.Exit(ExitCode.FAILED)
 
@@ -64,4 +90,4 @@ def _add_broken(app: typer.Typer, entry: EntryPoint, reason: str) -> None:
         "allow_extra_args": True,
         "help_option_names": [],
     }
-    app.command(entry.name, help="Cannot be loaded.", context_settings=options)(broken)
+    app.command(name, help="Cannot be loaded.", hidden=hidden, context_settings=options)(refuse)

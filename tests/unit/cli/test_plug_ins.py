@@ -1,9 +1,11 @@
 """Other distributions add commands, and a broken one harms nobody but itself."""
 
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
+from callsheet.cli.plug_ins import BROUGHT_BY, GROUP, lacking
 from tests.support.command_line import CommandLine
 
 MODULES = {
@@ -102,3 +104,14 @@ async def test_an_error_of_the_tree_has_its_exit_code(strangers: CommandLine) ->
     ended = await strangers.run("fail")
 
     assert (ended.code, ended.out, ended.err) == (4, "", "Error: not now\n")
+
+
+def test_a_command_of_ours_that_is_not_installed_says_what_brings_it() -> None:
+    assert lacking(set())["up"] == "The command up is not installed: pip install 'callsheet[local]'"
+    assert lacking({"up", "simulate"}).keys() == {"backup", "immich", "restore"}
+
+
+def test_commands_that_other_packages_of_ours_bring_are_all_known() -> None:
+    ours = {entry.name for entry in entry_points(group=GROUP) if entry.value.startswith("callsheet_")}
+
+    assert ours == BROUGHT_BY.keys()
