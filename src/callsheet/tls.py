@@ -197,8 +197,9 @@ def _content(path: Path) -> bytes:
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:
+    """Return what changes when a file does: ctime too, so that one whose owner is put right is read again."""
     try:
         known = path.stat()
     except OSError:
         return (0, 0, 0)
-    return (known.st_mtime_ns, known.st_ino, known.st_size)
+    return (known.st_ctime_ns, known.st_ino, known.st_size)
