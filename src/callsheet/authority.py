@@ -19,7 +19,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from callsheet.errors import ConflictError, InvalidError
 from callsheet.identities import SCHEDULER_NAME, Identity, Role
 from callsheet.private_files import write_private
-from callsheet.tls import CA_FILE, CERTIFICATE_FILE, KEY_FILE, identity_of
+from callsheet.tls import CA_FILE, CERTIFICATE_FILE, KEY_FILE, identity_of, read_credentials
 
 CA_KEY_FILE: Final = "ca.key"
 
@@ -144,6 +144,16 @@ def write_credentials(folder: Path, ca: Authority, certificate: bytes, key: byte
     _write(folder, CA_FILE, ca.certificate.public_bytes(Encoding.PEM), private=False)
     _write(folder, KEY_FILE, key, private=True)
     _write(folder, CERTIFICATE_FILE, certificate, private=False)
+
+
+def holds_until(folder: Path, ca: Authority, identity: Identity, *, now: datetime) -> datetime | None:
+    """Return until when the certificate in *folder* serves *identity*; None where it has to be issued."""
+    try:
+        there = read_credentials(folder)
+    except InvalidError:
+        return None
+    ours = ca.certificate.public_bytes(Encoding.PEM) in there.ca
+    return there.ends_at if ours and there.identity == identity and not there.trouble(now) else None
 
 
 def _check_same(path: Path, new: x509.Certificate) -> None:

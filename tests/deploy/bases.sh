@@ -9,7 +9,7 @@ work=$(mktemp -d)
 trap 'umount --quiet "$work"/root/{proc,sys} || true; rm -rf --one-file-system "$work"' EXIT
 
 python() {
-	local root=$work/root changes=(--change CMD=python3)
+	local name root=$work/root changes=(--change CMD=python3)
 	debootstrap --variant=minbase --include=ca-certificates,python3,python3-venv trixie "$root" \
 		"${DEBIAN_MIRROR:-http://deb.debian.org/debian}" >"$work/log" 2>&1 || { tail -20 "$work/log" >&2 && exit 1; }
 	ln -s /usr/bin/python3 "$root/usr/local/bin/python3"

@@ -41,11 +41,19 @@ up() {
 	token=$(podman exec ${project}_gateway_1 cat /etc/callsheet/admin-token)
 }
 
+# jobs [COMMAND]: the command line's list, asked from the gateway's container, after a command of its shell.
+jobs() {
+	podman exec ${project}_gateway_1 sh -c "${1:-:}; callsheet jobs list --scheduler scheduler:7420" 2>&1
+}
+
 trap 'compose down --volumes >/dev/null 2>&1' EXIT
 up
 curl --silent --show-error --fail --header "Authorization: Bearer $token" --header 'Content-Type: application/json' \
 	--data '{"type": "scan", "params": {"root": "library"}}' "http://127.0.0.1:$CALLSHEET_PORT/api/media/jobs" >/dev/null
 until_true 'five items are in the library' items
+jobs | grep --quiet scan
+if said=$(jobs 'unset CALLSHEET_TLS_DIR'); then echo 'a connection without certificate was taken' >&2 && exit 1; fi
+echo "without certificate: $said"
 echo 'memory at rest:' && podman stats --no-stream --format '{{.Name}} {{.MemUsage}}'
 first=$token
 podman ps --quiet --filter "name=${project}_" | xargs podman kill >/dev/null

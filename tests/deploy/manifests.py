@@ -16,6 +16,7 @@ from callsheet_immich_agent.settings import ImmichWorkerSettings
 from callsheet_scheduler.settings import SchedulerSettings
 from pydantic import JsonValue, TypeAdapter
 
+from callsheet.identities import Role
 from callsheet.service.settings import ServiceSettings
 
 ROOT: Final = Path(__file__).parents[2]
@@ -33,6 +34,15 @@ SETTINGS: Final[Mapping[str, type[ServiceSettings]]] = {
     "immich-agent": ImmichWorkerSettings,
 }
 """Our services by the names that they have everywhere below deploy/."""
+
+ROLES: Final[Mapping[str, Role]] = {
+    "scheduler": Role.SCHEDULER,
+    "gateway": Role.GATEWAY,
+    "cpu-worker": Role.WORKER,
+    "gpu-worker": Role.WORKER,
+    "immich-agent": Role.IMMICH,
+}
+"""What the certificate of each service is for."""
 
 Node = dict[str, JsonValue]
 NODE: Final = TypeAdapter(Node)

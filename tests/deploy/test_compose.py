@@ -1,15 +1,18 @@
 """The compose file: one published port, no rights, only settings that exist."""
 
 import json
+import re
 from pathlib import PurePosixPath
 
 import pytest
 import yaml
 
+from callsheet.identities import Role
 from tests.deploy.manifests import (
     DOCKERFILE,
     LOW_PRIORITY,
     NODE,
+    ROLES,
     ROOT,
     SETTINGS,
     compose,
@@ -24,7 +27,7 @@ OURS = sorted(SERVICES.keys() & SETTINGS.keys())
 
 
 def test_all_services_are_there() -> None:
-    assert SERVICES.keys() >= SETTINGS.keys() | {"setup", "postgres", "objectstore", "prometheus"}
+    assert SERVICES.keys() >= SETTINGS.keys() | {"setup", "renewal", "postgres", "objectstore", "prometheus"}
     assert {name: texts(one, "profiles") for name, one in SERVICES.items() if "profiles" in one} == {
         "gpu-worker": ["gpu"],
         "immich-agent": ["immich"],
@@ -50,7 +53,7 @@ def test_service_can_write_to_its_volumes_only_and_gain_no_rights(name: str) -> 
     assert texts(service, "security_opt") == ["no-new-privileges:true"]
     assert "mem_limit" in service
     assert "privileged" not in service
-    assert ("cap_add" in service) == (name in {"postgres", "setup"})
+    assert ("cap_add" in service) == (name in {"postgres", "setup", "renewal"})
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -118,19 +121,40 @@ def test_low_priority_bounds_the_worker_that_builds_the_cache() -> None:
     assert changed["cpus"] == 0.5
 
 
+@pytest.mark.parametrize("name", OURS)
+def test_service_shows_the_certificate_that_is_issued_into_its_volume(name: str) -> None:
+    setup = texts(SERVICES["setup"], "command")[-1]
+    at = {mount.split(":")[0]: mount.split(":")[1] for mount in texts(SERVICES["setup"], "volumes")}
+    (volume,) = (one.split(":")[0] for one in texts(SERVICES[name], "volumes") if "-secrets:" in one)
+    issued = re.findall(r"^ *certificate (\w+) \w+ (\w+)$", setup, re.MULTILINE)
+    roles = {f"/secrets/{place}": Role(role) for role, place in issued}
+
+    assert mapping(SERVICES[name], "environment")["CALLSHEET_TLS_DIR"] == "/etc/callsheet/tls"
+    assert roles[at[volume]] == ROLES[name]
+
+
+def test_the_key_that_makes_certificates_is_seen_by_who_issues_them_alone() -> None:
+    holders = {
+        name for name, one in SERVICES.items() if any("authority:" in m for m in texts(one, "volumes"))
+    }
+
+    assert holders == {"setup", "renewal"}
+    assert {SERVICES[name]["network_mode"] for name in holders} == {"none"}
+
+
 def test_no_service_sees_the_secrets_of_another() -> None:
     secrets = {
         name: {mount.split(":")[0] for mount in texts(one, "volumes") if "-secrets:" in mount}
         for name, one in SERVICES.items()
     }
 
-    assert secrets.pop("setup") == set().union(*secrets.values())
+    assert secrets.pop("setup") == secrets.pop("renewal") == set().union(*secrets.values())
     assert secrets == {
         "scheduler": {"scheduler-secrets"},
         "gateway": {"gateway-secrets"},
         "cpu-worker": {"worker-secrets"},
         "gpu-worker": {"worker-secrets"},
-        "immich-agent": {"worker-secrets"},
+        "immich-agent": {"immich-secrets"},
         "postgres": {"postgres-secrets"},
         "objectstore": {"objectstore-secrets"},
         "grafana": {"grafana-secrets"},

@@ -9,7 +9,7 @@ import typer
 from pydantic import JsonValue
 from rich.text import Text
 
-from callsheet.authority import make_authority, read_authority, write_credentials
+from callsheet.authority import holds_until, make_authority, read_authority, write_credentials
 from callsheet.cli.commands import AsJson, report
 from callsheet.cli.exits import ExitCode
 from callsheet.cli.output import Output, state_cell
@@ -53,13 +53,22 @@ def issue(
     ca: CaFolder,
     into: IntoFolder,
     days: Days = 90,
+    spare_days: Annotated[
+        int | None,
+        typer.Option("--unless-days", min=0, help="Leave alone one that holds for more days than these."),
+    ] = None,
 ) -> None:
     """Issue a certificate, or renew the one that is there; who uses it takes the new one by itself."""
 
     def main() -> ExitCode:
-        authority = read_authority(ca)
+        authority, now = read_authority(ca), SystemClock().now()
         identity = Identity.named(role, name)
-        certificate, key = authority.issue(identity, now=SystemClock().now(), life=timedelta(days=days))
+        if spare_days is not None:
+            until = holds_until(into, authority, identity, now=now)
+            if until is not None and until - now > timedelta(days=spare_days):
+                Output(as_json=False).remark(f"{identity.uri} in {into} holds until {until:%Y-%m-%d}.")
+                return ExitCode.OK
+        certificate, key = authority.issue(identity, now=now, life=timedelta(days=days))
         write_credentials(into, authority, certificate, key)
         Output(as_json=False).remark(f"Issued {identity.uri} into {into}: name it in CALLSHEET_TLS_DIR.")
         return ExitCode.OK
