@@ -1,5 +1,6 @@
 """The objects of deploy/k8s: valid, without rights, and joined by exactly the edges that are ours."""
 
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,10 +10,12 @@ import yaml
 from callsheet_scheduler.use_cases.scaling import addable
 from pydantic import JsonValue
 
+from callsheet.identities import SCHEDULER_NAME, parse_identity
 from tests.deploy.manifests import (
     BIN,
     K8S,
     NODE,
+    ROLES,
     SETTINGS,
     Node,
     containers,
@@ -29,7 +32,17 @@ from tests.deploy.manifests import (
 
 VERSIONS = ("1.31", "1.34", "1.37")
 NAME = "app.kubernetes.io/name"
-ALL = ("gpu", "immich", "keda", "postgres", "external-secrets", "monitoring", "ingress", "low-priority")
+ALL = (
+    "gpu",
+    "immich",
+    "certificates",
+    "keda",
+    "postgres",
+    "external-secrets",
+    "monitoring",
+    "ingress",
+    "low-priority",
+)
 MIB = {"Mi": 1, "Gi": 1024, "Ti": 1024 * 1024}
 
 
@@ -65,7 +78,9 @@ def test_all_components_are_tried() -> None:
 def test_objects_are_valid(everything: list[Node], tmp_path: Path, version: str) -> None:
     overlays = [one for name in ("dev", "prod") for one in rendered(K8S / "overlays" / name)]
     file = tmp_path / "objects.yaml"
-    file.write_text(yaml.safe_dump_all([*everything, *overlays]), encoding="utf-8")
+    # Each object once: the schemas are slow, and the overlays have much in common.
+    once = {json.dumps(one, sort_keys=True): one for one in (*everything, *overlays)}
+    file.write_text(yaml.safe_dump_all(once.values()), encoding="utf-8")
     said = subprocess.run(
         [BIN / "kubernetes-validate", "-k", version, "--strict", "--quiet", "--no-warn", file],
         check=False,
@@ -166,6 +181,46 @@ def test_file_that_a_setting_names_is_mounted(
     for container in containers(deployments[name]):
         named = {value for key, value in environment(everything, container).items() if key.endswith("_FILE")}
         assert named == there
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_pod_shows_a_certificate_of_its_role(
+    deployments: dict[str, Node], everything: list[Node], name: str
+) -> None:
+    spec = pod(deployments[name])
+    (secret,) = (
+        mapping(one, "secret")["secretName"]
+        for one in several(spec, "volumes")
+        if one["name"] == "certificate"
+    )
+    (issued,) = (
+        one
+        for one in map(specified, of_kind(everything, "Certificate").values())
+        if one["secretName"] == secret
+    )
+    identity = parse_identity(*texts(issued, "uris"))
+
+    assert identity is not None
+    assert identity.role == ROLES[name]
+    for container in containers(deployments[name]):
+        mounted = {one["name"]: one["mountPath"] for one in several(container, "volumeMounts")}
+        assert environment(everything, container)["CALLSHEET_TLS_DIR"] == mounted["certificate"]
+
+
+def specified(one: Node) -> Node:
+    return mapping(one, "spec")
+
+
+def test_the_scheduler_alone_can_be_taken_for_one(everything: list[Node]) -> None:
+    issued = {name: specified(one) for name, one in of_kind(everything, "Certificate").items()}
+    ca = issued.pop("callsheet-ca")
+
+    assert ca["isCA"] is True
+    assert {name for name, one in issued.items() if "server auth" in texts(one, "usages")} == {"scheduler"}
+    assert {name: texts(one, "dnsNames") for name, one in issued.items() if "dnsNames" in one} == {
+        "scheduler": [SCHEDULER_NAME]
+    }
+    assert {str(mapping(one, "issuerRef")["name"]) for one in issued.values()} == {"callsheet"}
 
 
 @pytest.mark.parametrize("name", SETTINGS)
