@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 #: Bytes of one message, both ways; enough for a page of 200 items with 16 KiB of facts each.
 MESSAGE_BYTES_MAX: Final = 4 * 1024 * 1024
 
-#: What is called the minimum of the backoff is how long one attempt to connect may take.
+#: What is called the minimum of the backoff is how long one attempt to connect may take. Names are looked up
+#: again after a second, not after the 30 of the default: a scheduler in a container comes back elsewhere.
 CHANNEL_OPTIONS: Final = (
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
@@ -38,6 +39,7 @@ CHANNEL_OPTIONS: Final = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 3_000),
     ("grpc.max_reconnect_backoff_ms", 2_000),
+    ("grpc.dns_min_time_between_resolutions_ms", 1_000),
     ("grpc.enable_http_proxy", 0),
     ("grpc.service_config", '{"loadBalancingConfig": [{"round_robin": {}}]}'),
 )
