@@ -74,7 +74,9 @@ export function Chart({
           },
           {
             ...axis,
-            size: (_, at) => AXIS_PX + LETTER_PX * Math.max(0, ...(at ?? []).map((one) => one.length)),
+            // It asks before there are any words, though its types do not say so.
+            size: (_, at: string[] | null) =>
+              AXIS_PX + LETTER_PX * Math.max(0, ...(at ?? []).map((one) => one.length)),
             space: 30,
             ...(steps && { incrs: steps }),
             values: (_, at) => at.map((one) => format?.(one) ?? `${one}`),
