@@ -1,8 +1,10 @@
 """Looks at what Callsheet needs on this machine, and says of each thing that it is well or what to do."""
 
+import asyncio
 import os
 import shutil
-from collections.abc import Mapping
+from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,8 +12,11 @@ from typing import Final
 
 from callsheet.client import Client
 from callsheet.errors import CallsheetError, UnavailableError
+from callsheet.media.ffmpeg_says import last_line
 from callsheet.service.settings import AnyRootSettings, RootSettings
 from callsheet.tls import TlsFolder
+from callsheet.v1.fleet_service_pb2 import Worker
+from callsheet.v1.library_service_pb2 import Derivative, ListItemsRequest
 from callsheet.worker.ffmpeg import ffmpeg_path, ffmpeg_version
 from callsheet.worker.sandbox.rights import lacks, strength
 
@@ -20,6 +25,19 @@ RENEW_BEFORE: Final = timedelta(days=14)
 
 #: Free space of a disk that holds a root which is written to, or the spool.
 FREE_BYTES_MIN: Final = 1024**3
+
+#: A worker that is connected says something every few seconds.
+SILENT_S_MAX: Final = 30.0
+
+#: How far the clock here may lie from the scheduler's, as far as the newest sign of a worker tells.
+SKEW_S_MAX: Final = 30.0
+
+#: Items whose pictures are looked for.
+SAMPLE: Final = 100
+
+#: Best first; the ladder of the workers tries the card's decoder as well.
+CODECS: Final = ("h264_nvenc", "libx264")
+TRIAL_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,32 +51,80 @@ class Finding:
     """What to do; empty where it is well."""
 
 
-async def scheduler(client: Client) -> list[Finding]:
+async def scheduler(client: Client, now: datetime) -> list[Finding]:
     """Ask the scheduler for its workers, and find out why where it does not answer."""
     try:
         workers = (await client.fleet()).workers
     except CallsheetError as error:
         trouble = await client.trouble() if isinstance(error, UnavailableError) else ""
-        remedy = "see that it runs, that --scheduler names it, and that nothing is in between"
+        remedy = "see that it and its database run, that --scheduler names it, and that nothing is in between"
         return [Finding(what="scheduler", said=trouble or error.message, remedy=remedy)]
-    connected = sum(worker.connected for worker in workers)
+    connected = [worker for worker in workers if worker.connected]
     return [
-        Finding(what="scheduler", said="answers"),
+        Finding(what="scheduler", said="answers, and so does its database"),
         Finding(
             what="workers",
-            said=f"{connected} connected",
+            said=f"{len(connected)} connected",
             remedy="" if connected else "start a worker: nothing is done without one",
         ),
+        *signs(connected, now),
         *(
             Finding(
                 what=f"worker {worker.id}",
                 said=f"its decoders go without {', '.join(worker.sandbox_lacks)}",
                 remedy="run `callsheet doctor` on its host",
             )
-            for worker in workers
-            if worker.connected and worker.sandbox_lacks
+            for worker in connected
+            if worker.sandbox_lacks
         ),
     ]
+
+
+def signs(connected: Sequence[Worker], now: datetime) -> list[Finding]:
+    """Look at when workers were heard last: who is silent, and whether the clock here is right."""
+    heard = {one.id: one.last_heartbeat_at.ToDatetime(now.tzinfo) for one in connected}
+    newest = max(heard.values(), default=None)
+    if newest is None:
+        return []
+    off_s = (now - newest).total_seconds()
+    wrong = f"{abs(off_s):.0f} s {'ahead of' if off_s > 0 else 'behind'} the scheduler's"
+    set_it = "let NTP set the clocks: certificates and leases rest on them"
+    found = [
+        Finding(what="clock", said=wrong, remedy=set_it)
+        if abs(off_s) > SKEW_S_MAX
+        else Finding(what="clock", said="agrees with the scheduler's")
+    ]
+    for worker, at in heard.items():
+        silent_s = (newest - at).total_seconds()
+        if silent_s > SILENT_S_MAX:
+            look = "look at its log; jobs that it holds go to others when its leases end"
+            found.append(Finding(what=f"worker {worker}", said=f"silent for {silent_s:.0f} s", remedy=look))
+    return found
+
+
+async def cache(client: Client, named: Mapping[str, AnyRootSettings]) -> list[Finding]:
+    """Look for the files of some items' pictures, where this machine has the folder that they lie in."""
+    folders = {name: root.path for name, root in named.items() if isinstance(root, RootSettings)}
+    if not folders:
+        return []
+    try:
+        page = await client.items_page(ListItemsRequest(page_size=SAMPLE))
+        made = [one for item in page.items for one in item.derivatives if one.facts.root in folders]
+    except CallsheetError as error:
+        said = f"not looked at: {error.message}"
+        return [Finding(what="cache", said=said, remedy="see what is said of the scheduler")]
+    lacking = [one for one in made if not await asyncio.to_thread(_lies, one, folders)]
+    said = f"{len(made) - len(lacking)} of {len(made)} pictures of {len(page.items)} items are whole"
+    again = "`callsheet cache build --force` makes them again; is the folder of the root the right one?"
+    return [Finding(what="cache", said=said, remedy=again if lacking else "")]
+
+
+def _lies(made: Derivative, folders: Mapping[str, Path]) -> bool:
+    path = folders[made.facts.root] / made.facts.path
+    try:
+        return path.stat().st_size == made.facts.size_bytes
+    except OSError:
+        return False
 
 
 def certificates(tls: TlsFolder | None, now: datetime) -> Finding:
@@ -132,3 +198,37 @@ async def ffmpeg(environment: Mapping[str, str]) -> Finding:
     if not version:
         return Finding(what="ffmpeg", said=f"{program} says nothing of itself", remedy=remedy)
     return Finding(what="ffmpeg", said=version)
+
+
+async def encoder(environment: Mapping[str, str]) -> Finding:
+    """Encode one frame, on a card if that works and else in software."""
+    fault = ""
+    for codec in CODECS:
+        try:
+            fault = await _trial(ffmpeg_path(environment), codec)
+        except (CallsheetError, OSError, RuntimeError, TimeoutError) as error:
+            fault = str(error)
+        if not fault:
+            return Finding(what="encoder", said=codec if codec != "libx264" else "libx264, in software")
+    remedy = "set CALLSHEET_FFMPEG to a build with libx264"
+    return Finding(what="encoder", said=f"no H.264 is encoded here: {fault}", remedy=remedy)
+
+
+async def _trial(program: Path, codec: str) -> str:
+    """Return why a frame was not encoded; empty where it was."""
+    source = ("-f", "lavfi", "-i", "testsrc2=size=256x144:rate=25")
+    process = await asyncio.create_subprocess_exec(
+        *(program, "-hide_banner", "-loglevel", "error", *source, "-frames:v", "1"),
+        *("-c:v", codec, "-pix_fmt", "yuv420p", "-f", "null", "-"),
+        stdin=DEVNULL,
+        stdout=DEVNULL,
+        stderr=PIPE,
+    )
+    try:
+        async with asyncio.timeout(TRIAL_S):
+            _, said = await process.communicate()
+    except BaseException:
+        process.kill()
+        await process.wait()
+        raise
+    return "" if process.returncode == 0 else last_line(said.decode(errors="replace")) or "it failed"

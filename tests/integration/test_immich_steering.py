@@ -106,7 +106,9 @@ async def test_what_is_decided_of_a_server_holds_and_outlives_the_scheduler(
         assert immich.commands == ["resume smartSearch"]
 
         # The order and the limit hold when it goes on, also over another scheduler.
-        decided = await change(steered, paused=False, limit=2, order=["ocr", "videoConversion"])
+        decided = await change(
+            steered, paused=False, limit=2, interval=0.75, order=["ocr", "videoConversion"]
+        )
         assert (decided["limit"], decided["order"]) == (2, ["ocr", "videoConversion"])
         queues["videoConversion"].waiting = 4000
         await once(steered, applied=True, paused=False)
@@ -117,14 +119,16 @@ async def test_what_is_decided_of_a_server_holds_and_outlives_the_scheduler(
         shown = OBJECTS.validate_python(server["queues"])
         assert [queue["name"] for queue in shown][:2] == ["ocr", "videoConversion"]
         assert (server["limit"], server["limitIsOwn"], server["orderIsOwn"]) == (2, False, False)
+        assert (server["interval"], server["intervalIsOwn"]) == (0.75, False)
 
         # With a limit of none none begins, and null is what the settings say.
         await change(steered, limit=0)
         queues["ocr"].waiting = queues["videoConversion"].waiting = 0
         immich.per_look_s = 10.0
         await until(lambda: not immich.immich.open() - UNMANAGED)
-        server = await change(steered, limit=None, order=None)
+        server = await change(steered, limit=None, order=None, interval=None)
         assert (server["limit"], server["limitIsOwn"], server["orderIsOwn"]) == (1, True, True)
+        assert (server["interval"], server["intervalIsOwn"]) == (0.5, True)
     assert immich.immich.wrong_pauses == 0
     await once_gone(steered)
 
@@ -164,10 +168,16 @@ async def test_commands_show_and_steer_one_of_several_servers(steered: Steered, 
         assert "order: 'smartSerch' is no queue of the server; there are " in wrong.err
         assert (await callsheet.run("immich", "limit", "many")).code == 2
         assert (await callsheet.run("immich", "limit", "3", "--server", "immich")).code == 0
+        assert (await callsheet.run("immich", "interval", "soon", "--server", "immich")).code == 2
+        rare = await callsheet.run("immich", "interval", "0.1", "--server", "immich")
+        assert (rare.code, "interval_s: must be from 0.5 to 3600 seconds" in rare.err) == (2, True)
+        every = await callsheet.run("immich", "interval", "0.8", "--server", "immich")
+        assert " 0.8 s " in every.out
+        await callsheet.run("immich", "interval", "own", "--server", "immich")
         own = await callsheet.run("immich", "order", "own", "--server", "immich", "--json")
         await callsheet.run("immich", "limit", "own", "--server", "immich")
         assert not own.document().get("order_decided")
-        await once(steered, limitIsOwn=True, orderIsOwn=True, applied=True)
+        await once(steered, limitIsOwn=True, orderIsOwn=True, intervalIsOwn=True, applied=True)
     await once_gone(steered)
 
 
@@ -192,6 +202,7 @@ async def test_a_server_that_cannot_be_reached_is_shown_with_the_reason(
         ({"order": ["ocr", "ocr"]}, "order", "names 'ocr' twice"),
         ({"order": ["\u0000"]}, "order", "is no queue of the server"),
         ({"limit": 101}, "limit", "less than or equal to 100"),
+        ({"interval": 0.1}, "interval", "greater than or equal to 0.5"),
         ({"limit": "2"}, "limit", "must be a number"),
     ],
 )

@@ -14,7 +14,9 @@ app = typer.Typer()
 
 @command(app, "doctor")
 async def doctor(reach: Reach) -> ExitCode:
-    """Look at the scheduler, workers, certificate, roots, disks, FFmpeg and sandbox, and name each remedy.
+    """Look at the scheduler, workers and what is needed on this machine, and name the remedy of each thing.
+
+    Looks at clock, certificate, roots, disks, cached pictures, FFmpeg, what it encodes by, and the sandbox.
 
     Roots are those of CALLSHEET_ROOTS. Ends with 1 where something is to be done.
     """
@@ -24,11 +26,14 @@ async def doctor(reach: Reach) -> ExitCode:
         raise InvalidError(f"{error.name} is not installed: install callsheet[worker] to look") from None
     from callsheet.service.settings import SchedulerClientSettings  # noqa: PLC0415 -- the same
 
+    named = SchedulerClientSettings().roots
     findings = [
-        *await see.scheduler(reach.client),
+        *await see.scheduler(reach.client, reach.now),
         see.certificates(reach.connection.tls, reach.now),
-        *see.roots(SchedulerClientSettings().roots),
+        *see.roots(named),
+        *await see.cache(reach.client, named),
         await see.ffmpeg(os.environ),
+        await see.encoder(os.environ),
         see.sandbox(),
     ]
     output = reach.output

@@ -25,33 +25,33 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!callsheet/v1/immich_service.proto\x12\x0c\x63\x61llsheet.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc4\x01\n\x0bImmichQueue\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x04hold\x18\x02 \x01(\x0e\x32\x18.callsheet.v1.ImmichHold\x12\x0e\n\x06\x61\x63tive\x18\x03 \x01(\x04\x12\x0f\n\x07waiting\x18\x04 \x01(\x04\x12\x0f\n\x07\x64\x65layed\x18\x05 \x01(\x04\x12\x0e\n\x06\x66\x61iled\x18\x06 \x01(\x04\x12\x0e\n\x06leased\x18\x07 \x01(\x08\x12\x0c\n\x04\x61sks\x18\x08 \x01(\x08\x12\x0f\n\x07stalled\x18\t \x01(\x08\x12\x0e\n\x06paused\x18\n \x01(\x08\";\n\x0bImmichRules\x12\x0e\n\x06paused\x18\x01 \x01(\x08\x12\r\n\x05limit\x18\x02 \x01(\r\x12\r\n\x05order\x18\x03 \x03(\t\"\x94\x03\n\x0cImmichServer\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12/\n\x0breported_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06silent\x18\x05 \x01(\x08\x12.\n\nreached_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x65rror\x18\x07 \x01(\t\x12(\n\x05rules\x18\x08 \x01(\x0b\x32\x19.callsheet.v1.ImmichRules\x12\x0f\n\x07\x61pplied\x18\t \x01(\x08\x12\x15\n\rlimit_decided\x18\n \x01(\x08\x12\x15\n\rorder_decided\x18\x0b \x01(\x08\x12-\n\tpaused_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpaused_by\x18\r \x01(\t\x12)\n\x06queues\x18\x0e \x03(\x0b\x32\x19.callsheet.v1.ImmichQueue\"\x1a\n\x18ListImmichServersRequest\"H\n\x19ListImmichServersResponse\x12+\n\x07servers\x18\x01 \x03(\x0b\x32\x1a.callsheet.v1.ImmichServer\"\xb6\x01\n\x19\x43hangeImmichServerRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x06paused\x18\x02 \x01(\x08H\x00\x88\x01\x01\x12\x12\n\x05limit\x18\x03 \x01(\rH\x01\x88\x01\x01\x12\x13\n\x0b\x63lear_limit\x18\x04 \x01(\x08\x12\r\n\x05order\x18\x05 \x03(\t\x12\x13\n\x0b\x63lear_order\x18\x06 \x01(\x08\x12\x14\n\x0crequested_by\x18\x07 \x01(\tB\t\n\x07_pausedB\x08\n\x06_limit\"H\n\x1a\x43hangeImmichServerResponse\x12*\n\x06server\x18\x01 \x01(\x0b\x32\x1a.callsheet.v1.ImmichServer\"\xaf\x02\n\x19ReportImmichServerRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12.\n\nreached_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x65rror\x18\x05 \x01(\t\x12&\n\x03own\x18\x06 \x01(\x0b\x32\x19.callsheet.v1.ImmichRules\x12+\n\x08in_force\x18\x07 \x01(\x0b\x32\x19.callsheet.v1.ImmichRules\x12)\n\x06queues\x18\x08 \x03(\x0b\x32\x19.callsheet.v1.ImmichQueue\x12\x0f\n\x07leaving\x18\t \x01(\x08\x12\x12\n\ncontroller\x18\n \x01(\t\"Y\n\x1aReportImmichServerResponse\x12\x0e\n\x06paused\x18\x01 \x01(\x08\x12\x12\n\x05limit\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\r\n\x05order\x18\x03 \x03(\tB\x08\n\x06_limit*\x8e\x01\n\nImmichHold\x12\x1b\n\x17IMMICH_HOLD_UNSPECIFIED\x10\x00\x12\x14\n\x10IMMICH_HOLD_OPEN\x10\x01\x12\x1a\n\x16IMMICH_HOLD_CONTROLLER\x10\x02\x12\x16\n\x12IMMICH_HOLD_OTHERS\x10\x03\x12\x19\n\x15IMMICH_HOLD_UNMANAGED\x10\x04\x32\xc7\x02\n\rImmichService\x12\x64\n\x11ListImmichServers\x12&.callsheet.v1.ListImmichServersRequest\x1a\'.callsheet.v1.ListImmichServersResponse\x12g\n\x12\x43hangeImmichServer\x12\'.callsheet.v1.ChangeImmichServerRequest\x1a(.callsheet.v1.ChangeImmichServerResponse\x12g\n\x12ReportImmichServer\x12\'.callsheet.v1.ReportImmichServerRequest\x1a(.callsheet.v1.ReportImmichServerResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!callsheet/v1/immich_service.proto\x12\x0c\x63\x61llsheet.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc4\x01\n\x0bImmichQueue\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x04hold\x18\x02 \x01(\x0e\x32\x18.callsheet.v1.ImmichHold\x12\x0e\n\x06\x61\x63tive\x18\x03 \x01(\x04\x12\x0f\n\x07waiting\x18\x04 \x01(\x04\x12\x0f\n\x07\x64\x65layed\x18\x05 \x01(\x04\x12\x0e\n\x06\x66\x61iled\x18\x06 \x01(\x04\x12\x0e\n\x06leased\x18\x07 \x01(\x08\x12\x0c\n\x04\x61sks\x18\x08 \x01(\x08\x12\x0f\n\x07stalled\x18\t \x01(\x08\x12\x0e\n\x06paused\x18\n \x01(\x08\"O\n\x0bImmichRules\x12\x0e\n\x06paused\x18\x01 \x01(\x08\x12\r\n\x05limit\x18\x02 \x01(\r\x12\r\n\x05order\x18\x03 \x03(\t\x12\x12\n\ninterval_s\x18\x04 \x01(\x01\"\xae\x03\n\x0cImmichServer\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12/\n\x0breported_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06silent\x18\x05 \x01(\x08\x12.\n\nreached_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x65rror\x18\x07 \x01(\t\x12(\n\x05rules\x18\x08 \x01(\x0b\x32\x19.callsheet.v1.ImmichRules\x12\x0f\n\x07\x61pplied\x18\t \x01(\x08\x12\x15\n\rlimit_decided\x18\n \x01(\x08\x12\x15\n\rorder_decided\x18\x0b \x01(\x08\x12-\n\tpaused_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpaused_by\x18\r \x01(\t\x12)\n\x06queues\x18\x0e \x03(\x0b\x32\x19.callsheet.v1.ImmichQueue\x12\x18\n\x10interval_decided\x18\x0f \x01(\x08\"\x1a\n\x18ListImmichServersRequest\"H\n\x19ListImmichServersResponse\x12+\n\x07servers\x18\x01 \x03(\x0b\x32\x1a.callsheet.v1.ImmichServer\"\xf6\x01\n\x19\x43hangeImmichServerRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x06paused\x18\x02 \x01(\x08H\x00\x88\x01\x01\x12\x12\n\x05limit\x18\x03 \x01(\rH\x01\x88\x01\x01\x12\x13\n\x0b\x63lear_limit\x18\x04 \x01(\x08\x12\r\n\x05order\x18\x05 \x03(\t\x12\x13\n\x0b\x63lear_order\x18\x06 \x01(\x08\x12\x14\n\x0crequested_by\x18\x07 \x01(\t\x12\x17\n\ninterval_s\x18\x08 \x01(\x01H\x02\x88\x01\x01\x12\x16\n\x0e\x63lear_interval\x18\t \x01(\x08\x42\t\n\x07_pausedB\x08\n\x06_limitB\r\n\x0b_interval_s\"H\n\x1a\x43hangeImmichServerResponse\x12*\n\x06server\x18\x01 \x01(\x0b\x32\x1a.callsheet.v1.ImmichServer\"\xaf\x02\n\x19ReportImmichServerRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12.\n\nreached_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x65rror\x18\x05 \x01(\t\x12&\n\x03own\x18\x06 \x01(\x0b\x32\x19.callsheet.v1.ImmichRules\x12+\n\x08in_force\x18\x07 \x01(\x0b\x32\x19.callsheet.v1.ImmichRules\x12)\n\x06queues\x18\x08 \x03(\x0b\x32\x19.callsheet.v1.ImmichQueue\x12\x0f\n\x07leaving\x18\t \x01(\x08\x12\x12\n\ncontroller\x18\n \x01(\t\"\x81\x01\n\x1aReportImmichServerResponse\x12\x0e\n\x06paused\x18\x01 \x01(\x08\x12\x12\n\x05limit\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\r\n\x05order\x18\x03 \x03(\t\x12\x17\n\ninterval_s\x18\x04 \x01(\x01H\x01\x88\x01\x01\x42\x08\n\x06_limitB\r\n\x0b_interval_s*\x8e\x01\n\nImmichHold\x12\x1b\n\x17IMMICH_HOLD_UNSPECIFIED\x10\x00\x12\x14\n\x10IMMICH_HOLD_OPEN\x10\x01\x12\x1a\n\x16IMMICH_HOLD_CONTROLLER\x10\x02\x12\x16\n\x12IMMICH_HOLD_OTHERS\x10\x03\x12\x19\n\x15IMMICH_HOLD_UNMANAGED\x10\x04\x32\xc7\x02\n\rImmichService\x12\x64\n\x11ListImmichServers\x12&.callsheet.v1.ListImmichServersRequest\x1a\'.callsheet.v1.ListImmichServersResponse\x12g\n\x12\x43hangeImmichServer\x12\'.callsheet.v1.ChangeImmichServerRequest\x1a(.callsheet.v1.ChangeImmichServerResponse\x12g\n\x12ReportImmichServer\x12\'.callsheet.v1.ReportImmichServerRequest\x1a(.callsheet.v1.ReportImmichServerResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'callsheet.v1.immich_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_IMMICHHOLD']._serialized_start=1510
-  _globals['_IMMICHHOLD']._serialized_end=1652
+  _globals['_IMMICHHOLD']._serialized_start=1661
+  _globals['_IMMICHHOLD']._serialized_end=1803
   _globals['_IMMICHQUEUE']._serialized_start=85
   _globals['_IMMICHQUEUE']._serialized_end=281
   _globals['_IMMICHRULES']._serialized_start=283
-  _globals['_IMMICHRULES']._serialized_end=342
-  _globals['_IMMICHSERVER']._serialized_start=345
-  _globals['_IMMICHSERVER']._serialized_end=749
-  _globals['_LISTIMMICHSERVERSREQUEST']._serialized_start=751
-  _globals['_LISTIMMICHSERVERSREQUEST']._serialized_end=777
-  _globals['_LISTIMMICHSERVERSRESPONSE']._serialized_start=779
-  _globals['_LISTIMMICHSERVERSRESPONSE']._serialized_end=851
-  _globals['_CHANGEIMMICHSERVERREQUEST']._serialized_start=854
-  _globals['_CHANGEIMMICHSERVERREQUEST']._serialized_end=1036
-  _globals['_CHANGEIMMICHSERVERRESPONSE']._serialized_start=1038
-  _globals['_CHANGEIMMICHSERVERRESPONSE']._serialized_end=1110
-  _globals['_REPORTIMMICHSERVERREQUEST']._serialized_start=1113
-  _globals['_REPORTIMMICHSERVERREQUEST']._serialized_end=1416
-  _globals['_REPORTIMMICHSERVERRESPONSE']._serialized_start=1418
-  _globals['_REPORTIMMICHSERVERRESPONSE']._serialized_end=1507
-  _globals['_IMMICHSERVICE']._serialized_start=1655
-  _globals['_IMMICHSERVICE']._serialized_end=1982
+  _globals['_IMMICHRULES']._serialized_end=362
+  _globals['_IMMICHSERVER']._serialized_start=365
+  _globals['_IMMICHSERVER']._serialized_end=795
+  _globals['_LISTIMMICHSERVERSREQUEST']._serialized_start=797
+  _globals['_LISTIMMICHSERVERSREQUEST']._serialized_end=823
+  _globals['_LISTIMMICHSERVERSRESPONSE']._serialized_start=825
+  _globals['_LISTIMMICHSERVERSRESPONSE']._serialized_end=897
+  _globals['_CHANGEIMMICHSERVERREQUEST']._serialized_start=900
+  _globals['_CHANGEIMMICHSERVERREQUEST']._serialized_end=1146
+  _globals['_CHANGEIMMICHSERVERRESPONSE']._serialized_start=1148
+  _globals['_CHANGEIMMICHSERVERRESPONSE']._serialized_end=1220
+  _globals['_REPORTIMMICHSERVERREQUEST']._serialized_start=1223
+  _globals['_REPORTIMMICHSERVERREQUEST']._serialized_end=1526
+  _globals['_REPORTIMMICHSERVERRESPONSE']._serialized_start=1529
+  _globals['_REPORTIMMICHSERVERRESPONSE']._serialized_end=1658
+  _globals['_IMMICHSERVICE']._serialized_start=1806
+  _globals['_IMMICHSERVICE']._serialized_end=2133
 # @@protoc_insertion_point(module_scope)

@@ -119,10 +119,13 @@ class ImmichRules(_message.Message):
     PAUSED_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
     ORDER_FIELD_NUMBER: _builtins.int
+    INTERVAL_S_FIELD_NUMBER: _builtins.int
     paused: _builtins.bool
     """Nothing is asked of the server: all stays as it is."""
     limit: _builtins.int
     """Queues that run at once at most; 0 holds all back."""
+    interval_s: _builtins.float
+    """Seconds between two looks at the server, 0.5 to 3600; 0 where a controller does not say."""
     @_builtins.property
     def order(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The queues, most urgent first; others come after, by name."""
@@ -133,10 +136,11 @@ class ImmichRules(_message.Message):
         paused: _builtins.bool = ...,
         limit: _builtins.int = ...,
         order: _abc.Iterable[_builtins.str] | None = ...,
+        interval_s: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "order", b"order", "paused", b"paused"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["interval_s", b"interval_s", "limit", b"limit", "order", b"order", "paused", b"paused"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -162,6 +166,7 @@ class ImmichServer(_message.Message):
     PAUSED_AT_FIELD_NUMBER: _builtins.int
     PAUSED_BY_FIELD_NUMBER: _builtins.int
     QUEUES_FIELD_NUMBER: _builtins.int
+    INTERVAL_DECIDED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name."""
     address: _builtins.str
@@ -180,6 +185,8 @@ class ImmichServer(_message.Message):
     """The order is not that of the controller's settings."""
     paused_by: _builtins.str
     """Who paused it."""
+    interval_decided: _builtins.bool
+    """The seconds between two looks are not those of the controller's settings."""
     @_builtins.property
     def reported_at(self) -> _timestamp_pb2.Timestamp:
         """When its controller last reported; unset where none has."""
@@ -217,10 +224,11 @@ class ImmichServer(_message.Message):
         paused_at: _timestamp_pb2.Timestamp | None = ...,
         paused_by: _builtins.str = ...,
         queues: _abc.Iterable[Global___ImmichQueue] | None = ...,
+        interval_decided: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["paused_at", b"paused_at", "reached_at", b"reached_at", "reported_at", b"reported_at", "rules", b"rules"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "applied", b"applied", "error", b"error", "limit_decided", b"limit_decided", "name", b"name", "order_decided", b"order_decided", "paused_at", b"paused_at", "paused_by", b"paused_by", "queues", b"queues", "reached_at", b"reached_at", "reported_at", b"reported_at", "rules", b"rules", "silent", b"silent", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "applied", b"applied", "error", b"error", "interval_decided", b"interval_decided", "limit_decided", b"limit_decided", "name", b"name", "order_decided", b"order_decided", "paused_at", b"paused_at", "paused_by", b"paused_by", "queues", b"queues", "reached_at", b"reached_at", "reported_at", b"reported_at", "rules", b"rules", "silent", b"silent", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -280,6 +288,8 @@ class ChangeImmichServerRequest(_message.Message):
     ORDER_FIELD_NUMBER: _builtins.int
     CLEAR_ORDER_FIELD_NUMBER: _builtins.int
     REQUESTED_BY_FIELD_NUMBER: _builtins.int
+    INTERVAL_S_FIELD_NUMBER: _builtins.int
+    CLEAR_INTERVAL_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Which; empty for the only one."""
     paused: _builtins.bool
@@ -292,6 +302,10 @@ class ChangeImmichServerRequest(_message.Message):
     """Take the order of the controller's settings again."""
     requested_by: _builtins.str
     """Who asks; kept with a pause."""
+    interval_s: _builtins.float
+    """Seconds between two looks, 0.5 to 3600."""
+    clear_interval: _builtins.bool
+    """Take the seconds of the controller's settings again."""
     @_builtins.property
     def order(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The queues, most urgent first; empty for no change."""
@@ -306,15 +320,21 @@ class ChangeImmichServerRequest(_message.Message):
         order: _abc.Iterable[_builtins.str] | None = ...,
         clear_order: _builtins.bool = ...,
         requested_by: _builtins.str = ...,
+        interval_s: _builtins.float | None = ...,
+        clear_interval: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "_paused", b"_paused", "limit", b"limit", "paused", b"paused"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_interval_s", b"_interval_s", "_limit", b"_limit", "_paused", b"_paused", "interval_s", b"interval_s", "limit", b"limit", "paused", b"paused"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "_paused", b"_paused", "clear_limit", b"clear_limit", "clear_order", b"clear_order", "limit", b"limit", "name", b"name", "order", b"order", "paused", b"paused", "requested_by", b"requested_by"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_interval_s", b"_interval_s", "_limit", b"_limit", "_paused", b"_paused", "clear_interval", b"clear_interval", "clear_limit", b"clear_limit", "clear_order", b"clear_order", "interval_s", b"interval_s", "limit", b"limit", "name", b"name", "order", b"order", "paused", b"paused", "requested_by", b"requested_by"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__interval_s: _TypeAlias = _typing.Literal["interval_s"]  # noqa: Y015
+    _WhichOneofArgType__interval_s: _TypeAlias = _typing.Literal["_interval_s", b"_interval_s"]  # noqa: Y015
     _WhichOneofReturnType__limit: _TypeAlias = _typing.Literal["limit"]  # noqa: Y015
     _WhichOneofArgType__limit: _TypeAlias = _typing.Literal["_limit", b"_limit"]  # noqa: Y015
     _WhichOneofReturnType__paused: _TypeAlias = _typing.Literal["paused"]  # noqa: Y015
     _WhichOneofArgType__paused: _TypeAlias = _typing.Literal["_paused", b"_paused"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__interval_s) -> _WhichOneofReturnType__interval_s | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__limit) -> _WhichOneofReturnType__limit | None: ...
     @_typing.overload
@@ -421,9 +441,12 @@ class ReportImmichServerResponse(_message.Message):
     PAUSED_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
     ORDER_FIELD_NUMBER: _builtins.int
+    INTERVAL_S_FIELD_NUMBER: _builtins.int
     paused: _builtins.bool
     """As in ImmichRules."""
     limit: _builtins.int
+    """Unset: that of the controller's settings."""
+    interval_s: _builtins.float
     """Unset: that of the controller's settings."""
     @_builtins.property
     def order(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -435,13 +458,19 @@ class ReportImmichServerResponse(_message.Message):
         paused: _builtins.bool = ...,
         limit: _builtins.int | None = ...,
         order: _abc.Iterable[_builtins.str] | None = ...,
+        interval_s: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "limit", b"limit"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_interval_s", b"_interval_s", "_limit", b"_limit", "interval_s", b"interval_s", "limit", b"limit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "limit", b"limit", "order", b"order", "paused", b"paused"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_interval_s", b"_interval_s", "_limit", b"_limit", "interval_s", b"interval_s", "limit", b"limit", "order", b"order", "paused", b"paused"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__interval_s: _TypeAlias = _typing.Literal["interval_s"]  # noqa: Y015
+    _WhichOneofArgType__interval_s: _TypeAlias = _typing.Literal["_interval_s", b"_interval_s"]  # noqa: Y015
     _WhichOneofReturnType__limit: _TypeAlias = _typing.Literal["limit"]  # noqa: Y015
     _WhichOneofArgType__limit: _TypeAlias = _typing.Literal["_limit", b"_limit"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__interval_s) -> _WhichOneofReturnType__interval_s | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__limit) -> _WhichOneofReturnType__limit | None: ...
 
 Global___ReportImmichServerResponse: _TypeAlias = ReportImmichServerResponse  # noqa: Y015

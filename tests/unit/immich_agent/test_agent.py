@@ -8,7 +8,7 @@ from pathlib import Path
 from shutil import rmtree
 
 import pytest
-from callsheet_immich_agent.agent import WAIT_S_MAX, Agent, Manner, Pace, wait_s
+from callsheet_immich_agent.agent import WAIT_S_MAX, Agent, Manner, wait_s
 from callsheet_immich_agent.client import Access, Server
 from callsheet_immich_agent.policy import UNMANAGED, Hold, Rules
 from callsheet_immich_agent.remembered import Remembered
@@ -51,7 +51,7 @@ def make(immich: StandIn, server: Server, remember: Remember) -> Make:
             remember(immich.address),
             clock=SystemClock(),
             chance=random.Random(1).random,  # noqa: S311 -- no secret
-            pace=Pace(poll_interval_s=10.0, deadline_s=0.5),
+            deadline_s=0.5,
             manner=Manner(dry_run=dry_run),
         )
 
@@ -184,7 +184,7 @@ async def test_an_agent_told_to_stop_waits_for_no_answer_and_opens_what_it_may_h
             remember(immich.address),
             clock=SystemClock(),
             chance=lambda: 0.0,
-            pace=Pace(poll_interval_s=10.0, deadline_s=100.0),
+            deadline_s=100.0,
         )
         running = asyncio.create_task(agent.run(stop))
         await until(lambda: immich.asked[-1:] == ["PUT /api/queues/metadataExtraction"])

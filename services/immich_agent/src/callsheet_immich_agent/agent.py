@@ -50,23 +50,13 @@ _NOT_DONE: Final = (*_OF_ONE_QUEUE, OverloadedError, UnauthenticatedError, Denie
 """Errors after which it is certain that nothing was done."""
 
 
-def wait_s(
-    poll_interval_s: float, failures: int, chance: float, error: CallsheetError | None = None
-) -> float:
+def wait_s(interval_s: float, failures: int, chance: float, error: CallsheetError | None = None) -> float:
     """Return how long to wait for the next look after so many *failures* in a row; *chance* is 0 to 1."""
     if not failures:
-        return poll_interval_s
-    longest_s = max(WAIT_S_MAX, poll_interval_s)
-    waits_s = min(longest_s, poll_interval_s * 2.0 ** min(failures - 1, 16)) * (0.5 + chance / 2)
+        return interval_s
+    longest_s = max(WAIT_S_MAX, interval_s)
+    waits_s = min(longest_s, interval_s * 2.0 ** min(failures - 1, 16)) * (0.5 + chance / 2)
     return max(waits_s, error.retry_after_s) if isinstance(error, OverloadedError) else waits_s
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
-    """How often to look, and how long a look may take."""
-
-    poll_interval_s: float
-    deadline_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,18 +100,17 @@ class Agent:
         *,
         clock: Clock,
         chance: Callable[[], float],
-        pace: Pace,
+        deadline_s: float,
         manner: Manner = ALONE,
     ) -> None:
-        """Go on from what is remembered; nothing is asked yet."""
+        """Go on from what is remembered; nothing is asked yet. A look may take *deadline_s*."""
         self._server = server
         self._figures = Figures(manner.name)
         self.rules = rules
         self._remembered = remembered
         self._clock = clock
         self._chance = chance
-        self._poll_interval_s = pace.poll_interval_s
-        self._fresh_s = READY_INTERVALS * pace.poll_interval_s + pace.deadline_s
+        self._deadline_s = deadline_s
         self._dry_run = manner.dry_run
         self._stay = manner.stay
         self._no_leases = Leases() if manner.leases else None
@@ -143,7 +132,8 @@ class Agent:
         """
         if self.stands_by or (self._stay is not None and not self._stay.session.connected):
             return False
-        return self._reached_at is not None and self._clock.monotonic() - self._reached_at <= self._fresh_s
+        fresh_s = READY_INTERVALS * self.rules.interval_s + self._deadline_s
+        return self._reached_at is not None and self._clock.monotonic() - self._reached_at <= fresh_s
 
     @property
     def identity(self) -> str:
@@ -179,10 +169,10 @@ class Agent:
                 await self.look()
             except CallsheetError as error:
                 self._fail(error)
-                waits_s = wait_s(self._poll_interval_s, self._failures, self._chance(), error)
+                waits_s = wait_s(self.rules.interval_s, self._failures, self._chance(), error)
             else:
                 self._succeed()
-                waits_s = self._poll_interval_s
+                waits_s = self.rules.interval_s
             await self._rest(waits_s)
 
     async def _rest(self, waits_s: float) -> None:

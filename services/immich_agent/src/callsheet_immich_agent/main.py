@@ -19,7 +19,7 @@ from callsheet.service.clock import SystemClock
 from callsheet.service.ops import OpsServer
 from callsheet.service.run import read_settings, read_tls, read_token, run
 from callsheet.v1.lease_service_pb2 import Hello
-from callsheet_immich_agent.agent import Agent, Manner, Pace
+from callsheet_immich_agent.agent import Agent, Manner
 from callsheet_immich_agent.client import Access, Server
 from callsheet_immich_agent.leases import Books, Stay
 from callsheet_immich_agent.policy import Rules
@@ -172,9 +172,7 @@ async def _agent(settings: ImmichSettings, part: Part) -> AsyncGenerator[Agent]:
                 remembered,
                 clock=SystemClock(),
                 chance=random.SystemRandom().random,
-                pace=Pace(
-                    poll_interval_s=settings.immich_poll_interval_s, deadline_s=settings.immich_deadline_s
-                ),
+                deadline_s=settings.immich_deadline_s,
                 manner=part.manner,
             )
 

@@ -77,6 +77,8 @@ class Rules:
     """Queues that may run at once; 0 holds all back."""
     paused: bool = False
     """Nothing is asked of the server: what runs goes on, what is paused stays paused."""
+    interval_s: float = 10.0
+    """Seconds between two looks."""
     order: tuple[str, ...] = PRIORITIES
     unmanaged: frozenset[str] = UNMANAGED
     """Queues that are never touched."""

@@ -109,6 +109,7 @@ def ruled(answer: ReportImmichServerResponse, own: Rules) -> Rules:
         paused=answer.paused,
         limit=answer.limit if answer.HasField("limit") else own.limit,
         order=tuple(answer.order) or own.order,
+        interval_s=answer.interval_s if answer.HasField("interval_s") else own.interval_s,
     )
 
 
@@ -131,7 +132,7 @@ def report(
 
 
 def _rules(rules: Rules) -> ImmichRules:
-    return ImmichRules(paused=rules.paused, limit=rules.limit, order=rules.order)
+    return ImmichRules(paused=rules.paused, limit=rules.limit, order=rules.order, interval_s=rules.interval_s)
 
 
 def _queue(queue: QueueSeen, sight: Sight, rules: Rules, leases: Leases) -> ImmichQueue:

@@ -100,6 +100,7 @@ class ImmichSettings(ServiceSettings):
         """Return what the policy needs."""
         return Rules(
             limit=self.immich_max_concurrent_jobs,
+            interval_s=self.immich_poll_interval_s,
             order=self.immich_order,
             unmanaged=self.immich_unmanaged,
             settle_looks=self.immich_settle_looks,

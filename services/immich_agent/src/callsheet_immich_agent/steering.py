@@ -21,7 +21,7 @@ from callsheet.v1.immich_service_pb2 import (
     ImmichServer,
 )
 
-SERVER_COLUMNS: Final = ("SERVER", "ADDRESS", "STATE", "AT ONCE>", "NOTE")
+SERVER_COLUMNS: Final = ("SERVER", "ADDRESS", "STATE", "AT ONCE>", "EVERY>", "NOTE")
 COLUMNS: Final = ("QUEUE", "STATE", "ACTIVE>", "WAITING>", "DELAYED>", "FAILED>", "NOTE")
 OWN: Final = "own"
 """Stands for what the controller's settings say."""
@@ -42,6 +42,7 @@ def add_to(app: typer.Typer) -> None:
         "status": status,
         "order": order,
         "limit": limit,
+        "interval": interval,
         "pause": pause,
         "resume": resume,
     }
@@ -104,6 +105,27 @@ async def limit(
     return _show(reach, [await reach.client.change_immich_server(wanted)])
 
 
+async def interval(
+    reach: Reach,
+    seconds: Annotated[
+        str,
+        typer.Argument(metavar="SECONDS", help=f"0.5 to 3600, or `{OWN}`: as the controller's settings say."),
+    ],
+    *,
+    server: ServerOption = "",
+) -> ExitCode:
+    """Change how often the controller looks at the server."""
+    wanted = ChangeImmichServerRequest(name=server)
+    if seconds == OWN:
+        wanted.clear_interval = True
+    else:
+        try:
+            wanted.interval_s = float(seconds)
+        except ValueError:
+            raise InvalidError(f"{seconds!r} is no number, nor `{OWN}`", field="SECONDS") from None
+    return _show(reach, [await reach.client.change_immich_server(wanted)])
+
+
 async def pause(reach: Reach, *, server: ServerOption = "") -> ExitCode:
     """Have the controller ask nothing of the server: what runs goes on, what is paused stays paused."""
     wanted = ChangeImmichServerRequest(name=server, paused=True, requested_by=me())
@@ -141,7 +163,9 @@ def _show(reach: Reach, servers: Sequence[ImmichServer]) -> ExitCode:
 def _server_row(reach: Reach, server: ImmichServer) -> tuple[str | Text, ...]:
     state = "silent" if server.silent else "unreachable" if server.error else "reached"
     at_once = str(server.rules.limit) if server.address or server.limit_decided else ""
-    return (server.name, server.address, state_cell(state), at_once, "; ".join(said(server, reach.now)))
+    every = f"{server.rules.interval_s:g} s" if server.rules.interval_s else ""
+    notes = "; ".join(said(server, reach.now))
+    return (server.name, server.address, state_cell(state), at_once, every, notes)
 
 
 def said(server: ImmichServer, now: datetime) -> list[str]:

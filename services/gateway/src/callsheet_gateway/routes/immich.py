@@ -24,7 +24,7 @@ async def list_immich_servers(state: GatewayState) -> ImmichServers:
 
 @router.patch("", responses=problems(400, 404, 413, 415))
 async def change_immich_server(state: GatewayState, change: ImmichChange) -> ImmichServerView:
-    """Change the order and the limit of a server's queues, or pause its controller.
+    """Change the order, the limit or the interval of a server's controller, or pause it.
 
     It takes effect within seconds, when `applied` is true. What runs is never interrupted.
     """

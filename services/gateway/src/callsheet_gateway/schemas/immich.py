@@ -41,6 +41,8 @@ SERVER_EXAMPLE: Final[dict[str, JsonValue]] = {
     "pausedBy": None,
     "limit": 2,
     "limitIsOwn": True,
+    "interval": 10.0,
+    "intervalIsOwn": True,
     "order": ["sidecar", "metadataExtraction", "smartSearch"],
     "orderIsOwn": False,
     "applied": True,
@@ -108,6 +110,10 @@ class ImmichServerView(Camel):
     paused_by: str | None
     limit: int = Field(description="Queues that run at once at most; 0 holds all back.")
     limit_is_own: bool = Field(description="The limit is that of the controller's settings.")
+    interval: float | None = Field(
+        description="Seconds between two looks of the controller; null: it does not say."
+    )
+    interval_is_own: bool = Field(description="The interval is that of the controller's settings.")
     order: list[str] = Field(description="The queues, most urgent first; others come after, by name.")
     order_is_own: bool = Field(description="The order is that of the controller's settings.")
     applied: bool = Field(description="The controller goes by all this.")
@@ -130,6 +136,9 @@ class ImmichChange(Body):
     limit: int | None = Field(
         default=None, ge=0, le=LIMIT_MAX, description="Queues that run at once; 0 holds all back."
     )
+    interval: float | None = Field(
+        default=None, ge=0.5, le=3600, description="Seconds between two looks of the controller."
+    )
     order: list[str] | None = Field(
         default=None,
         min_length=1,
@@ -146,6 +155,8 @@ def changed_to_wire(change: ImmichChange) -> ChangeImmichServerRequest:
         paused=change.paused if "paused" in said else None,
         limit=change.limit,
         clear_limit="limit" in said and change.limit is None,
+        interval_s=change.interval,
+        clear_interval="interval" in said and change.interval is None,
         order=change.order or (),
         clear_order="order" in said and change.order is None,
     )
@@ -167,6 +178,8 @@ def server_view(server: ImmichServer) -> ImmichServerView:
         paused_by=server.paused_by or None,
         limit=server.rules.limit,
         limit_is_own=not server.limit_decided,
+        interval=server.rules.interval_s or None,
+        interval_is_own=not server.interval_decided,
         order=list(server.rules.order),
         order_is_own=not server.order_decided,
         applied=server.applied,

@@ -22,6 +22,8 @@ class Rules:
     """Queues that run at once at most."""
     order: tuple[str, ...]
     """Most urgent first."""
+    interval_s: float
+    """Seconds between two looks; 0 where the controller does not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +34,7 @@ class Decided:
     paused_by: str = ""
     limit: int | None = None
     order: tuple[str, ...] | None = None
+    interval_s: float | None = None
 
     def over(self, own: Rules) -> Rules:
         """Return how a server is to be run whose controller's settings are *own*."""
@@ -39,6 +42,7 @@ class Decided:
             paused=self.paused_at is not None,
             limit=own.limit if self.limit is None else self.limit,
             order=own.order if self.order is None else self.order,
+            interval_s=own.interval_s if self.interval_s is None else self.interval_s,
         )
 
 

@@ -23,6 +23,7 @@ def server_to_wire(server: Server) -> wire.ImmichServer:
         silent=server.silent,
         limit_decided=decided.limit is not None,
         order_decided=decided.order is not None,
+        interval_decided=decided.interval_s is not None,
         paused_at=instant_to_wire(decided.paused_at),
         paused_by=decided.paused_by,
     )
@@ -30,6 +31,7 @@ def server_to_wire(server: Server) -> wire.ImmichServer:
         told.rules.paused = decided.paused_at is not None
         told.rules.limit = decided.limit or 0
         told.rules.order.extend(decided.order or ())
+        told.rules.interval_s = decided.interval_s or 0.0
         return told
     rules = decided.over(report.own)
     seen = wire.ImmichServer(
@@ -38,7 +40,9 @@ def server_to_wire(server: Server) -> wire.ImmichServer:
         error=report.error,
         reported_at=instant_to_wire(report.at),
         reached_at=instant_to_wire(report.reached_at),
-        rules=wire.ImmichRules(paused=rules.paused, limit=rules.limit, order=rules.order),
+        rules=wire.ImmichRules(
+            paused=rules.paused, limit=rules.limit, order=rules.order, interval_s=rules.interval_s
+        ),
         applied=not server.silent and rules == report.in_force,
         queues=[_queue_to_wire(queue) for queue in _ranked(report.queues, rules)],
     )
@@ -70,6 +74,8 @@ def change_from_wire(request: wire.ChangeImmichServerRequest) -> Change:
         clear_limit=request.clear_limit,
         order=tuple(request.order),
         clear_order=request.clear_order,
+        interval_s=request.interval_s if request.HasField("interval_s") else None,
+        clear_interval=request.clear_interval,
         by=request.requested_by[:BY_MAX],
     )
 
@@ -77,7 +83,10 @@ def change_from_wire(request: wire.ChangeImmichServerRequest) -> Change:
 def decided_to_wire(decided: Decided) -> wire.ReportImmichServerResponse:
     """Return what a controller is to go by."""
     return wire.ReportImmichServerResponse(
-        paused=decided.paused_at is not None, limit=decided.limit, order=decided.order or ()
+        paused=decided.paused_at is not None,
+        limit=decided.limit,
+        order=decided.order or (),
+        interval_s=decided.interval_s,
     )
 
 
@@ -90,7 +99,9 @@ def _ranked(queues: tuple[Queue, ...], rules: Rules) -> list[Queue]:
 
 
 def _rules_from_wire(rules: wire.ImmichRules) -> Rules:
-    return Rules(paused=rules.paused, limit=rules.limit, order=tuple(rules.order))
+    return Rules(
+        paused=rules.paused, limit=rules.limit, order=tuple(rules.order), interval_s=rules.interval_s
+    )
 
 
 def _queue_from_wire(queue: wire.ImmichQueue) -> Queue:

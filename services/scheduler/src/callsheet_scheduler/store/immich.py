@@ -11,7 +11,13 @@ async def save_decided(connection: Connection, name: str, decided: Decided) -> N
         await connection.execute(statement("delete_immich"), name)
         return
     await connection.execute(
-        statement("save_immich"), name, decided.paused_at, decided.paused_by, decided.limit, decided.order
+        statement("save_immich"),
+        name,
+        decided.paused_at,
+        decided.paused_by,
+        decided.limit,
+        decided.order,
+        decided.interval_s,
     )
 
 
@@ -27,6 +33,7 @@ async def load_servers(connection: Connection) -> Servers:
                 paused_by=row["paused_by"],
                 limit=row["queue_limit"],
                 order=None if order is None else tuple(order),
+                interval_s=row["interval_s"],
             ),
         )
     return servers

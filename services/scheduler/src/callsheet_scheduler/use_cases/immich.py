@@ -14,6 +14,8 @@ from callsheet_scheduler.store.immich import save_decided
 NAME: Final = re.compile(r"[a-z][a-z0-9]{0,31}")
 SERVERS_MAX: Final = 100
 LIMIT_MAX: Final = 100
+INTERVAL_S: Final = (0.5, 3600.0)
+"""What a controller's settings take as well."""
 QUEUES_MAX: Final = 200
 QUEUE_NAME_CHARS_MAX: Final = 100
 
@@ -37,6 +39,8 @@ class Change:
     clear_limit: bool = False
     order: tuple[str, ...] = ()
     clear_order: bool = False
+    interval_s: float | None = None
+    clear_interval: bool = False
     by: str = ""
 
 
@@ -103,6 +107,8 @@ class ImmichServers:
 
 
 def _check_rules(rules: Rules, field: str) -> None:
+    if not 0 <= rules.interval_s <= INTERVAL_S[1]:
+        raise InvalidError(f"must be from 0 to {INTERVAL_S[1]:g} seconds", field=f"{field}.interval_s")
     if len(rules.order) > QUEUES_MAX or any(not _may_be_a_queue(name, set()) for name in rules.order):
         raise InvalidError(
             f"must be at most {QUEUES_MAX} names of 1 to {QUEUE_NAME_CHARS_MAX} printable characters",
@@ -156,6 +162,10 @@ def _changed(server: Server, change: Change, now: float) -> Decided:
         _check_order(change.order, server.report, clear=change.clear_order)
     if change.order or change.clear_order:
         decided = replace(decided, order=change.order or None)
+    if change.interval_s is not None:
+        _check_interval(change.interval_s, clear=change.clear_interval)
+    if change.interval_s is not None or change.clear_interval:
+        decided = replace(decided, interval_s=change.interval_s)
     return decided
 
 
@@ -164,6 +174,16 @@ def _check_limit(limit: int, *, clear: bool) -> None:
         raise InvalidError("cannot be set and lifted at once; leave out clear_limit to set it", field="limit")
     if not 0 <= limit <= LIMIT_MAX:
         raise InvalidError(f"must be from 0 to {LIMIT_MAX}, not {limit}", field="limit")
+
+
+def _check_interval(interval_s: float, *, clear: bool) -> None:
+    if clear:
+        message = "cannot be set and lifted at once; leave out clear_interval to set it"
+        raise InvalidError(message, field="interval_s")
+    least_s, most_s = INTERVAL_S
+    if not least_s <= interval_s <= most_s:
+        message = f"must be from {least_s:g} to {most_s:g} seconds, not {interval_s:g}"
+        raise InvalidError(message, field="interval_s")
 
 
 def _check_order(order: Sequence[str], report: Report | None, *, clear: bool) -> None:

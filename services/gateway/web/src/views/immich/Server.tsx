@@ -121,6 +121,7 @@ function Limit({ server }: { server: ImmichServer }) {
 
 function LimitForm({ server, done }: { server: ImmichServer; done: () => void }) {
   const [limit, setLimit] = useState(server.limitIsOwn ? null : server.limit);
+  const [interval, setSeconds] = useState(server.intervalIsOwn ? null : server.interval);
   const change = useServerChange(server.name, done);
   return (
     <div className="limit-form">
@@ -133,10 +134,23 @@ function LimitForm({ server, done }: { server: ImmichServer; done: () => void })
         usual="as set there"
         change={setLimit}
       />
+      <Amount
+        id="immich-interval"
+        name="Seconds between looks"
+        min={0.5}
+        max={3600}
+        value={interval}
+        usual="as set there"
+        change={setSeconds}
+      />
       <p className="hint">
         Empty: what the controller’s settings say. 0: none begins. What runs goes on to its end.
       </p>
-      <Button type="primary" loading={change.isPending} onClick={() => change.mutate({ limit })}>
+      <Button
+        type="primary"
+        loading={change.isPending}
+        onClick={() => change.mutate({ limit, interval })}
+      >
         Set
       </Button>
     </div>

@@ -4,5 +4,6 @@ SELECT
     extract(epoch FROM paused_at)::float8 AS paused_at,
     paused_by,
     queue_limit,
-    queue_order
+    queue_order,
+    interval_s
 FROM immich_server
