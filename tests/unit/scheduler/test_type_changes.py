@@ -51,7 +51,9 @@ def test_jobs_that_wait_with_the_figure_of_their_type_follow_and_others_do_not()
     assert not follows(7_000)
     assert not follows(state=JobState.RUNNING)
     assert not follows(out_of_vram_count=1)
-    assert not RAISED.moves(infer(drive, 4_000, at=START + 1), raised)
+    asked = infer(drive, 4_000, at=START + 1)
+    assert not RAISED.moves(asked, replace(raised, vram_mib=3_000))
+    assert RAISED.moves(asked, raised)  # It came while the decision was being written.
     learned = replace(raised, learns_vram=True)
     assert not RAISED.moves(infer(drive, 5_000, at=START - 1), learned)
 

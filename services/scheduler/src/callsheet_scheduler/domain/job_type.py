@@ -59,10 +59,11 @@ class KeptChange:
         """Return whether *job*, of the type that is in force as *known*, has a figure that was of the type.
 
         It has another if its submitter asked for more, if it ran out of memory, or if it was learned.
+        A figure below that of the type is an earlier one whenever *job* was submitted: nobody can ask for
+        less, but jobs come while the decision is being written.
         """
-        return (
-            job.state in {JobState.PENDING, JobState.PAUSED}
-            and job.created_at <= self.at
-            and not job.out_of_vram_count
-            and (job.vram_mib in self.moves_mib or (job.vram_mib < known.vram_mib and not known.learns_vram))
-        )
+        if job.state not in {JobState.PENDING, JobState.PAUSED} or job.out_of_vram_count:
+            return False
+        if job.vram_mib < known.vram_mib and not known.learns_vram:
+            return True
+        return job.created_at <= self.at and job.vram_mib in self.moves_mib
