@@ -17,6 +17,7 @@ from callsheet.service.settings import BucketSettings
 from callsheet.worker.storage.credentials import Credentials
 from callsheet.worker.storage.s3_calls import RefusedError, S3Calls, SilentError, Upload
 from callsheet.worker.threads import pause
+from tests.support.certificates import served_on_loopback
 
 WEED = Path(sys.executable).with_name("weed")
 KEY_ID, SECRET = "AKIAEVERYTHING", "canary-secret-of-everything"
@@ -29,6 +30,7 @@ _PORTS = (
     "filer.port",
     "filer.port.grpc",
     "s3.port.grpc",
+    "s3.port.https",
 )
 
 
@@ -37,6 +39,10 @@ class Objects(NamedTuple):
 
     endpoint: str
     folder: Path
+    secure_endpoint: str
+    """The same over TLS."""
+    authority: Path
+    """The CA behind that, which no machine knows."""
 
     def settings(self, bucket: str, prefix: str = "", **changes: object) -> BucketSettings:
         """Return the settings of a root over a bucket, with credentials that may do everything."""
@@ -58,7 +64,7 @@ class Objects(NamedTuple):
 
     def known(self, bucket: str) -> "Bucket":
         """Return a bucket that was made."""
-        return Bucket(bucket, S3Calls(self.settings(bucket), Credentials(key_id=KEY_ID, secret=SECRET)))
+        return bucket_as_owner(self.settings(bucket))
 
 
 class Bucket(NamedTuple):
@@ -94,6 +100,11 @@ class Bucket(NamedTuple):
         self.calls.send("DELETE")
 
 
+def bucket_as_owner(settings: BucketSettings) -> Bucket:
+    """Return the bucket of a root as someone sees it who may do everything."""
+    return Bucket(settings.bucket, S3Calls(settings, Credentials(key_id=KEY_ID, secret=SECRET)))
+
+
 @pytest.fixture(scope="session")
 def objects(tmp_path_factory: pytest.TempPathFactory) -> Generator[Objects]:
     """Run one server for all tests of a process; each makes buckets of its own."""
@@ -118,6 +129,7 @@ def objects_server(folder: Path) -> Generator[Objects]:
     ]
     (folder / "data").mkdir(parents=True)
     (folder / "s3.json").write_text(json.dumps({"identities": identities}))
+    served = served_on_loopback(folder)
     port, *others = _free_ports(1 + len(_PORTS))
     arguments = [f"-{name}={number}" for name, number in zip(_PORTS, others, strict=True)]
     with (folder / "server.log").open("wb") as log:
@@ -126,13 +138,15 @@ def objects_server(folder: Path) -> Generator[Objects]:
                 *(str(WEED), "server", f"-dir={folder / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
                 *("-filer", "-s3", f"-s3.port={port}", "-s3.port.iceberg=0", "-s3.port.lance=0"),
                 *(f"-s3.config={folder / 's3.json'}", "-s3.autoCreateBucket=false", *arguments),
+                *(f"-s3.cert.file={served.certificate}", f"-s3.key.file={served.key}"),
                 *("-volume.max=0", "-master.volumeSizeLimitMB=64", "-master.telemetry=false"),
             ],
             stdout=log,
             stderr=log,
         )
     try:
-        objects = Objects(f"http://127.0.0.1:{port}", folder)
+        secure = f"https://127.0.0.1:{others[-1]}"
+        objects = Objects(f"http://127.0.0.1:{port}", folder, secure, served.authority)
         _await_answer(objects, server)
         yield objects
     finally:

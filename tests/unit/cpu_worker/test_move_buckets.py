@@ -20,7 +20,7 @@ from callsheet.worker.storage.library import Roots
 from callsheet.worker.storage.scratch import Scratch
 from callsheet.worker.storage.store import content_identity
 from tests.support.attempts import Desk, desk
-from tests.support.objects import READER_ID, READER_SECRET, Bucket, Objects
+from tests.support.objects import READER_ID, READER_SECRET, Bucket, Objects, bucket_as_owner
 
 BY_COPY = ["checked", "copied", "named", "removed", "recorded", "cleaned"]
 BY_SERVER = ["checked", "named", "removed", "recorded"]
@@ -80,8 +80,7 @@ async def filed(place: Desk, root: str, path: str, content: bytes) -> Item:
 def bucket_of(place: Desk, root: str) -> Bucket:
     settings = place.roots[root]
     assert isinstance(settings, BucketSettings)
-    assert settings.credentials_file is not None
-    return Objects(settings.endpoint, settings.credentials_file.parent).known(settings.bucket)
+    return bucket_as_owner(settings)
 
 
 def lying(place: Desk) -> list[str]:

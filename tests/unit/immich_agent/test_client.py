@@ -2,18 +2,12 @@
 
 import asyncio
 import logging
-from datetime import UTC, datetime, timedelta
 from gzip import compress
-from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 from callsheet_immich_agent.client import ANSWER_BYTES_MAX, Access, Generation, Server
 from callsheet_immich_agent.policy import Action, Command, QueueSeen
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from callsheet.errors import (
@@ -26,6 +20,7 @@ from callsheet.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
+from tests.support.certificates import served_on_loopback
 from tests.support.immich_queues import NAMES
 from tests.support.immich_server import DAEMON_KEY, EVERYTHING, KEY, StandIn, refusal, standing_in
 
@@ -198,12 +193,12 @@ def test_a_key_that_could_be_none_is_refused(key: str) -> None:
 
 
 async def test_a_certificate_has_to_stem_from_the_file(tmp_path: Path) -> None:
-    chain = _certificate(tmp_path)
-    async with standing_in(certificate=chain) as immich:
+    served = served_on_loopback(tmp_path)
+    async with standing_in(certificate=(served.certificate, served.key)) as immich:
         async with Server(Access(address=immich.address, key=KEY)) as distrusting:
             with pytest.raises(UnavailableError, match=r"(?i)certificate"):
                 await distrusting.queues()
-        async with Server(Access(address=immich.address, key=KEY, ca_file=chain[0])) as trusting:
+        async with Server(Access(address=immich.address, key=KEY, ca_file=served.authority)) as trusting:
             assert len(await trusting.queues()) == len(NAMES)
     with pytest.raises(InvalidError, match=r"CALLSHEET_IMMICH_CA_FILE"):
         Server(Access(address=immich.address, key=KEY, ca_file=tmp_path / "nothing.pem"))
@@ -212,26 +207,3 @@ async def test_a_certificate_has_to_stem_from_the_file(tmp_path: Path) -> None:
 async def _look_and_pause(server: Server) -> None:
     await server.queues()
     await server.apply(PAUSE)
-
-
-def _certificate(folder: Path) -> tuple[Path, Path]:
-    """Make a certificate for 127.0.0.1 that is its own root, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "immich")])
-    today = datetime.now(UTC)  # noqa: TID251 -- a certificate has to be good today
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(today - timedelta(days=1))
-        .not_valid_after(today + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, SHA256())
-    )
-    places = folder / "server.pem", folder / "server.key"
-    places[0].write_bytes(made.public_bytes(Encoding.PEM))
-    places[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return places

@@ -20,6 +20,7 @@ from callsheet.worker.storage.store import VanishedError
 
 _STATUS: Final = re.compile(r"status code: (\d{3})")
 _CODE: Final = re.compile(r"<Code>(\w{1,64})</Code>")
+_UNTRUSTED: Final = re.compile(r"certificate verify failed: ([^(]+)|InvalidCertificate\W+(\w+)")
 _NO_BUCKET: Final = "NoSuchBucket"
 _NO_UPLOAD: Final = "NoSuchUpload"
 _DENIED: Final = frozenset({401, 403})
@@ -87,6 +88,9 @@ def _of_the_root(error: Exception, settings: BucketSettings, status: int, code: 
         return f"the server does not let its credentials {doing}{why}; mend {_source(settings)}, {rights}"
     if status:
         return f"{server} answers {status}{why}; it may come back"
+    if untrusted := _UNTRUSTED.search(str(error)):
+        said = (untrusted[1] or untrusted[2]).strip()
+        return f"the certificate of {server} is not trusted ({said}); name its CA in SSL_CERT_FILE"
     return f"{server} does not answer{why}; is it running, and is the endpoint right?"
 
 
