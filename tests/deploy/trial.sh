@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the images, brings up the compose file with them, scans a folder through REST, kills everything, brings
-# it up again and finds what was there.
+# Builds the images, has the Immich controller steer a stand-in for a server, brings up the compose file, scans a
+# folder through REST, kills everything, brings it up again and finds what was there.
 # Everything lies below FOLDER, by default .cache/containers. What cannot be had is said, and is a failure.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -48,6 +48,9 @@ for target in scheduler gateway cpu-worker gpu-worker immich-agent; do
 	podman tag "callsheet/$target:latest" "callsheet/$target:0.1.0"
 	podman image inspect --format '{{.Size}} bytes, user {{.Config.User}}' "callsheet/$target:latest"
 done
+
+step immich
+.venv/bin/python -m tests.deploy.immich_trial callsheet/immich-agent:latest
 
 step compose
 tests/deploy/compose_trial.sh "$folder"
