@@ -2,17 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import grpc
 import pytest
 from callsheet_immich_agent.main import share
 from callsheet_immich_agent.policy import UNMANAGED
+from callsheet_immich_agent.remembered import peek
 from callsheet_immich_agent.settings import ImmichWorkerSettings
 
 from callsheet.acting import me
 from callsheet.channel import open_channel
+from callsheet.errors import StateError
 from callsheet.v1.immich_service_pb2 import ReportImmichServerRequest
 from callsheet.v1.immich_service_pb2_grpc import ImmichServiceStub
 from tests.support.command_line import CommandLine
@@ -20,12 +22,26 @@ from tests.support.immich_queues import NAMES, SimulatedImmich
 from tests.support.immich_server import KEY, StandIn, standing_in
 from tests.support.patience import PATIENCE_S
 from tests.support.processes import until
-from tests.support.rest import OBJECTS, Json
+from tests.support.rest import JOBS, OBJECTS, Json
 from tests.support.steered import Steered
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PATH = "/api/immich"
+
+
+def settings(steered: Steered, immich: StandIn, folder: Path, name: str = "immich") -> ImmichWorkerSettings:
+    return ImmichWorkerSettings.model_validate(
+        {
+            "scheduler": steered.scheduler.address,
+            "host": "borea",
+            "immich_url": immich.address.replace("//", "//somebody:secret@"),
+            "immich_api_key": KEY,
+            "immich_name": name,
+            "immich_poll_interval_s": 0.5,
+            "immich_state": folder / "state",
+        }
+    )
 
 
 @asynccontextmanager
@@ -39,18 +55,7 @@ async def controller(
     alone: bool = True,
 ) -> AsyncGenerator[None]:
     stop = asyncio.Event()
-    settings = ImmichWorkerSettings.model_validate(
-        {
-            "scheduler": steered.scheduler.address,
-            "host": "borea",
-            "immich_url": immich.address.replace("//", "//somebody:secret@"),
-            "immich_api_key": KEY,
-            "immich_name": name,
-            "immich_poll_interval_s": 0.5,
-            "immich_state": folder / "state",
-        }
-    )
-    running = asyncio.create_task(share(settings, stop, dry_run=dry_run))
+    running = asyncio.create_task(share(settings(steered, immich, folder, name), stop, dry_run=dry_run))
     try:
         yield
     finally:
@@ -284,6 +289,38 @@ async def test_a_second_controller_stands_by_and_takes_over_when_the_first_ends(
             assert [record.message for record in caplog.records].count("connected") == 1
             await first.aclose()
             await until(lambda: caplog.text.count("steers the server") == 2)
+    await once_gone(steered)
+
+
+async def test_a_controller_that_finds_another_in_its_place_ends_and_leaves_the_queues_to_that_one(
+    steered: Steered, tmp_path: Path
+) -> None:
+    async with standing_in(held_back()) as immich, open_channel(steered.scheduler.address) as channel:
+        replaced = asyncio.create_task(share(settings(steered, immich, tmp_path), asyncio.Event()))
+        await until(lambda: immich.commands == ["resume smartSearch"])
+        running = f"{JOBS}?type=immich_queue&status=running"
+        await steered.rest.until(running, lambda answer: answer["data"] != [])
+        (lock,) = (tmp_path / "state").glob("*.lock")
+
+        def report(controller: str, *, leaving: bool) -> ReportImmichServerRequest:
+            return ReportImmichServerRequest(
+                name="immich", controller=controller, address=immich.address, leaving=leaving
+            )
+
+        # As after a change of leaders at which the other one reported first.
+        reports = ImmichServiceStub(channel)
+        while not replaced.done():
+            await reports.ReportImmichServer(report(lock.read_text(), leaving=True), timeout=PATIENCE_S)
+            with suppress(grpc.aio.AioRpcError):
+                await reports.ReportImmichServer(report("other", leaving=False), timeout=PATIENCE_S)
+            await asyncio.sleep(0.05)
+
+        with pytest.raises(StateError, match=f"ends here: another controller steers {immich.address}"):
+            await replaced
+        assert immich.commands == ["resume smartSearch"]
+        assert peek(tmp_path / "state", settings(steered, immich, tmp_path).immich_url) == {}
+        await steered.rest.until(running, lambda answer: answer["data"] == [])
+        await reports.ReportImmichServer(report("other", leaving=True), timeout=PATIENCE_S)
     await once_gone(steered)
 
 

@@ -121,10 +121,11 @@ async def steer(settings: ImmichSettings, stop: asyncio.Event, part: Part) -> in
             left = await agent.restore(settings.immich_restore_s)
             beside.cancel()
             await asyncio.wait({beside})
-            if not beside.cancelled():
-                beside.result()
             await ops.stop()
-        return _leave(left)
+        code = _leave(left)
+        if not beside.cancelled():
+            beside.result()
+        return code
 
 
 def tell(*, as_json: bool) -> None:
