@@ -73,7 +73,7 @@ test/kills: $(VENV)/dev.stamp ## Kill workers at random instants of every job ty
 	@KILL_ROUNDS="$(or $(KILL_ROUNDS),100)" KILL_SEED="$(SEED)" KILL_TYPES="$(KILL_TYPES)" $(BIN)/pytest -q -s --log-cli-level=info tests/integration/test_killed_at_random.py
 
 .PHONY: test/deploy
-test/deploy: $(VENV)/dev.stamp ## Build the images and bring up docker-compose.yml: needs root, podman, buildah, runc, debootstrap.
+test/deploy: $(VENV)/dev.stamp ## Build the images, bring up docker-compose.yml, play deploy/k8s: needs root, podman, buildah, runc, debootstrap.
 	@tests/deploy/trial.sh
 
 .PHONY: wheels

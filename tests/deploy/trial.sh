@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the images, has the Immich controller steer a stand-in for a server, brings up the compose file, scans a
-# folder through REST, kills everything, brings it up again and finds what was there.
+# folder through REST, kills everything, brings it up again and finds what was there. Then it plays the Deployments of
+# deploy/k8s and scans a folder through them.
 # Everything lies below FOLDER, by default .cache/containers. What cannot be had is said, and is a failure.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -54,3 +55,6 @@ step immich
 
 step compose
 tests/deploy/compose_trial.sh "$folder"
+
+step kube play
+tests/deploy/kube_trial.sh
