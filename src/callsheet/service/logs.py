@@ -20,6 +20,7 @@ _CREDENTIAL: Final = re.compile(r"(?i)(\b(?:bearer|basic)\s+)[^\s\"',;]+")
 _IN_ADDRESS: Final = re.compile(r"(://[^:/@\s\"']*:)[^\s/\"']*(?=@)")
 _NAMED: Final = re.compile(
     r"(?i)((?:password|passwd|secret|token|api[_-]?key|signature|credential)[\"']?\s*[=:]\s*)"
+    r"(?!(?-i:(?:give|name|set|unset) CALLSHEET_))"  # what to do about it is no value
     r"(?:\"[^\"]*\"|'[^']*'|[^\s\"'&,;)}\]]+)"
 )
 

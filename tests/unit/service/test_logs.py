@@ -25,6 +25,8 @@ from callsheet.service.plain import plain, plain_line
         '{{"api_key": "{}", "a": 1}}',
         "GET /x?X-Amz-Signature={}&b=1",
         "secret = {}",
+        "token: {} CALLSHEET_PORT=1",
+        "join token: set CALLSHEET_JOIN_TOKEN={}",
     ],
 )
 def test_secrets_are_taken_out(text: str) -> None:
@@ -34,7 +36,14 @@ def test_secrets_are_taken_out(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["http://127.0.0.1:8080/api/media/jobs", "the lease's token is stale", "10 passwords", "a@b.example"],
+    [
+        "http://127.0.0.1:8080/api/media/jobs",
+        "the lease's token is stale",
+        "10 passwords",
+        "a@b.example",
+        "this call needs the right join token: set CALLSHEET_JOIN_TOKEN_FILE",
+        "CALLSHEET_JOIN_TOKEN_FILE: /run/join-token holds no token",
+    ],
 )
 def test_what_is_no_secret_stays(text: str) -> None:
     assert redact(text) == text
