@@ -14,7 +14,7 @@ from opentelemetry.trace import Span as Begun
 from opentelemetry.trace import SpanKind, format_span_id, format_trace_id, get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from callsheet.service.telemetry import TRACEPARENT, Facts
+from callsheet.service.spans import TRACEPARENT, Facts
 
 _NANOS: Final = 1_000_000_000
 _W3C: Final = TraceContextTextMapPropagator()

@@ -12,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from callsheet.channel import LeaderChannel
 from callsheet.service import logs, telemetry
 from callsheet.service.clock import Clock
+from callsheet.service.spans import TRACEPARENT
 from callsheet.v1.lease_service_pb2 import Grant, Placed, Result
 from callsheet.worker.attempts import Attempt, Attempts
 from callsheet.worker.children import AttemptChildren
@@ -294,7 +295,7 @@ class Runtime:
 
 
 def _trace_of(grant: Grant) -> dict[str, str]:
-    return {telemetry.TRACEPARENT: grant.traceparent} if grant.traceparent else {}
+    return {TRACEPARENT: grant.traceparent} if grant.traceparent else {}
 
 
 def _share_of(grant: Grant) -> DeviceShare | None:

@@ -9,6 +9,7 @@ import pytest
 
 from callsheet.channel import open_channel
 from callsheet.service import logs, telemetry
+from callsheet.service.spans import TRACEPARENT
 from callsheet.v1.job_service_pb2 import GetStatsRequest, GetStatsResponse
 from callsheet.v1.job_service_pb2_grpc import JobServiceStub
 from tests.support.collecting import Collector, collecting
@@ -35,7 +36,7 @@ async def test_a_call_becomes_a_span_below_the_one_in_which_it_is_made(
     async with collecting() as collector, serving(script) as address, open_channel(address) as channel:
         begin(collector, monkeypatch)
         try:
-            with telemetry.span("attempt", {telemetry.TRACEPARENT: PARENT}, {"job.id": "one"}):
+            with telemetry.span("attempt", {TRACEPARENT: PARENT}, {"job.id": "one"}):
                 await JobServiceStub(channel).GetStats(GetStatsRequest(), timeout=30)
                 telemetry.past("wait", telemetry.traceparent() or "", 1.0, 2.5)
         finally:
@@ -60,7 +61,7 @@ async def test_a_context_that_is_none_begins_a_trace_of_its_own(
     async with collecting() as collector:
         begin(collector, monkeypatch)
         try:
-            with telemetry.span("attempt", {telemetry.TRACEPARENT: given}):
+            with telemetry.span("attempt", {TRACEPARENT: given}):
                 pass
         finally:
             await asyncio.to_thread(telemetry.shut_down)
@@ -72,7 +73,7 @@ async def test_what_a_caller_does_not_sample_is_not_traced_further(monkeypatch: 
     async with collecting() as collector:
         begin(collector, monkeypatch)
         try:
-            with telemetry.span("attempt", {telemetry.TRACEPARENT: f"00-{TRACE}-{CALLER}-00"}):
+            with telemetry.span("attempt", {TRACEPARENT: f"00-{TRACE}-{CALLER}-00"}):
                 told = telemetry.traceparent()
         finally:
             await asyncio.to_thread(telemetry.shut_down)
@@ -90,7 +91,7 @@ async def test_log_lines_name_job_lease_and_trace_of_the_task_that_writes_them(
 
     async def attempt(job: str) -> None:
         logs.about(job=job, lease=7)
-        with telemetry.span("attempt", {telemetry.TRACEPARENT: PARENT}):
+        with telemetry.span("attempt", {TRACEPARENT: PARENT}):
             logging.getLogger("a").warning("in it")
 
     async with collecting() as collector:

@@ -1,4 +1,4 @@
-"""Servers that are overloaded, full or cut off: what jobs are told, and that nothing is half published."""
+"""Servers that are full, overloaded, cut off or not trusted: what jobs hear; and nothing is half published."""
 
 import asyncio
 import os
@@ -204,3 +204,23 @@ async def _held(_job_id: str, _token: int) -> Standing:
 
 async def _over(_job_id: str, _token: int) -> Standing:
     return Standing.OVER
+
+
+def test_server_with_a_certificate_of_an_own_authority_is_spoken_with_where_that_is_trusted(
+    objects: Objects, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket.put("a.jpg", b"picture")
+    secure = objects.secure_endpoint
+    roots = {"media": objects.settings(bucket.name, endpoint=secure)}
+    distrusting = Roots(roots, Scratch(tmp_path / "distrusting", floor_mib=1))
+    says = rf"the certificate of {secure} is not trusted \(.+\); name its CA in SSL_CERT_FILE"
+    with pytest.raises(TransientError, match=says):
+        distrusting.read("media", "a.jpg", 0, 9)
+    with pytest.raises(TransientError, match=says):
+        list(distrusting.walk("media"))
+
+    monkeypatch.setenv("SSL_CERT_FILE", str(objects.authority))
+
+    trusting = Roots(roots, Scratch(tmp_path / "trusting", floor_mib=1))
+    assert trusting.read("media", "a.jpg", 0, 9).content == b"picture"
+    assert len(list(trusting.walk("media"))) == 1

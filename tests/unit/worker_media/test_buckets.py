@@ -268,25 +268,6 @@ def test_every_question_tells_what_is_wrong_with_the_root(
         assert failed.value.__cause__ is None
 
 
-def test_server_with_a_certificate_of_an_own_authority_is_spoken_with_where_that_is_trusted(
-    objects: Objects, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bucket.put("a.jpg", b"picture")
-    secure = objects.secure_endpoint
-    distrusting = over(objects, bucket, tmp_path, endpoint=secure)
-    says = rf"the certificate of {secure} is not trusted \(.+\); name its CA in SSL_CERT_FILE"
-    with pytest.raises(TransientError, match=says):
-        distrusting.read("media", "a.jpg", 0, 9)
-    with pytest.raises(TransientError, match=says):
-        list(distrusting.walk("media"))
-
-    monkeypatch.setenv("SSL_CERT_FILE", str(objects.authority))
-
-    trusting = over(objects, bucket, tmp_path, endpoint=secure)
-    assert trusting.read("media", "a.jpg", 0, 9).content == b"picture"
-    assert len(list(trusting.walk("media"))) == 1
-
-
 def test_object_that_is_gone_is_told_from_a_bucket_that_is_gone(roots: Roots, bucket: Bucket) -> None:
     bucket.put("in/here/a.jpg", b"a")
     with pytest.raises(VanishedError, match=r"media/b\.jpg: there is no such file"):

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from callsheet.service import telemetry
 from callsheet.service.clock import Clock
-from callsheet.service.telemetry import TRACEPARENT
+from callsheet.service.spans import TRACEPARENT
 from callsheet_gateway.access.peers import Proxies
 from callsheet_gateway.live.streams import HEAD_KEY
 from callsheet_gateway.metrics import IN_PROGRESS, METHODS, REQUEST_SECONDS, REQUESTS, UNMATCHED

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from callsheet.catalog import CATALOG
 from callsheet.errors import InvalidError, UnavailableError
 from callsheet.service import telemetry
+from callsheet.service.spans import Facts
 from callsheet_scheduler.domain.effects import NewRow, Output, SendGrant
 from callsheet_scheduler.domain.fleet import Capability
 from callsheet_scheduler.domain.job import JobId, LiveJob, Token, WorkerId, term_of
@@ -224,7 +225,7 @@ class Grants:
         job = grant.job
         if job.trace is not None and job.host is not None and grant.attempt == 1:
             now = self._leadership.current().commits.now()
-            facts: telemetry.Facts = {
+            facts: Facts = {
                 "job.id": job.id,
                 "job.type": job.type,
                 "lease": grant.token,

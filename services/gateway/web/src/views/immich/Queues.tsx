@@ -22,7 +22,7 @@ import { Link } from "react-router";
 
 import type { ImmichQueue, ImmichServer } from "../../api/client";
 import { count, words } from "../../parts/words";
-import { useServerChange } from "./Server";
+import { useServerChange } from "./change";
 
 /** The queues as *order* has them. */
 function ordered(queues: ImmichQueue[], order: readonly string[]): ImmichQueue[] {

@@ -3,12 +3,11 @@ import { CaretRightOutlined, PauseOutlined } from "@ant-design/icons";
 import { Button } from "antd";
 import { useState } from "react";
 
-import { api, ok } from "../../api/client";
-import type { ImmichChange, ImmichServer } from "../../api/client";
-import { useChange } from "../../parts/change";
+import type { ImmichServer } from "../../api/client";
 import { When } from "../../parts/When";
 import { Amount, FormButton } from "../queue/FormButton";
 import { Queues } from "./Queues";
+import { useServerChange } from "./change";
 
 const LIMIT_MAX = 100;
 const REACH = {
@@ -16,16 +15,6 @@ const REACH = {
   unreachable: { tone: "failed", words: "unreachable" },
   silent: { tone: "cancelled", words: "no controller" },
 } as const;
-
-/** A change of one server; it is given what is to be changed. */
-export function useServerChange(server: string, done?: () => void) {
-  return useChange(
-    (change: Partial<ImmichChange>) =>
-      ok(api.PATCH("/api/immich", { body: { server, ...change } })),
-    "immich",
-    done,
-  );
-}
 
 export function Server({ server }: { server: ImmichServer }) {
   const { tone, words } = REACH[server.reach];
