@@ -1,4 +1,4 @@
-"""Servers that are full, overloaded, cut off or not trusted: what jobs hear; and nothing is half published."""
+"""Servers that are full, overloaded, cut off or not trusted: what jobs hear, and nothing half published."""
 
 import asyncio
 import os
