@@ -115,6 +115,20 @@ def test_firing_that_nobody_can_tell_the_end_of_is_not_repeated() -> None:
     assert next_due(again) == THREE + DAY_S
 
 
+def test_firing_that_has_nothing_left_to_fire_holds_no_later_tick_back() -> None:
+    resumed = replace(SCHEDULE, decided_at=THREE + 1)  # while its firing began
+    assert begun(resumed, THREE + 2) == resumed
+    stuck = replace(resumed, firing_at=THREE + 2)
+    assert begun(stuck, THREE + 3) == resumed
+
+    again = begun(stuck, THREE + DAY_S)
+
+    assert again.firing_at == THREE + DAY_S
+    firing = firing_of(again, THREE + DAY_S)
+    assert firing is not None
+    assert firing.ticks == (THREE + DAY_S,)
+
+
 def test_schedule_that_is_removed_and_added_again_is_another_one() -> None:
     again = replace(SCHEDULE, created_at=NIGHT + 1)
     assert job_id_of(again, THREE) != job_id_of(SCHEDULE, THREE)

@@ -140,15 +140,19 @@ def job_id_of(schedule: Schedule, tick: float) -> JobId:
 
 
 def begun(schedule: Schedule, now: float) -> Schedule:
-    """Return *schedule* with its firing begun.
+    """Return *schedule* with its firing begun, if anything is due.
 
-    One that began too long ago is over: its jobs could not be submitted under the same ids any more, and a
-    job too few is better than one twice.
+    A firing that began too long ago is over: its jobs could not be submitted under the same ids any more, and
+    a job too few is better than one twice. So is one that has nothing left to fire, since the schedule was
+    changed or resumed meanwhile.
     """
-    if schedule.firing_at is None:
-        return replace(schedule, firing_at=now)
-    if now - schedule.firing_at > FIRING_MAX_S:
-        return replace(schedule, firing_at=now, decided_at=max(schedule.decided_at, schedule.firing_at))
+    if schedule.firing_at is not None and now - schedule.firing_at > FIRING_MAX_S:
+        decided_at = max(schedule.decided_at, schedule.firing_at)
+        schedule = replace(schedule, firing_at=None, decided_at=decided_at)
+    if schedule.firing_at is not None and firing_of(schedule, now) is None:
+        schedule = replace(schedule, firing_at=None)
+    if schedule.firing_at is None and firing_of(schedule, now) is not None:
+        schedule = replace(schedule, firing_at=now)
     return schedule
 
 
