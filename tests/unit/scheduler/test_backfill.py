@@ -60,6 +60,16 @@ def test_job_of_unknown_run_time_passes_only_beside() -> None:
     assert submitted(runs, infer(runs, 4_000, type="dub")) is JobState.RUNNING
 
 
+def test_card_is_kept_too_for_a_job_whose_runs_took_no_time() -> None:
+    runs, big = full_card()
+    runs.know({INFER: 0.0})
+    runs.go(PATIENCE_S + 2)
+    runs.hello("w2", types=("dub",), cards=[card(sessions=3)])
+    [reservation] = runs.reservations()
+    assert (reservation.job, reservation.run_s) == (big, 0.0)
+    assert submitted(runs, infer(runs, 5_000, type="dub")) is JobState.PENDING
+
+
 def test_more_urgent_job_minds_no_reservation() -> None:
     runs, _ = full_card()
     runs.go(PATIENCE_S + 2)

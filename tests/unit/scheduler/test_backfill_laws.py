@@ -160,7 +160,7 @@ class Compared(Backfill):
                     others = [
                         other.needs[key]
                         for other in before
-                        if key in other.needs and other.at <= one.at < other.until
+                        if key in other.needs and (other is one or other.at <= one.at < other.until)
                     ]
                     if not outlook.pool(key).has_at(one.at, needs[key], others):
                         return one

@@ -107,7 +107,7 @@ class Reservations:
                 before = [one for one in self._by_key.get(key, ()) if one.place < place]
                 for one in before:
                     if until > one.at:
-                        reserved = [other.needs[key] for other in before if other.at <= one.at < other.until]
+                        reserved = [other.needs[key] for other in before if _meets(other, one)]
                         if not outlook.pool(key).has_at(one.at, need, reserved):
                             return one
             return None
@@ -273,6 +273,11 @@ class Reservations:
         if self._outlook is None or self._outlook.now != now:
             self._outlook = Outlook(self._fleet, self._ledger, self._queue.jobs, self._footprints, now)
         return self._outlook
+
+
+def _meets(other: Reservation, one: Reservation) -> bool:
+    """Say whether *other* holds what it needs when *one* begins; the run of *one* itself may take no time."""
+    return other is one or other.at <= one.at < other.until
 
 
 def _place(one: Reservation) -> Place:
