@@ -5,12 +5,13 @@ import logging
 
 import asyncpg
 import pytest
-from callsheet_scheduler.domain.device import SOFTWARE
+from callsheet_scheduler.domain.device import SOFTWARE, DeviceId
 from callsheet_scheduler.domain.job import JobId
 from callsheet_scheduler.domain.outcome import Ending, Outcome
+from callsheet_scheduler.maintenance.minutes import keep_minute
+from callsheet_scheduler.maintenance.partitions import Partitions
 from callsheet_scheduler.rpc.convert import job_to_wire
 from callsheet_scheduler.rpc.fleet_convert import device_to_wire
-from callsheet_scheduler.use_cases.devices import Devices
 from callsheet_scheduler.use_cases.grants import Attempt, Completion
 from callsheet_scheduler.use_cases.jobs import Submission
 
@@ -68,7 +69,7 @@ async def test_account_is_charged_with_the_grant_and_survives_a_takeover(
         worker = rounds.workers[2]
         await rounds.come(worker)
         job_id = await granted(rounds, worker, vram_mib=2_000)
-        [account] = [device_to_wire(view) for view in Devices(queue.leadership).all()]
+        [account] = [device_to_wire(view) for view in queue.devices.all()]
         assert (account.host, account.device.uuid, account.state) == ("borea", "GPU-borea", DEVICE_STATE_OK)
         assert (account.capacity_mib, account.margin_mib) == (4_512, 512)
         assert (account.allocated_mib, account.free_mib) == (2_000, 2_000)
@@ -77,11 +78,43 @@ async def test_account_is_charged_with_the_grant_and_survives_a_takeover(
         ]
         assert await db_writer.fetch(FAULTS) == []
         await lead_again(rounds)
-        [after] = [device_to_wire(view) for view in Devices(queue.leadership).all()]
+        [after] = [device_to_wire(view) for view in queue.devices.all()]
         assert (after.state, after.allocated_mib) == (DEVICE_STATE_UNREACHED, 2_000)
         assert [(one.lease, one.vram_mib) for one in after.allocations] == [
             (one.lease, one.vram_mib) for one in account.allocations
         ]
+
+
+async def test_accounts_are_kept_by_the_minute_with_what_was_seen_and_forgotten_with_the_history(
+    fresh_dsn: str, db_writer: asyncpg.Connection
+) -> None:
+    async with leader(fresh_dsn) as queue:
+        rounds = Rounds(queue, db_writer, 1)
+        worker = rounds.workers[2]
+        await rounds.come(worker)
+        await granted(rounds, worker, vram_mib=2_000)
+        await keep_minute(queue.term)
+        await keep_minute(queue.term)  # in the same minute, or in the next
+        rounds.pass_seconds(120)
+        await keep_minute(queue.term)
+        kept = (await queue.devices.history(10))[DeviceId("GPU-borea")]
+        assert [(one.at % 60, one.sample.allocated_mib) for one in kept] == [(0, 2_000)] * len(kept)
+        assert len({one.at for one in kept}) == len(kept) in {2, 3}
+        assert kept[-1].sample.observed_mib is None  # nobody has read the card for two minutes
+        [view] = queue.devices.all()
+        told = device_to_wire(view, kept).history
+        assert (told[-1].allocated_mib, told[-1].HasField("observed_mib")) == (2_000, False)
+        assert await queue.devices.history(0) == {}
+        with pytest.raises(InvalidError, match="0 to 1440"):
+            await queue.devices.history(1441)
+        assert (
+            await db_writer.fetchval("SELECT max(allocated_mb) FROM gpu_history WHERE host = 'borea'")
+            == 2_000
+        )
+        rounds.pass_seconds(3 * 86_400)
+        await Partitions(queue.leadership, fresh_dsn, history_days=2).round(queue.term)
+        assert await queue.devices.history(1440) == {}
+        assert await db_writer.fetchval("SELECT count(*) FROM device_sample") == 0
 
 
 async def test_history_tells_the_card_its_share_and_what_was_used(
@@ -145,7 +178,7 @@ async def test_ledger_that_is_not_the_fold_of_the_leases_is_mended_loudly(
     with caplog.at_level(logging.ERROR):
         async with leader(fresh_dsn) as queue:
             assert await db_writer.fetch(FAULTS) == []
-            [view] = Devices(queue.leadership).all()
+            [view] = queue.devices.all()
             charged = {charge.lease[0]: charge.lingers_since for charge, _ in view.charges}
             assert (view.account.allocated, charged.pop(kept)) == ((2_300, 1), None)
             assert None not in charged.values()

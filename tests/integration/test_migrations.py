@@ -105,6 +105,10 @@ ROWS: dict[int, list[str]] = {
         "INSERT INTO collection_counter VALUES ('trip', 5, 1, now(), now())",
     ],
     27: ["INSERT INTO immich_server VALUES ('home', now(), 'admin', 2, '{{ocr}}')"],
+    32: [
+        "INSERT INTO job_wait VALUES (now(), 'public_scan', 1, 2, 3, 2)",
+        "INSERT INTO device_sample VALUES (now(), 'GPU-1', 8000, 900, NULL, NULL)",
+    ],
     30: ["INSERT INTO ended_session VALUES ('aa', 'infinity')"],
     25: ["INSERT INTO job_type_change VALUES ('public_scan', NULL, 60, NULL, now(), 'admin', '{{}}')"],
     22: [

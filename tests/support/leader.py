@@ -16,10 +16,12 @@ from callsheet_scheduler.domain.outcome import Ending, Outcome
 from callsheet_scheduler.domain.rules import Rules
 from callsheet_scheduler.leadership import Leadership, Term
 from callsheet_scheduler.store.history import HistoryStore
+from callsheet_scheduler.store.minutes import MinutesStore
 from callsheet_scheduler.store.pool import open_lists, open_readers
 from callsheet_scheduler.store.records import read_done
 from callsheet_scheduler.store.sizes import read_sizes
 from callsheet_scheduler.use_cases.actions import Actions
+from callsheet_scheduler.use_cases.devices import Devices
 from callsheet_scheduler.use_cases.grants import Attempt, Completion, Grants, Session
 from callsheet_scheduler.use_cases.job_logs import JobLogs
 from callsheet_scheduler.use_cases.job_types import JobTypes
@@ -83,7 +85,9 @@ class Leader:
         self.past = partial(read_done, readers)
         self.jobs = Jobs(leadership, types, self.past, partial(read_sizes, readers))
         self.actions = Actions(leadership, types, self.past)
-        self.views = Views(leadership, history)
+        minutes = MinutesStore(readers)
+        self.views = Views(leadership, history, minutes)
+        self.devices = Devices(leadership, minutes)
         self.logs = JobLogs(leadership, history)
         self.clock = clock
         self.grants = Grants(leadership, types, self.jobs)

@@ -179,9 +179,10 @@ class Steering(Wire):
         """Return the workers by identity, and the limits per host."""
         return await self._repeating.call(self._fleet.ListWorkers, ListWorkersRequest())
 
-    async def devices(self) -> Sequence[DeviceAccount]:
-        """Return the accounts of the GPUs, by host and number."""
-        return (await self._repeating.call(self._fleet.ListDevices, ListDevicesRequest())).devices
+    async def devices(self, *, history_minutes: int = 0) -> Sequence[DeviceAccount]:
+        """Return the accounts of the GPUs, by host and number, and how they stood in the last minutes."""
+        request = ListDevicesRequest(history_minutes=history_minutes)
+        return (await self._repeating.call(self._fleet.ListDevices, request)).devices
 
     async def drain_worker(
         self, worker_id: str, *, grace: timedelta | None = None, requested_by: str = ""

@@ -28,15 +28,15 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n callsheet/v1/fleet_service.proto\x12\x0c\x63\x61llsheet.v1\x1a\x16\x63\x61llsheet/v1/job.proto\x1a callsheet/v1/lease_service.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x14\n\x12ListWorkersRequest\"e\n\x13ListWorkersResponse\x12%\n\x07workers\x18\x01 \x03(\x0b\x32\x14.callsheet.v1.Worker\x12\'\n\x06limits\x18\x02 \x03(\x0b\x32\x17.callsheet.v1.HostLimit\"L\n\tHostLimit\x12\x30\n\x08\x63\x61tegory\x18\x01 \x01(\x0e\x32\x1e.callsheet.v1.ResourceCategory\x12\r\n\x05limit\x18\x02 \x01(\r\"\xc1\x02\n\x06Worker\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04host\x18\x02 \x01(\t\x12\x11\n\tconnected\x18\x03 \x01(\x08\x12\r\n\x05slots\x18\x04 \x01(\r\x12\x0e\n\x06leases\x18\x05 \x01(\r\x12\r\n\x05types\x18\x06 \x03(\t\x12\r\n\x05roots\x18\x07 \x03(\t\x12\x35\n\x11last_heartbeat_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04load\x18\t \x01(\x01\x12\x0f\n\x07version\x18\n \x01(\t\x12\x14\n\x0csoftware_gpu\x18\x0b \x01(\x08\x12\x0f\n\x07sandbox\x18\x0c \x03(\t\x12\x10\n\x08\x64raining\x18\r \x01(\x08\x12\x0f\n\x07leaving\x18\x0e \x01(\x08\x12\x15\n\rsandbox_lacks\x18\x0f \x03(\t\x12\x16\n\x0ewritable_roots\x18\x10 \x03(\t\"`\n\x12\x44rainWorkerRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12(\n\x05grace\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x0crequested_by\x18\x03 \x01(\t\";\n\x13\x44rainWorkerResponse\x12$\n\x06worker\x18\x01 \x01(\x0b\x32\x14.callsheet.v1.Worker\"!\n\x13ResumeWorkerRequest\x12\n\n\x02id\x18\x01 \x01(\t\"<\n\x14ResumeWorkerResponse\x12$\n\x06worker\x18\x01 \x01(\x0b\x32\x14.callsheet.v1.Worker\"\x14\n\x12ListDevicesRequest\"C\n\x13ListDevicesResponse\x12,\n\x07\x64\x65vices\x18\x01 \x03(\x0b\x32\x1b.callsheet.v1.DeviceAccount\"\xb7\x03\n\rDeviceAccount\x12$\n\x06\x64\x65vice\x18\x01 \x01(\x0b\x32\x14.callsheet.v1.Device\x12\x0c\n\x04host\x18\x02 \x01(\t\x12(\n\x05state\x18\x03 \x01(\x0e\x32\x19.callsheet.v1.DeviceState\x12\x0f\n\x07problem\x18\x04 \x01(\t\x12\x14\n\x0c\x63\x61pacity_mib\x18\x05 \x01(\r\x12\x12\n\nmargin_mib\x18\x06 \x01(\r\x12\x15\n\rallocated_mib\x18\x07 \x01(\r\x12\x14\n\x0cobserved_mib\x18\x08 \x01(\r\x12\x13\n\x0b\x66oreign_mib\x18\t \x01(\r\x12\x10\n\x08\x66ree_mib\x18\n \x01(\r\x12\x18\n\x10\x65ncoder_sessions\x18\x0b \x01(\r\x12\x1b\n\x13utilization_percent\x18\x0c \x01(\r\x12\x15\n\rtemperature_c\x18\r \x01(\r\x12+\n\x07read_at\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07workers\x18\x0f \x03(\t\x12-\n\x0b\x61llocations\x18\x10 \x03(\x0b\x32\x18.callsheet.v1.Allocation\"\xc3\x01\n\nAllocation\x12%\n\x05lease\x18\x01 \x01(\x0b\x32\x16.callsheet.v1.LeaseRef\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x11\n\tworker_id\x18\x03 \x01(\t\x12\x10\n\x08vram_mib\x18\x04 \x01(\r\x12\x18\n\x10\x65ncoder_sessions\x18\x05 \x01(\r\x12\x11\n\tlingering\x18\x06 \x01(\x08\x12.\n\ncharged_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x13\n\x11ListQueuesRequest\"9\n\x12ListQueuesResponse\x12#\n\x06queues\x18\x01 \x03(\x0b\x32\x13.callsheet.v1.Queue\"\x81\x02\n\x05Queue\x12\r\n\x05scope\x18\x01 \x01(\t\x12\x0e\n\x06paused\x18\x02 \x01(\x08\x12-\n\tpaused_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpaused_by\x18\x04 \x01(\t\x12\x17\n\nhost_limit\x18\x05 \x01(\rH\x00\x88\x01\x01\x12\x18\n\x0b\x66leet_limit\x18\x06 \x01(\rH\x01\x88\x01\x01\x12\x0f\n\x07pending\x18\x07 \x01(\x04\x12\x0e\n\x06queued\x18\x08 \x01(\x04\x12\x0f\n\x07running\x18\t \x01(\x04\x12\x13\n\x0bpaused_jobs\x18\n \x01(\x04\x42\r\n\x0b_host_limitB\x0e\n\x0c_fleet_limit\"8\n\x11PauseQueueRequest\x12\r\n\x05scope\x18\x01 \x01(\t\x12\x14\n\x0crequested_by\x18\x02 \x01(\t\"8\n\x12PauseQueueResponse\x12\"\n\x05queue\x18\x01 \x01(\x0b\x32\x13.callsheet.v1.Queue\"#\n\x12ResumeQueueRequest\x12\r\n\x05scope\x18\x01 \x01(\t\"9\n\x13ResumeQueueResponse\x12\"\n\x05queue\x18\x01 \x01(\x0b\x32\x13.callsheet.v1.Queue\"\xa9\x01\n\x11LimitQueueRequest\x12\r\n\x05scope\x18\x01 \x01(\t\x12\x17\n\nhost_limit\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\x18\n\x0b\x66leet_limit\x18\x03 \x01(\rH\x01\x88\x01\x01\x12\x18\n\x10\x63lear_host_limit\x18\x04 \x01(\x08\x12\x19\n\x11\x63lear_fleet_limit\x18\x05 \x01(\x08\x42\r\n\x0b_host_limitB\x0e\n\x0c_fleet_limit\"8\n\x12LimitQueueResponse\x12\"\n\x05queue\x18\x01 \x01(\x0b\x32\x13.callsheet.v1.Queue*\x90\x01\n\x0b\x44\x65viceState\x12\x1c\n\x18\x44\x45VICE_STATE_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x44\x45VICE_STATE_OK\x10\x01\x12\x17\n\x13\x44\x45VICE_STATE_SHRUNK\x10\x02\x12\x19\n\x15\x44\x45VICE_STATE_VANISHED\x10\x03\x12\x1a\n\x16\x44\x45VICE_STATE_UNREACHED\x10\x04\x32\xa8\x05\n\x0c\x46leetService\x12R\n\x0bListWorkers\x12 .callsheet.v1.ListWorkersRequest\x1a!.callsheet.v1.ListWorkersResponse\x12R\n\x0b\x44rainWorker\x12 .callsheet.v1.DrainWorkerRequest\x1a!.callsheet.v1.DrainWorkerResponse\x12U\n\x0cResumeWorker\x12!.callsheet.v1.ResumeWorkerRequest\x1a\".callsheet.v1.ResumeWorkerResponse\x12R\n\x0bListDevices\x12 .callsheet.v1.ListDevicesRequest\x1a!.callsheet.v1.ListDevicesResponse\x12O\n\nListQueues\x12\x1f.callsheet.v1.ListQueuesRequest\x1a .callsheet.v1.ListQueuesResponse\x12O\n\nPauseQueue\x12\x1f.callsheet.v1.PauseQueueRequest\x1a .callsheet.v1.PauseQueueResponse\x12R\n\x0bResumeQueue\x12 .callsheet.v1.ResumeQueueRequest\x1a!.callsheet.v1.ResumeQueueResponse\x12O\n\nLimitQueue\x12\x1f.callsheet.v1.LimitQueueRequest\x1a .callsheet.v1.LimitQueueResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n callsheet/v1/fleet_service.proto\x12\x0c\x63\x61llsheet.v1\x1a\x16\x63\x61llsheet/v1/job.proto\x1a callsheet/v1/lease_service.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x14\n\x12ListWorkersRequest\"e\n\x13ListWorkersResponse\x12%\n\x07workers\x18\x01 \x03(\x0b\x32\x14.callsheet.v1.Worker\x12\'\n\x06limits\x18\x02 \x03(\x0b\x32\x17.callsheet.v1.HostLimit\"L\n\tHostLimit\x12\x30\n\x08\x63\x61tegory\x18\x01 \x01(\x0e\x32\x1e.callsheet.v1.ResourceCategory\x12\r\n\x05limit\x18\x02 \x01(\r\"\xc1\x02\n\x06Worker\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04host\x18\x02 \x01(\t\x12\x11\n\tconnected\x18\x03 \x01(\x08\x12\r\n\x05slots\x18\x04 \x01(\r\x12\x0e\n\x06leases\x18\x05 \x01(\r\x12\r\n\x05types\x18\x06 \x03(\t\x12\r\n\x05roots\x18\x07 \x03(\t\x12\x35\n\x11last_heartbeat_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04load\x18\t \x01(\x01\x12\x0f\n\x07version\x18\n \x01(\t\x12\x14\n\x0csoftware_gpu\x18\x0b \x01(\x08\x12\x0f\n\x07sandbox\x18\x0c \x03(\t\x12\x10\n\x08\x64raining\x18\r \x01(\x08\x12\x0f\n\x07leaving\x18\x0e \x01(\x08\x12\x15\n\rsandbox_lacks\x18\x0f \x03(\t\x12\x16\n\x0ewritable_roots\x18\x10 \x03(\t\"`\n\x12\x44rainWorkerRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12(\n\x05grace\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x0crequested_by\x18\x03 \x01(\t\";\n\x13\x44rainWorkerResponse\x12$\n\x06worker\x18\x01 \x01(\x0b\x32\x14.callsheet.v1.Worker\"!\n\x13ResumeWorkerRequest\x12\n\n\x02id\x18\x01 \x01(\t\"<\n\x14ResumeWorkerResponse\x12$\n\x06worker\x18\x01 \x01(\x0b\x32\x14.callsheet.v1.Worker\"-\n\x12ListDevicesRequest\x12\x17\n\x0fhistory_minutes\x18\x01 \x01(\r\"C\n\x13ListDevicesResponse\x12,\n\x07\x64\x65vices\x18\x01 \x03(\x0b\x32\x1b.callsheet.v1.DeviceAccount\"\xe4\x03\n\rDeviceAccount\x12$\n\x06\x64\x65vice\x18\x01 \x01(\x0b\x32\x14.callsheet.v1.Device\x12\x0c\n\x04host\x18\x02 \x01(\t\x12(\n\x05state\x18\x03 \x01(\x0e\x32\x19.callsheet.v1.DeviceState\x12\x0f\n\x07problem\x18\x04 \x01(\t\x12\x14\n\x0c\x63\x61pacity_mib\x18\x05 \x01(\r\x12\x12\n\nmargin_mib\x18\x06 \x01(\r\x12\x15\n\rallocated_mib\x18\x07 \x01(\r\x12\x14\n\x0cobserved_mib\x18\x08 \x01(\r\x12\x13\n\x0b\x66oreign_mib\x18\t \x01(\r\x12\x10\n\x08\x66ree_mib\x18\n \x01(\r\x12\x18\n\x10\x65ncoder_sessions\x18\x0b \x01(\r\x12\x1b\n\x13utilization_percent\x18\x0c \x01(\r\x12\x15\n\rtemperature_c\x18\r \x01(\r\x12+\n\x07read_at\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07workers\x18\x0f \x03(\t\x12-\n\x0b\x61llocations\x18\x10 \x03(\x0b\x32\x18.callsheet.v1.Allocation\x12+\n\x07history\x18\x11 \x03(\x0b\x32\x1a.callsheet.v1.DeviceSample\"\xa3\x01\n\x0c\x44\x65viceSample\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rallocated_mib\x18\x02 \x01(\r\x12\x19\n\x0cobserved_mib\x18\x03 \x01(\rH\x00\x88\x01\x01\x12\x18\n\x0b\x66oreign_mib\x18\x04 \x01(\rH\x01\x88\x01\x01\x42\x0f\n\r_observed_mibB\x0e\n\x0c_foreign_mib\"\xc3\x01\n\nAllocation\x12%\n\x05lease\x18\x01 \x01(\x0b\x32\x16.callsheet.v1.LeaseRef\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x11\n\tworker_id\x18\x03 \x01(\t\x12\x10\n\x08vram_mib\x18\x04 \x01(\r\x12\x18\n\x10\x65ncoder_sessions\x18\x05 \x01(\r\x12\x11\n\tlingering\x18\x06 \x01(\x08\x12.\n\ncharged_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x13\n\x11ListQueuesRequest\"9\n\x12ListQueuesResponse\x12#\n\x06queues\x18\x01 \x03(\x0b\x32\x13.callsheet.v1.Queue\"\x81\x02\n\x05Queue\x12\r\n\x05scope\x18\x01 \x01(\t\x12\x0e\n\x06paused\x18\x02 \x01(\x08\x12-\n\tpaused_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpaused_by\x18\x04 \x01(\t\x12\x17\n\nhost_limit\x18\x05 \x01(\rH\x00\x88\x01\x01\x12\x18\n\x0b\x66leet_limit\x18\x06 \x01(\rH\x01\x88\x01\x01\x12\x0f\n\x07pending\x18\x07 \x01(\x04\x12\x0e\n\x06queued\x18\x08 \x01(\x04\x12\x0f\n\x07running\x18\t \x01(\x04\x12\x13\n\x0bpaused_jobs\x18\n \x01(\x04\x42\r\n\x0b_host_limitB\x0e\n\x0c_fleet_limit\"8\n\x11PauseQueueRequest\x12\r\n\x05scope\x18\x01 \x01(\t\x12\x14\n\x0crequested_by\x18\x02 \x01(\t\"8\n\x12PauseQueueResponse\x12\"\n\x05queue\x18\x01 \x01(\x0b\x32\x13.callsheet.v1.Queue\"#\n\x12ResumeQueueRequest\x12\r\n\x05scope\x18\x01 \x01(\t\"9\n\x13ResumeQueueResponse\x12\"\n\x05queue\x18\x01 \x01(\x0b\x32\x13.callsheet.v1.Queue\"\xa9\x01\n\x11LimitQueueRequest\x12\r\n\x05scope\x18\x01 \x01(\t\x12\x17\n\nhost_limit\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\x18\n\x0b\x66leet_limit\x18\x03 \x01(\rH\x01\x88\x01\x01\x12\x18\n\x10\x63lear_host_limit\x18\x04 \x01(\x08\x12\x19\n\x11\x63lear_fleet_limit\x18\x05 \x01(\x08\x42\r\n\x0b_host_limitB\x0e\n\x0c_fleet_limit\"8\n\x12LimitQueueResponse\x12\"\n\x05queue\x18\x01 \x01(\x0b\x32\x13.callsheet.v1.Queue*\x90\x01\n\x0b\x44\x65viceState\x12\x1c\n\x18\x44\x45VICE_STATE_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x44\x45VICE_STATE_OK\x10\x01\x12\x17\n\x13\x44\x45VICE_STATE_SHRUNK\x10\x02\x12\x19\n\x15\x44\x45VICE_STATE_VANISHED\x10\x03\x12\x1a\n\x16\x44\x45VICE_STATE_UNREACHED\x10\x04\x32\xa8\x05\n\x0c\x46leetService\x12R\n\x0bListWorkers\x12 .callsheet.v1.ListWorkersRequest\x1a!.callsheet.v1.ListWorkersResponse\x12R\n\x0b\x44rainWorker\x12 .callsheet.v1.DrainWorkerRequest\x1a!.callsheet.v1.DrainWorkerResponse\x12U\n\x0cResumeWorker\x12!.callsheet.v1.ResumeWorkerRequest\x1a\".callsheet.v1.ResumeWorkerResponse\x12R\n\x0bListDevices\x12 .callsheet.v1.ListDevicesRequest\x1a!.callsheet.v1.ListDevicesResponse\x12O\n\nListQueues\x12\x1f.callsheet.v1.ListQueuesRequest\x1a .callsheet.v1.ListQueuesResponse\x12O\n\nPauseQueue\x12\x1f.callsheet.v1.PauseQueueRequest\x1a .callsheet.v1.PauseQueueResponse\x12R\n\x0bResumeQueue\x12 .callsheet.v1.ResumeQueueRequest\x1a!.callsheet.v1.ResumeQueueResponse\x12O\n\nLimitQueue\x12\x1f.callsheet.v1.LimitQueueRequest\x1a .callsheet.v1.LimitQueueResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'callsheet.v1.fleet_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DEVICESTATE']._serialized_start=2470
-  _globals['_DEVICESTATE']._serialized_end=2614
+  _globals['_DEVICESTATE']._serialized_start=2706
+  _globals['_DEVICESTATE']._serialized_end=2850
   _globals['_LISTWORKERSREQUEST']._serialized_start=173
   _globals['_LISTWORKERSREQUEST']._serialized_end=193
   _globals['_LISTWORKERSRESPONSE']._serialized_start=195
@@ -54,31 +54,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESUMEWORKERRESPONSE']._serialized_start=894
   _globals['_RESUMEWORKERRESPONSE']._serialized_end=954
   _globals['_LISTDEVICESREQUEST']._serialized_start=956
-  _globals['_LISTDEVICESREQUEST']._serialized_end=976
-  _globals['_LISTDEVICESRESPONSE']._serialized_start=978
-  _globals['_LISTDEVICESRESPONSE']._serialized_end=1045
-  _globals['_DEVICEACCOUNT']._serialized_start=1048
-  _globals['_DEVICEACCOUNT']._serialized_end=1487
-  _globals['_ALLOCATION']._serialized_start=1490
-  _globals['_ALLOCATION']._serialized_end=1685
-  _globals['_LISTQUEUESREQUEST']._serialized_start=1687
-  _globals['_LISTQUEUESREQUEST']._serialized_end=1706
-  _globals['_LISTQUEUESRESPONSE']._serialized_start=1708
-  _globals['_LISTQUEUESRESPONSE']._serialized_end=1765
-  _globals['_QUEUE']._serialized_start=1768
-  _globals['_QUEUE']._serialized_end=2025
-  _globals['_PAUSEQUEUEREQUEST']._serialized_start=2027
-  _globals['_PAUSEQUEUEREQUEST']._serialized_end=2083
-  _globals['_PAUSEQUEUERESPONSE']._serialized_start=2085
-  _globals['_PAUSEQUEUERESPONSE']._serialized_end=2141
-  _globals['_RESUMEQUEUEREQUEST']._serialized_start=2143
-  _globals['_RESUMEQUEUEREQUEST']._serialized_end=2178
-  _globals['_RESUMEQUEUERESPONSE']._serialized_start=2180
-  _globals['_RESUMEQUEUERESPONSE']._serialized_end=2237
-  _globals['_LIMITQUEUEREQUEST']._serialized_start=2240
-  _globals['_LIMITQUEUEREQUEST']._serialized_end=2409
-  _globals['_LIMITQUEUERESPONSE']._serialized_start=2411
-  _globals['_LIMITQUEUERESPONSE']._serialized_end=2467
-  _globals['_FLEETSERVICE']._serialized_start=2617
-  _globals['_FLEETSERVICE']._serialized_end=3297
+  _globals['_LISTDEVICESREQUEST']._serialized_end=1001
+  _globals['_LISTDEVICESRESPONSE']._serialized_start=1003
+  _globals['_LISTDEVICESRESPONSE']._serialized_end=1070
+  _globals['_DEVICEACCOUNT']._serialized_start=1073
+  _globals['_DEVICEACCOUNT']._serialized_end=1557
+  _globals['_DEVICESAMPLE']._serialized_start=1560
+  _globals['_DEVICESAMPLE']._serialized_end=1723
+  _globals['_ALLOCATION']._serialized_start=1726
+  _globals['_ALLOCATION']._serialized_end=1921
+  _globals['_LISTQUEUESREQUEST']._serialized_start=1923
+  _globals['_LISTQUEUESREQUEST']._serialized_end=1942
+  _globals['_LISTQUEUESRESPONSE']._serialized_start=1944
+  _globals['_LISTQUEUESRESPONSE']._serialized_end=2001
+  _globals['_QUEUE']._serialized_start=2004
+  _globals['_QUEUE']._serialized_end=2261
+  _globals['_PAUSEQUEUEREQUEST']._serialized_start=2263
+  _globals['_PAUSEQUEUEREQUEST']._serialized_end=2319
+  _globals['_PAUSEQUEUERESPONSE']._serialized_start=2321
+  _globals['_PAUSEQUEUERESPONSE']._serialized_end=2377
+  _globals['_RESUMEQUEUEREQUEST']._serialized_start=2379
+  _globals['_RESUMEQUEUEREQUEST']._serialized_end=2414
+  _globals['_RESUMEQUEUERESPONSE']._serialized_start=2416
+  _globals['_RESUMEQUEUERESPONSE']._serialized_end=2473
+  _globals['_LIMITQUEUEREQUEST']._serialized_start=2476
+  _globals['_LIMITQUEUEREQUEST']._serialized_end=2645
+  _globals['_LIMITQUEUERESPONSE']._serialized_start=2647
+  _globals['_LIMITQUEUERESPONSE']._serialized_end=2703
+  _globals['_FLEETSERVICE']._serialized_start=2853
+  _globals['_FLEETSERVICE']._serialized_end=3533
 # @@protoc_insertion_point(module_scope)

@@ -326,16 +326,21 @@ Global___ResumeWorkerResponse: _TypeAlias = ResumeWorkerResponse  # noqa: Y015
 
 @_typing.final
 class ListDevicesRequest(_message.Message):
-    """Nothing to say."""
+    """Which past of the ledger to show."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    HISTORY_MINUTES_FIELD_NUMBER: _builtins.int
+    history_minutes: _builtins.int
+    """How many of the last minutes, 0 to 1,440."""
     def __init__(
         self,
+        *,
+        history_minutes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["history_minutes", b"history_minutes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -389,6 +394,7 @@ class DeviceAccount(_message.Message):
     READ_AT_FIELD_NUMBER: _builtins.int
     WORKERS_FIELD_NUMBER: _builtins.int
     ALLOCATIONS_FIELD_NUMBER: _builtins.int
+    HISTORY_FIELD_NUMBER: _builtins.int
     host: _builtins.str
     """Its host."""
     state: Global___DeviceState.ValueType
@@ -429,6 +435,10 @@ class DeviceAccount(_message.Message):
     def allocations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Allocation]:
         """What it is charged with, oldest first."""
 
+    @_builtins.property
+    def history(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeviceSample]:
+        """How it stood in those minutes that were asked for, oldest first. One in which nobody led is left out."""
+
     def __init__(
         self,
         *,
@@ -448,14 +458,58 @@ class DeviceAccount(_message.Message):
         read_at: _timestamp_pb2.Timestamp | None = ...,
         workers: _abc.Iterable[_builtins.str] | None = ...,
         allocations: _abc.Iterable[Global___Allocation] | None = ...,
+        history: _abc.Iterable[Global___DeviceSample] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "read_at", b"read_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allocated_mib", b"allocated_mib", "allocations", b"allocations", "capacity_mib", b"capacity_mib", "device", b"device", "encoder_sessions", b"encoder_sessions", "foreign_mib", b"foreign_mib", "free_mib", b"free_mib", "host", b"host", "margin_mib", b"margin_mib", "observed_mib", b"observed_mib", "problem", b"problem", "read_at", b"read_at", "state", b"state", "temperature_c", b"temperature_c", "utilization_percent", b"utilization_percent", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allocated_mib", b"allocated_mib", "allocations", b"allocations", "capacity_mib", b"capacity_mib", "device", b"device", "encoder_sessions", b"encoder_sessions", "foreign_mib", b"foreign_mib", "free_mib", b"free_mib", "history", b"history", "host", b"host", "margin_mib", b"margin_mib", "observed_mib", b"observed_mib", "problem", b"problem", "read_at", b"read_at", "state", b"state", "temperature_c", b"temperature_c", "utilization_percent", b"utilization_percent", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeviceAccount: _TypeAlias = DeviceAccount  # noqa: Y015
+
+@_typing.final
+class DeviceSample(_message.Message):
+    """The account of a GPU in one minute."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AT_FIELD_NUMBER: _builtins.int
+    ALLOCATED_MIB_FIELD_NUMBER: _builtins.int
+    OBSERVED_MIB_FIELD_NUMBER: _builtins.int
+    FOREIGN_MIB_FIELD_NUMBER: _builtins.int
+    allocated_mib: _builtins.int
+    """Charged to leases."""
+    observed_mib: _builtins.int
+    """What our jobs were seen to use; unset without a fresh reading."""
+    foreign_mib: _builtins.int
+    """What others were seen to use; unset without a fresh reading."""
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp:
+        """When the minute began."""
+
+    def __init__(
+        self,
+        *,
+        at: _timestamp_pb2.Timestamp | None = ...,
+        allocated_mib: _builtins.int = ...,
+        observed_mib: _builtins.int | None = ...,
+        foreign_mib: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_foreign_mib", b"_foreign_mib", "_observed_mib", b"_observed_mib", "at", b"at", "foreign_mib", b"foreign_mib", "observed_mib", b"observed_mib"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_foreign_mib", b"_foreign_mib", "_observed_mib", b"_observed_mib", "allocated_mib", b"allocated_mib", "at", b"at", "foreign_mib", b"foreign_mib", "observed_mib", b"observed_mib"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__foreign_mib: _TypeAlias = _typing.Literal["foreign_mib"]  # noqa: Y015
+    _WhichOneofArgType__foreign_mib: _TypeAlias = _typing.Literal["_foreign_mib", b"_foreign_mib"]  # noqa: Y015
+    _WhichOneofReturnType__observed_mib: _TypeAlias = _typing.Literal["observed_mib"]  # noqa: Y015
+    _WhichOneofArgType__observed_mib: _TypeAlias = _typing.Literal["_observed_mib", b"_observed_mib"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__foreign_mib) -> _WhichOneofReturnType__foreign_mib | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__observed_mib) -> _WhichOneofReturnType__observed_mib | None: ...
+
+Global___DeviceSample: _TypeAlias = DeviceSample  # noqa: Y015
 
 @_typing.final
 class Allocation(_message.Message):

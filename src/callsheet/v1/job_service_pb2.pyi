@@ -973,6 +973,7 @@ class ListHoursResponse(_message.Message):
     COUNTS_FIELD_NUMBER: _builtins.int
     FIRST_HOUR_FIELD_NUMBER: _builtins.int
     LAST_HOUR_FIELD_NUMBER: _builtins.int
+    WAITS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___HourCount]:
         """By hour, state and type; what did not happen is left out."""
@@ -985,16 +986,21 @@ class ListHoursResponse(_message.Message):
     def last_hour(self) -> _timestamp_pb2.Timestamp:
         """The beginning of the present hour."""
 
+    @_builtins.property
+    def waits(self) -> _containers.RepeatedCompositeFieldContainer[Global___HourWait]:
+        """By hour, type and category; hours without a first attempt are left out."""
+
     def __init__(
         self,
         *,
         counts: _abc.Iterable[Global___HourCount] | None = ...,
         first_hour: _timestamp_pb2.Timestamp | None = ...,
         last_hour: _timestamp_pb2.Timestamp | None = ...,
+        waits: _abc.Iterable[Global___HourWait] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["first_hour", b"first_hour", "last_hour", b"last_hour"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "first_hour", b"first_hour", "last_hour", b"last_hour"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "first_hour", b"first_hour", "last_hour", b"last_hour", "waits", b"waits"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1039,6 +1045,52 @@ class HourCount(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___HourCount: _TypeAlias = HourCount  # noqa: Y015
+
+@_typing.final
+class HourWait(_message.Message):
+    """How long jobs had waited before their first attempts, which were granted in an hour. Those that needed other
+    jobs are left out. A leader that dies takes at most a minute of it along.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOUR_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    JOBS_FIELD_NUMBER: _builtins.int
+    WAIT_S_FIELD_NUMBER: _builtins.int
+    LONGEST_WAIT_S_FIELD_NUMBER: _builtins.int
+    type: _builtins.str
+    """The job type."""
+    category: _job_pb2.ResourceCategory.ValueType
+    """The category."""
+    jobs: _builtins.int
+    """How many jobs."""
+    wait_s: _builtins.float
+    """How many seconds they waited since they were created, or since their instant, all together."""
+    longest_wait_s: _builtins.float
+    """The longest of these waits, in seconds."""
+    @_builtins.property
+    def hour(self) -> _timestamp_pb2.Timestamp:
+        """The beginning of an hour."""
+
+    def __init__(
+        self,
+        *,
+        hour: _timestamp_pb2.Timestamp | None = ...,
+        type: _builtins.str = ...,
+        category: _job_pb2.ResourceCategory.ValueType = ...,
+        jobs: _builtins.int = ...,
+        wait_s: _builtins.float = ...,
+        longest_wait_s: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hour", b"hour"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "hour", b"hour", "jobs", b"jobs", "longest_wait_s", b"longest_wait_s", "type", b"type", "wait_s", b"wait_s"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HourWait: _TypeAlias = HourWait  # noqa: Y015
 
 @_typing.final
 class ListJobTypesRequest(_message.Message):

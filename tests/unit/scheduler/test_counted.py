@@ -52,13 +52,13 @@ def test_a_job_is_counted_when_it_is_created_leased_and_ended() -> None:
     job = new_job(engine, type=kind, run_at=START + 5)
     before = figure("callsheet_job_wait_seconds_sum", category="cpu")
 
-    count_inserted([InsertJobs(request=1, rows=[NewRow(job=job, params="{}")])], START)
+    count_inserted([InsertJobs(request=1, rows=[NewRow(job=job, params="{}")])], START, engine.waits)
     job.attempt, job.started_at = 1, START + 8
-    count_turn([GrantLease(job=job, session=1, at=START + 8)], START + 8)
+    count_turn([GrantLease(job=job, session=1, at=START + 8)], START + 8, engine.waits)
     end = FinishJob(
         job=job, token=job.token, was=JobState.QUEUED, state=JobState.COMPLETED, finished_at=START + 11
     )
-    count_turn([end], START + 12)
+    count_turn([end], START + 12, engine.waits)
 
     assert figure("media_jobs_total", type=kind, status="pending") == 1
     assert figure("media_jobs_total", type=kind, status="completed") == 1
@@ -72,6 +72,6 @@ def test_a_later_attempt_and_a_job_that_needs_others_tell_of_no_wait() -> None:
     again.attempt, tied.attempt = 2, 1
     before = figure("callsheet_job_wait_seconds_count", category="cpu")
 
-    count_turn([GrantLease(job=job, session=1, at=START) for job in (again, tied)], START + 9)
+    count_turn([GrantLease(job=job, session=1, at=START) for job in (again, tied)], START + 9, engine.waits)
 
     assert figure("callsheet_job_wait_seconds_count", category="cpu") == before

@@ -249,7 +249,7 @@ class _Turn(Ledge[TurnEffect]):
     def committed(self, batch: Sequence[TurnEffect]) -> None:
         commits, now = self._commits, self._commits.now()
         commits.halt(halted=False)
-        count_turn(batch, now)
+        count_turn(batch, now, commits.engine.waits)
         for effect in batch:
             commits.engine.committed(effect, now)
         commits.resolve(job_id for effect in batch for job_id in _settled_by(effect))

@@ -102,7 +102,7 @@ class IntakeLedge(Ledge[InsertJobs]):
     @override
     def committed(self, batch: Sequence[InsertJobs]) -> None:
         around = self._around
-        count_inserted(batch, around.now())
+        count_inserted(batch, around.now(), around.engine.waits)
         around.engine.inserted([effect for effect in batch if effect.rows or effect.taken], around.now())
         for effect in batch:
             self._answer(effect, None)

@@ -29,6 +29,7 @@ from callsheet.v1.schedule_service_pb2_grpc import add_ScheduleServiceServicer_t
 from callsheet_scheduler.leadership import Leadership
 from callsheet_scheduler.maintenance.footprints import keep_footprints
 from callsheet_scheduler.maintenance.looking import look_while_leading
+from callsheet_scheduler.maintenance.minutes import keep_minutes
 from callsheet_scheduler.maintenance.partitions import Partitions
 from callsheet_scheduler.queue_metrics import export_metrics
 from callsheet_scheduler.rpc.access_service import AccessService
@@ -49,6 +50,7 @@ from callsheet_scheduler.store.history import HistoryStore
 from callsheet_scheduler.store.job_types import load_job_types, load_type_changes
 from callsheet_scheduler.store.library_reads import LibraryStore
 from callsheet_scheduler.store.migrate import migrate
+from callsheet_scheduler.store.minutes import MinutesStore
 from callsheet_scheduler.store.pool import check_direct, open_lists, open_readers
 from callsheet_scheduler.store.records import read_done
 from callsheet_scheduler.store.repeatable import meaning_of
@@ -154,8 +156,8 @@ async def _serve(
     house = House(refusal=leadership.refusal, known=meaning_of, around=recording.around)
     token, tls = read_token(settings), read_tls(settings)
     server = make_server(token=token, house=house)
-    history = HistoryStore(lists, readers)
-    views, job_logs = Views(leadership, history), JobLogs(leadership, history)
+    history, minutes = HistoryStore(lists, readers), MinutesStore(readers)
+    views, job_logs = Views(leadership, history, minutes), JobLogs(leadership, history)
     add_JobServiceServicer_to_server(JobService(jobs, actions, views, job_logs, watching, changes), server)
     add_LibraryServiceServicer_to_server(
         LibraryService(
@@ -164,7 +166,7 @@ async def _serve(
         ),
         server,
     )
-    _add_steering(server, leadership, types, jobs)
+    _add_steering(server, leadership, types, jobs, minutes)
     add_AccessServiceServicer_to_server(AccessService(access), server)
     add_ExternalScalerServicer_to_server(ScalerService(Scaling(leadership)), server)
     add_LeaseServiceServicer_to_server(_leases(settings, Grants(leadership, types, jobs)), server)
@@ -182,6 +184,7 @@ async def _serve(
             inbox=look_while_leading(leadership, "the inbox waits", inbox.take),
             types=look_while_leading(leadership, "changes of job types wait", changes.move_some),
             footprints=keep_footprints(leadership),
+            minutes=keep_minutes(leadership),
             health=_tell_health(checks, leadership),
         )
         if settings.port_file is not None:
@@ -198,10 +201,12 @@ def _leases(settings: SchedulerSettings, grants: Grants) -> LeaseService:
     return LeaseService(grants, lease_ttl_s=settings.lease_ttl_s, orphan_limit_s=settings.orphan_limit_s)
 
 
-def _add_steering(server: grpc.aio.Server, leadership: Leadership, types: JobTypes, jobs: Jobs) -> None:
+def _add_steering(
+    server: grpc.aio.Server, leadership: Leadership, types: JobTypes, jobs: Jobs, minutes: MinutesStore
+) -> None:
     """Answer about workers, queues, schedules and Immich servers."""
     add_FleetServiceServicer_to_server(
-        FleetService(Workers(leadership), Devices(leadership), Queues(leadership, types)), server
+        FleetService(Workers(leadership), Devices(leadership, minutes), Queues(leadership, types)), server
     )
     add_ScheduleServiceServicer_to_server(ScheduleService(Schedules(leadership, jobs)), server)
     add_ImmichServiceServicer_to_server(ImmichService(ImmichServers(leadership)), server)

@@ -15,6 +15,7 @@ from callsheet_scheduler.domain.desk import OUTCOME_WORDS
 from callsheet_scheduler.domain.effects import FinishJob, GrantLease, InsertJobs, ReleaseLease, TurnEffect
 from callsheet_scheduler.domain.job import LEASED, JobState, LiveJob
 from callsheet_scheduler.domain.limits import SCOPE_OF
+from callsheet_scheduler.domain.waits import Waits, wait_s_of
 
 
 class Spread(Collector):
@@ -110,23 +111,23 @@ LEDGER_MENDED: Final = Counter(
 )
 
 
-def count_inserted(batch: Sequence[InsertJobs], now: float) -> None:
+def count_inserted(batch: Sequence[InsertJobs], now: float, waits: Waits) -> None:
     """Count submissions that are durable."""
     _created(row.job for effect in batch for row in effect.rows)
     for effect in batch:
         for row in effect.rows:
             if row.job.id in effect.session:
-                _granted(row.job, now)
+                _granted(row.job, now, waits)
 
 
-def count_turn(batch: Iterable[TurnEffect], now: float) -> None:
+def count_turn(batch: Iterable[TurnEffect], now: float, waits: Waits) -> None:
     """Count what a durable turn did, before the engine forgets how it was."""
     ended: Tally[tuple[str, JobState]] = Tally()
     created: list[LiveJob] = []
     for effect in batch:
         match effect:
             case GrantLease(job=job):
-                _granted(job, now)
+                _granted(job, now, waits)
             case FinishJob(job=job):
                 ended[job.type, effect.state] += 1
                 if effect.follow_ups:
@@ -148,7 +149,8 @@ def _created(jobs: Iterable[LiveJob]) -> None:
         JOBS.labels(job_type, JobState.PENDING.name.lower()).inc(count)
 
 
-def _granted(job: LiveJob, now: float) -> None:
-    if job.attempt == 1 and (job.ties is None or not job.ties.needs):
-        wait_s = now - max(job.created_at, job.run_at or 0.0)
-        WAIT_SECONDS.observe(SCOPE_OF[job.category], max(0.0, wait_s))
+def _granted(job: LiveJob, now: float, waits: Waits) -> None:
+    wait_s = wait_s_of(job, now)
+    if wait_s is not None:
+        WAIT_SECONDS.observe(SCOPE_OF[job.category], wait_s)
+        waits.add(job, wait_s, now)

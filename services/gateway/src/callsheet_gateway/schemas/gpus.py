@@ -4,8 +4,8 @@ from typing import Final, Literal
 
 from pydantic import Field, JsonValue
 
-from callsheet.v1.fleet_service_pb2 import Allocation, DeviceAccount, DeviceState
-from callsheet_gateway.schemas.shared import Camel, Instant, instant, instant_or_none
+from callsheet.v1.fleet_service_pb2 import Allocation, DeviceAccount, DeviceSample, DeviceState
+from callsheet_gateway.schemas.shared import Camel, Instant, Question, instant, instant_or_none
 
 State = Literal["ok", "shrunk", "vanished", "unreached"]
 
@@ -47,7 +47,19 @@ GPU_EXAMPLE: Final[dict[str, JsonValue]] = {
             "chargedAt": "2026-02-13T10:29:11.000Z",
         }
     ],
+    "history": [
+        {"at": "2026-02-13T10:29:00.000Z", "allocatedMb": 8000, "observedMb": 7398, "foreignMb": 350}
+    ],
 }
+
+
+MINUTES_MAX: Final = 1440
+
+
+class GpusQuestion(Question):
+    """How much of the past to show."""
+
+    history_minutes: int = Field(default=0, ge=0, le=MINUTES_MAX, description="So many of the last minutes.")
 
 
 class AllocationView(Camel):
@@ -62,6 +74,15 @@ class AllocationView(Camel):
         description="The attempt is over, but nothing proves yet that its memory is free."
     )
     charged_at: Instant
+
+
+class GpuMoment(Camel):
+    """How the account of a GPU stood in one minute."""
+
+    at: Instant = Field(description="When the minute began.")
+    allocated_mb: int = Field(description="Charged to attempts.")
+    observed_mb: int | None = Field(description="What our jobs used; null without a fresh reading.")
+    foreign_mb: int | None = Field(description="What others used; null without a fresh reading.")
 
 
 class GpuView(Camel):
@@ -90,6 +111,10 @@ class GpuView(Camel):
     read_at: Instant | None = Field(description="When it was last read; null without a fresh reading.")
     workers: list[str] = Field(description="The workers that reach it.")
     allocations: list[AllocationView] = Field(description="What it is charged with, oldest first.")
+    history: list[GpuMoment] = Field(
+        description="The minutes that `historyMinutes` asks for, oldest first. One in which no scheduler led "
+        "is left out."
+    )
 
 
 class GpuList(Camel):
@@ -126,6 +151,16 @@ def gpu_view(account: DeviceAccount) -> GpuView:
         read_at=instant_or_none(account.read_at),
         workers=list(account.workers),
         allocations=[_allocation_view(allocation) for allocation in account.allocations],
+        history=[_moment(sample) for sample in account.history],
+    )
+
+
+def _moment(sample: DeviceSample) -> GpuMoment:
+    return GpuMoment(
+        at=instant(sample.at),
+        allocated_mb=sample.allocated_mib,
+        observed_mb=sample.observed_mib if sample.HasField("observed_mib") else None,
+        foreign_mb=sample.foreign_mib if sample.HasField("foreign_mib") else None,
     )
 
 

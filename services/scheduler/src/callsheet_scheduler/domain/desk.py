@@ -34,6 +34,7 @@ from callsheet_scheduler.domain.queue import Queue
 from callsheet_scheduler.domain.retry import judge
 from callsheet_scheduler.domain.rules import Rules
 from callsheet_scheduler.domain.suspicion import blamed, culprit
+from callsheet_scheduler.domain.waits import Waits
 
 #: The word that an attempt's row keeps.
 OUTCOME_WORDS: Final = {
@@ -78,6 +79,8 @@ class Desk:
         self.backfill = Backfill(
             rules.backfill, self.fleet, self.ledger, self.queue, self.pauses, self.footprints
         )
+        self.waits = Waits()
+        """Of first attempts, since they were last written."""
         self._most: dict[Sort, tuple[float, int]] = {}
         """By kind of job: since when the largest GPU is known, and its memory."""
         self.changed: dict[JobId, JobId | None] = {}

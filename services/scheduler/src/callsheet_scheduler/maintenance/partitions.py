@@ -14,6 +14,7 @@ from callsheet_scheduler.metrics import HISTORY_FAILURES
 from callsheet_scheduler.store import leader, partitions
 from callsheet_scheduler.store.access import prune_audit, prune_ended_sessions
 from callsheet_scheduler.store.connection import LOST_CONNECTION, Own
+from callsheet_scheduler.store.minutes import prune_minutes
 from callsheet_scheduler.store.partitions import DAY, DailyTable, ids_of
 from callsheet_scheduler.store.pool import open_maintainer
 
@@ -73,6 +74,7 @@ class Partitions:
                 log.info("days of history were made", extra={"tables": made})
             await self._drop_past(connection, term, now)
             await partitions.prune_counters(connection, before=(now - self._retention).timestamp())
+            await prune_minutes(connection, before=(now - self._retention).timestamp())
             await prune_audit(connection, before=(now - self._audit_retention).timestamp())
             await prune_ended_sessions(connection, now=now.timestamp())
         finally:

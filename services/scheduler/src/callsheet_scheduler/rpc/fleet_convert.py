@@ -1,6 +1,14 @@
 """Translates workers, GPUs and scopes of the queue."""
 
-from callsheet.v1.fleet_service_pb2 import Allocation, DeviceAccount, DeviceState, LimitQueueRequest
+from collections.abc import Iterable
+
+from callsheet.v1.fleet_service_pb2 import (
+    Allocation,
+    DeviceAccount,
+    DeviceSample,
+    DeviceState,
+    LimitQueueRequest,
+)
 from callsheet.v1.fleet_service_pb2 import Queue as WireQueue
 from callsheet.v1.fleet_service_pb2 import Worker as WireWorker
 from callsheet.v1.lease_service_pb2 import Device, LeaseRef
@@ -8,6 +16,7 @@ from callsheet_scheduler.domain.device import Charge
 from callsheet_scheduler.domain.fleet import Worker
 from callsheet_scheduler.domain.job import JobState
 from callsheet_scheduler.rpc.convert import instant_to_wire
+from callsheet_scheduler.store.minutes import SampledAt
 from callsheet_scheduler.use_cases.devices import DeviceView
 from callsheet_scheduler.use_cases.queues import NewLimits, Queue
 
@@ -35,8 +44,8 @@ def worker_to_wire(worker: Worker) -> WireWorker:
     )
 
 
-def device_to_wire(view: DeviceView) -> DeviceAccount:
-    """Return an account as a message."""
+def device_to_wire(view: DeviceView, history: Iterable[SampledAt] = ()) -> DeviceAccount:
+    """Return an account as a message, and how it stood before."""
     account, latest = view.account, view.latest
     card, bounds = account.card, account.bounds
     return DeviceAccount(
@@ -63,6 +72,15 @@ def device_to_wire(view: DeviceView) -> DeviceAccount:
         read_at=None if latest is None else instant_to_wire(account.read_at),
         workers=view.workers,
         allocations=[_allocation_to_wire(charge, job_type) for charge, job_type in view.charges],
+        history=[
+            DeviceSample(
+                at=instant_to_wire(one.at),
+                allocated_mib=one.sample.allocated_mib,
+                observed_mib=one.sample.observed_mib,
+                foreign_mib=one.sample.foreign_mib,
+            )
+            for one in history
+        ],
     )
 
 

@@ -77,7 +77,10 @@ class FleetService(FleetServiceServicer):
 
     @override
     async def ListDevices(self, request: ListDevicesRequest, context: Context) -> ListDevicesResponse:
-        return ListDevicesResponse(devices=[device_to_wire(view) for view in self._devices.all()])
+        history = await self._devices.history(request.history_minutes)
+        return ListDevicesResponse(
+            devices=[device_to_wire(view, history.get(view.account.id, ())) for view in self._devices.all()]
+        )
 
     @override
     async def ListQueues(self, request: ListQueuesRequest, context: Context) -> ListQueuesResponse:

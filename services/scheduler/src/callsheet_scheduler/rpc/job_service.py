@@ -22,6 +22,7 @@ from callsheet.v1.job_service_pb2 import (
     GetStatsRequest,
     GetStatsResponse,
     HourCount,
+    HourWait,
     ListChildrenRequest,
     ListChildrenResponse,
     ListHoursRequest,
@@ -274,6 +275,17 @@ class JobService(JobServiceServicer):
                     run_s=row.run_s,
                 )
                 for row in hours.counts
+            ],
+            waits=[
+                HourWait(
+                    hour=instant_to_wire(one.key.hour),
+                    type=one.key.type,
+                    category=job_pb2.ResourceCategory.ValueType(one.key.category),
+                    jobs=one.jobs,
+                    wait_s=one.wait_s,
+                    longest_wait_s=one.longest_wait_s,
+                )
+                for one in hours.waits
             ],
             first_hour=instant_to_wire(hours.first),
             last_hour=instant_to_wire(hours.last),

@@ -1,12 +1,21 @@
 """The ledger of the GPUs as somebody looks at it."""
 
+from collections import defaultdict
 from dataclasses import dataclass
+from typing import Final
 
+from callsheet.errors import InvalidError
 from callsheet_scheduler.domain.account import Account, AccountState
-from callsheet_scheduler.domain.device import Charge, Need, Reading
+from callsheet_scheduler.domain.device import Charge, DeviceId, Need, Reading
 from callsheet_scheduler.domain.engine import Engine
 from callsheet_scheduler.domain.job import WorkerId
 from callsheet_scheduler.leadership import Leadership
+from callsheet_scheduler.store.minutes import MinutesStore, SampledAt
+
+MINUTE_S: Final = 60.0
+
+#: A day of them.
+MINUTES_MAX: Final = 1440
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +36,9 @@ class DeviceView:
 class Devices:
     """Reads the ledger from the leader's memory."""
 
-    def __init__(self, leadership: Leadership) -> None:
+    def __init__(self, leadership: Leadership, minutes: MinutesStore) -> None:
         self._leadership = leadership
+        self._minutes = minutes
 
     def all(self) -> list[DeviceView]:
         """Return the account of every GPU that is reached or charged, by host and number."""
@@ -36,6 +46,21 @@ class Devices:
         now = term.commits.now()
         accounts = sorted(term.engine.ledger.accounts.values(), key=_place)
         return [view_of(term.engine, account, now) for account in accounts]
+
+    async def history(self, count: int) -> dict[DeviceId, list[SampledAt]]:
+        """Return the accounts of the last *count* minutes that were kept, by GPU, oldest first.
+
+        Raises:
+            InvalidError: There are too many.
+        """
+        if not 0 <= count <= MINUTES_MAX:
+            raise InvalidError(f"must be 0 to {MINUTES_MAX}, not {count}", field="history_minutes")
+        found: defaultdict[DeviceId, list[SampledAt]] = defaultdict(list)
+        if count:
+            since = self._leadership.current().commits.now() - count * MINUTE_S
+            for one in await self._minutes.device_samples(since=since):
+                found[one.sample.device].append(one)
+        return found
 
 
 def view_of(engine: Engine, account: Account, now: float) -> DeviceView:

@@ -9,9 +9,11 @@ from callsheet_scheduler.domain.engine import Engine
 from callsheet_scheduler.domain.forecast import predicted_start
 from callsheet_scheduler.domain.job import FINAL, LEASED, JobId, JobState
 from callsheet_scheduler.domain.queue import HOUR_S
+from callsheet_scheduler.domain.waits import Wait, joined
 from callsheet_scheduler.leadership import Leadership
 from callsheet_scheduler.store.history import AttemptRow, HistoryStore, HourRow, JobRow, size_bytes
 from callsheet_scheduler.store.job_lists import JobFilter
+from callsheet_scheduler.store.minutes import MinutesStore
 from callsheet_scheduler.store.paging import fitting
 from callsheet_scheduler.use_cases.waiting import minute, queue_position, waiting_reason
 
@@ -80,14 +82,17 @@ class Hours:
     last: float
     """When the present one began."""
     counts: list[HourRow]
+    waits: Sequence[Wait]
+    """Before first attempts."""
 
 
 class Views:
     """Reads jobs."""
 
-    def __init__(self, leadership: Leadership, history: HistoryStore) -> None:
+    def __init__(self, leadership: Leadership, history: HistoryStore, minutes: MinutesStore) -> None:
         self._leadership = leadership
         self._history = history
+        self._minutes = minutes
 
     async def job(self, job_id: JobId) -> JobView:
         """Return one job with its attempts.
@@ -190,9 +195,9 @@ class Views:
             for (hour, job_type), jobs in engine.queue.created.items()
             if hour * HOUR_S >= first
         ]
-        return Hours(
-            first=first, last=last, counts=together([*await self._history.hours(since=first), *live])
-        )
+        counts = together([*await self._history.hours(since=first), *live])
+        kept = await self._minutes.waits(since=first)
+        return Hours(first=first, last=last, counts=counts, waits=joined([*kept, *engine.waits.all()]))
 
     def _engine(self) -> tuple[Engine, float]:
         term = self._leadership.current()

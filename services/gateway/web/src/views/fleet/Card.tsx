@@ -7,7 +7,7 @@ import type { Gpu } from "../../api/client";
 import { useNow, When } from "../../parts/When";
 import { mebibytes } from "../../parts/words";
 import { sharesOf } from "./account";
-import { traced, until } from "./trace";
+import { together, traced, until } from "./trace";
 
 const Chart = lazy(() => import("../../parts/Chart").then((part) => ({ default: part.Chart })));
 
@@ -15,11 +15,11 @@ const SPAN_S = 300;
 const DRAWN_EVERY_MS = 5_000;
 const STEPS = [256, 512, 1024, 2048, 4096, 8192, 16_384, 32_768, 65_536];
 
-export function Card({ gpu, at }: { gpu: Gpu; at: number }) {
+export function Card({ gpu, past, at }: { gpu: Gpu; past: Gpu["history"]; at: number }) {
   const shares = sharesOf(gpu);
   const kept = traced(gpu, at);
   const now = Math.floor(useNow() / DRAWN_EVERY_MS) * DRAWN_EVERY_MS;
-  const trace = useMemo(() => until(kept, now), [kept, now]);
+  const trace = useMemo(() => until(together(past, kept), now), [past, kept, now]);
   const seconds = useMemo(() => trace.map((one) => one.at / 1000), [trace]);
   const lines = useMemo(
     () => [
@@ -85,7 +85,7 @@ export function Card({ gpu, at }: { gpu: Gpu; at: number }) {
         )}
         <Suspense fallback={<div className="chart-waits" />}>
           <Chart
-            label={`Memory of ${gpu.name} while this page was open`}
+            label={`Memory of ${gpu.name} in the last hour`}
             times={seconds}
             lines={lines}
             max={gpu.capacityMb}

@@ -1,7 +1,7 @@
 /** The view GPUs and workers: the account of every card, and the fleet. */
 import { useQuery } from "@tanstack/react-query";
 
-import { api, ok } from "../../api/client";
+import { api, type Gpu, ok } from "../../api/client";
 import { useLive } from "../../live/live";
 import { Head } from "../../parts/head";
 import { Loaded } from "../../parts/Loaded";
@@ -9,12 +9,27 @@ import { Card } from "./Card";
 import { Workers } from "./Workers";
 import "./fleet.css";
 
+const MINUTE_MS = 60_000;
+const HISTORY_MINUTES = 60;
+const NO_PAST: Gpu["history"] = [];
+
 export default function Fleet() {
-  const { every } = useLive();
+  const { every, held } = useLive();
   const gpus = useQuery({
     queryKey: ["gpus"],
     queryFn: async () => (await ok(api.GET("/api/gpus"))).data,
     refetchInterval: every,
+  });
+  const past = useQuery({
+    queryKey: ["past of gpus"],
+    queryFn: async () => {
+      const { data } = await ok(
+        api.GET("/api/gpus", { params: { query: { historyMinutes: HISTORY_MINUTES } } }),
+      );
+      return new Map(data.map((gpu) => [gpu.uuid, gpu.history]));
+    },
+    staleTime: MINUTE_MS,
+    refetchInterval: held ? false : MINUTE_MS,
   });
   const workers = useQuery({
     queryKey: ["workers"],
@@ -36,7 +51,12 @@ export default function Fleet() {
           {(data) => (
             <div className="cards">
               {data.map((gpu) => (
-                <Card key={gpu.uuid} gpu={gpu} at={gpus.dataUpdatedAt} />
+                <Card
+                  key={gpu.uuid}
+                  gpu={gpu}
+                  past={past.data?.get(gpu.uuid) ?? NO_PAST}
+                  at={gpus.dataUpdatedAt}
+                />
               ))}
             </div>
           )}

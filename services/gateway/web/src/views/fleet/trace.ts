@@ -1,4 +1,4 @@
-/** What the cards were seen with while the page was open, at most an hour of it. */
+/** What the cards held in the last hour: as the scheduler kept it by the minute, and as the page saw it. */
 import type { Gpu } from "../../api/client";
 
 export interface Moment {
@@ -32,4 +32,15 @@ export function traced(gpu: Gpu, at: number): Moment[] {
   const next = [...kept.filter((one) => at - one.at < KEPT_MS), moment];
   traces.set(gpu.uuid, next);
   return next;
+}
+
+/** What the scheduler kept of a card and what the page saw itself, in order. */
+export function together(past: Gpu["history"], seen: readonly Moment[]): Moment[] {
+  const kept = past.map((one) => ({
+    at: Date.parse(one.at),
+    allocated: one.allocatedMb,
+    observed: one.observedMb,
+    foreign: one.foreignMb,
+  }));
+  return [...kept, ...seen].sort((one, other) => one.at - other.at);
 }

@@ -1,4 +1,4 @@
-/** How the queue flows: all jobs of a day by the hour, and how long the newest had waited. */
+/** How the queue flows: all jobs of a day by the hour, and how long they had waited. */
 import { useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
 
@@ -6,9 +6,7 @@ import { api, ok } from "../../api/client";
 import { useLive } from "../../live/live";
 import { Chart } from "../../parts/Chart";
 import { count, lasting } from "../../parts/words";
-import { waitsOf } from "./history";
 
-const LOOKED_AT = 200;
 const HOUR_S = 3600;
 
 /** The end of the last hour after the beginnings of all, so that the last hour has a width as the others. */
@@ -24,23 +22,11 @@ export default function Flow() {
     queryFn: () => ok(api.GET("/api/media/jobs/stats")),
     refetchInterval: every,
   });
-  const done = useQuery({
-    queryKey: ["jobs", { flow: true }],
-    queryFn: () =>
-      ok(
-        api.GET("/api/media/jobs", {
-          params: { query: { status: ["completed", "failed", "running"], limit: LOOKED_AT } },
-        }),
-      ),
-    refetchInterval: every,
-  });
   const day = useQuery({
     queryKey: ["stats", "hours"],
     queryFn: async () => (await ok(api.GET("/api/media/jobs/hours"))).data,
     refetchInterval: every,
   });
-  const jobs = done.data?.data;
-  const flow = useMemo(() => waitsOf(jobs ?? [], done.dataUpdatedAt), [jobs, done.dataUpdatedAt]);
   const hours = useMemo(
     () => withEnd((day.data ?? []).map((one) => Date.parse(one.hour) / 1000)),
     [day.data],
@@ -56,12 +42,16 @@ export default function Flow() {
       { name: "failed", colour: "#d93a3a", values: values("failed") },
     ];
   }, [day.data]);
-  const waits = useMemo(
-    () => [{ name: "longest wait", colour: "#5b6cf0", values: flow.waits }],
-    [flow],
-  );
-  const note =
-    jobs && jobs.length >= LOOKED_AT ? `of the newest ${LOOKED_AT} jobs` : "in the last hour";
+  const waits = useMemo(() => {
+    const values = (name: "longestWait" | "averageWait") => {
+      const found = (day.data ?? []).map((one) => one[name] ?? null);
+      return [...found, ...found.slice(-1)];
+    };
+    return [
+      { name: "longest", colour: "#5b6cf0", values: values("longestWait") },
+      { name: "mean", colour: "#1f9d57", values: values("averageWait") },
+    ];
+  }, [day.data]);
   return (
     <div className="flows">
       <section className="panel" aria-labelledby="throughput">
@@ -82,20 +72,14 @@ export default function Flow() {
         <div className="panel-head">
           <div>
             <h2 id="waits">Waits</h2>
-            <p>The longest wait of what started in a minute, {note}</p>
+            <p>How long jobs had waited before their first attempt, by the hour of it</p>
           </div>
           {stats.data && (
             <b className="number">{lasting(stats.data.averageProcessingTime)} to do one</b>
           )}
         </div>
         <div className="panel-body">
-          <Chart
-            label="The longest wait by the minute"
-            times={flow.minutes}
-            lines={waits}
-            bars
-            format={lasting}
-          />
+          <Chart label="Waits by the hour, in a day" times={hours} lines={waits} format={lasting} />
         </div>
       </section>
     </div>
