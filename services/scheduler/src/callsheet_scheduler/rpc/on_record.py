@@ -120,9 +120,16 @@ class OnRecord:
         try:
             await self._access.append_audit([entry])
         except CallsheetError as error:
-            log.error(  # noqa: TRY400 -- the sentence says all
+            log.log(
+                logging.ERROR if status == DONE else logging.WARNING,
                 "an act is not on the audit trail",
-                extra={"action": entry.action, "actor": entry.actor, "reason": error.message},
+                extra={
+                    "action": entry.action,
+                    "actor": entry.actor,
+                    "status": status,
+                    "said": entry.said,
+                    "reason": error.message,
+                },
             )
 
 
