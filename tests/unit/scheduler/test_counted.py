@@ -18,7 +18,7 @@ BOUNDS = (0.01, 1, 60)
 
 def samples(families: list[Metric], name: str) -> set[tuple[str, str, float]]:
     return {
-        (sample.name, sample.labels.get("le", ""), sample.value)
+        (sample.name, sample.labels.get("le", ""), round(sample.value, 6))
         for family in families
         for sample in family.samples
         if family.name == name and not sample.name.endswith("_created")
@@ -32,8 +32,9 @@ def test_a_spread_counts_as_a_histogram_does(values: list[float]) -> None:
         "trial_seconds", "Of a test.", ["type"], buckets=BOUNDS, registry=CollectorRegistry()
     )
     try:
+        spread.observe("scan", values[:1])
+        spread.observe("scan", values[1:])
         for value in values:
-            spread.observe("scan", value)
             histogram.labels("scan").observe(value)
         assert samples(list(spread.collect()), "trial_seconds") == samples(
             list(histogram.collect()), "trial_seconds"

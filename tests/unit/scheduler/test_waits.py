@@ -36,14 +36,14 @@ def test_a_wait_ends_with_the_first_attempt_and_begins_when_the_job_might_have_s
 
 
 def test_waits_are_summed_by_hour_and_type_and_taken_once() -> None:
-    engine, waits = Engine(term=1, rules=Rules()), Waits()
+    waits = Waits()
     hour = START // 3600 * 3600
-    for job_type, wait_s, at in (("scan", 2, hour), ("scan", 5, hour + 3599), ("scan", 1, hour + 3600)):
-        waits.add(new_job(engine, type=job_type), wait_s, at)
-    first = Wait(key=WaitKey(hour, "scan", Category.CPU), jobs=2, wait_s=7, longest_wait_s=5)
+    for waits_s, at in (([2], hour), ([4, 1], hour + 3599), ([1], hour + 3600)):
+        waits.add("scan", Category.CPU, waits_s, at)
+    first = Wait(key=WaitKey(hour, "scan", Category.CPU), jobs=3, wait_s=7, longest_wait_s=4)
     later = Wait(key=WaitKey(hour + 3600, "scan", Category.CPU), jobs=1, wait_s=1, longest_wait_s=1)
     assert waits.all() == [first, later]
     assert waits.take() == [first, later]
     assert waits.all() == []
-    both = replace(first, jobs=4, wait_s=14)
+    both = replace(first, jobs=6, wait_s=14)
     assert list(joined([later, first, first])) == [both, later]

@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections import Counter as Tally
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Final
@@ -11,6 +12,7 @@ from prometheus_client.metrics_core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
+from callsheet.catalog import Category
 from callsheet_scheduler.domain.desk import OUTCOME_WORDS
 from callsheet_scheduler.domain.effects import FinishJob, GrantLease, InsertJobs, ReleaseLease, TurnEffect
 from callsheet_scheduler.domain.job import LEASED, JobState, LiveJob
@@ -19,7 +21,7 @@ from callsheet_scheduler.domain.waits import Waits, wait_s_of
 
 
 class Spread(Collector):
-    """A histogram for what is counted with every job: an observation takes a third of a microsecond."""
+    """A histogram for what is counted with every job: many values at once, which is cheaper."""
 
     def __init__(self, name: str, text: str, labels: Sequence[str], *, bounds: Sequence[float]) -> None:
         """Register a histogram with one label; *bounds* are the upper ends of its buckets but the last."""
@@ -29,14 +31,15 @@ class Spread(Collector):
         self._sums: dict[str, float] = {}
         REGISTRY.register(self)
 
-    def observe(self, label: str, value: float) -> None:
-        """Count *value*."""
+    def observe(self, label: str, values: Sequence[float]) -> None:
+        """Count *values*."""
         counts = self._counts.get(label)
         if counts is None:
             counts = self._counts[label] = [0] * (len(self._bounds) + 1)
             self._sums[label] = 0.0
-        counts[bisect_left(self._bounds, value)] += 1
-        self._sums[label] += value
+        for value in values:
+            counts[bisect_left(self._bounds, value)] += 1
+        self._sums[label] += sum(values)
 
     @override
     def collect(self) -> Iterator[Metric]:
@@ -114,34 +117,36 @@ LEDGER_MENDED: Final = Counter(
 def count_inserted(batch: Sequence[InsertJobs], now: float, waits: Waits) -> None:
     """Count submissions that are durable."""
     _created(row.job for effect in batch for row in effect.rows)
-    for effect in batch:
-        for row in effect.rows:
-            if row.job.id in effect.session:
-                _granted(row.job, now, waits)
+    _granted((row.job for effect in batch for row in effect.rows if row.job.id in effect.session), now, waits)
 
 
 def count_turn(batch: Iterable[TurnEffect], now: float, waits: Waits) -> None:
     """Count what a durable turn did, before the engine forgets how it was."""
-    ended: Tally[tuple[str, JobState]] = Tally()
+    granted: list[LiveJob] = []
     created: list[LiveJob] = []
+    ended: Tally[tuple[str, JobState]] = Tally()
+    ran_s: defaultdict[str, list[float]] = defaultdict(list)
     for effect in batch:
         match effect:
             case GrantLease(job=job):
-                _granted(job, now, waits)
+                granted.append(job)
             case FinishJob(job=job):
                 ended[job.type, effect.state] += 1
                 if effect.follow_ups:
                     created += [row.job for row in effect.follow_ups]
                 if job.started_at is not None and effect.was in LEASED:
-                    RUN_SECONDS.observe(job.type, max(0.0, effect.finished_at - job.started_at))
+                    ran_s[job.type].append(max(0.0, effect.finished_at - job.started_at))
             case ReleaseLease():
                 ATTEMPTS_RELEASED.labels(effect.outcome).inc()
                 created += [row.job for row in effect.follow_ups]
             case _:
                 pass
+    _granted(granted, now, waits)
     _created(created)
     for (job_type, state), jobs in ended.items():
         JOBS.labels(job_type, state.name.lower()).inc(jobs)
+    for job_type, values in ran_s.items():
+        RUN_SECONDS.observe(job_type, values)
 
 
 def _created(jobs: Iterable[LiveJob]) -> None:
@@ -149,8 +154,12 @@ def _created(jobs: Iterable[LiveJob]) -> None:
         JOBS.labels(job_type, JobState.PENDING.name.lower()).inc(count)
 
 
-def _granted(job: LiveJob, now: float, waits: Waits) -> None:
-    wait_s = wait_s_of(job, now)
-    if wait_s is not None:
-        WAIT_SECONDS.observe(SCOPE_OF[job.category], wait_s)
-        waits.add(job, wait_s, now)
+def _granted(jobs: Iterable[LiveJob], now: float, waits: Waits) -> None:
+    waited_s: defaultdict[tuple[str, Category], list[float]] = defaultdict(list)
+    for job in jobs:
+        wait_s = wait_s_of(job, now)
+        if wait_s is not None:
+            waited_s[job.type, job.category].append(wait_s)
+    for (job_type, category), values in waited_s.items():
+        WAIT_SECONDS.observe(SCOPE_OF[category], values)
+        waits.add(job_type, category, values, now)

@@ -45,13 +45,13 @@ class Waits:
     def __init__(self) -> None:
         self._sums: dict[WaitKey, list[float]] = {}
 
-    def add(self, job: LiveJob, wait_s: float, now: float) -> None:
-        """Count a job that is granted *now*."""
-        key = WaitKey(now // HOUR_S * HOUR_S, job.type, job.category)
+    def add(self, job_type: str, category: Category, waits_s: Sequence[float], now: float) -> None:
+        """Count jobs that are granted *now*, by how long each waited."""
+        key = WaitKey(now // HOUR_S * HOUR_S, job_type, category)
         sums = self._sums.setdefault(key, [0.0, 0.0, 0.0])
-        sums[0] += 1
-        sums[1] += wait_s
-        sums[2] = max(sums[2], wait_s)
+        sums[0] += len(waits_s)
+        sums[1] += sum(waits_s)
+        sums[2] = max(sums[2], *waits_s)
 
     def all(self) -> list[Wait]:
         """Return what was counted."""

@@ -177,18 +177,21 @@ def _counters(
     revivals: Sequence[ReviveJob],
 ) -> tuple[Counter[CounterKey], Counter[CounterKey]]:
     """Return how many jobs and how much run time each counter gains."""
-    alike: Counter[tuple[JobState, str, Category, float, float]] = Counter()
-    run_ms: Counter[CounterKey] = Counter()
+    alike: dict[tuple[JobState, str, Category, float, float], list[int]] = {}
     for finish in finishes:
-        job, ended = finish.job, finish.finished_at // HOUR_S * HOUR_S
-        alike[finish.state, job.type, job.category, ended, job.created_at // HOUR_S * HOUR_S] += 1
-        run_ms[ended, int(finish.state), job.type, int(job.category)] += finish.run_ms
+        job = finish.job
+        hours = finish.finished_at // HOUR_S, job.created_at // HOUR_S
+        sums = alike.setdefault((finish.state, job.type, job.category, *hours), [0, 0])
+        sums[0] += 1
+        sums[1] += finish.run_ms
     jobs: Counter[CounterKey] = Counter()
-    for (state, job_type, category, ended, created), count in alike.items():
-        for hour in (None, ended):
+    run_ms: Counter[CounterKey] = Counter()
+    for (state, job_type, category, ended, created), (count, ran_ms) in alike.items():
+        for hour in (None, ended * HOUR_S):
             jobs[hour, int(state), job_type, int(category)] += count
-        for hour in (None, created):
+        for hour in (None, created * HOUR_S):
             jobs[hour, int(JobState.PENDING), job_type, int(category)] += count
+        run_ms[ended * HOUR_S, int(state), job_type, int(category)] += ran_ms
     for revival in revivals:
         job = revival.job
         jobs[None, int(revival.was), job.type, int(job.category)] -= 1
