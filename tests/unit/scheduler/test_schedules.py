@@ -118,10 +118,10 @@ def test_firing_that_nobody_can_tell_the_end_of_is_not_repeated() -> None:
 def test_firing_that_has_nothing_left_to_fire_holds_no_later_tick_back() -> None:
     resumed = replace(SCHEDULE, decided_at=THREE + 1)  # while its firing began
     assert begun(resumed, THREE + 2) == resumed
-    stuck = replace(resumed, firing_at=THREE + 2)
-    assert begun(stuck, THREE + 3) == resumed
+    empty = replace(resumed, firing_at=THREE + 2)
+    assert begun(empty, THREE + 3) == resumed
 
-    again = begun(stuck, THREE + DAY_S)
+    again = begun(empty, THREE + DAY_S)
 
     assert again.firing_at == THREE + DAY_S
     firing = firing_of(again, THREE + DAY_S)
