@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from callsheet.catalog import Category
 from callsheet.errors import InvalidError
 from callsheet.ids import new_job_id
+from tests.support.leader import leader
 
 AT = 1_800_000_000.25
 HOUR = AT // HOUR_S * HOUR_S
@@ -280,6 +281,28 @@ async def test_free_text_is_looked_for_in_windows_and_the_token_goes_on_behind_t
     passed_over, _ = await store.page(wanted, size=2, after="", skip=1)
     assert [row.id for row in passed_over] == ([named[1], named[2]] if oldest_first else [])
     assert await store.total(wanted, live={}) == ((3, False) if oldest_first else (1, False))
+
+
+async def test_last_page_by_number_has_counted_all_that_free_text_finds(
+    fresh_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("callsheet_scheduler.store.history.WINDOW", 3)
+    async with leader(fresh_dsn) as queue:
+        for _ in range(5):
+            await queue.submit()
+        wanted = JobFilter(query="PUBLIC")
+        told = {
+            (size, skip): await queue.views.page(wanted, size=size, after="", skip=skip)
+            for size, skip in ((10, 0), (2, 0), (2, 4), (2, 6))
+        }
+        assert {at: (len(page.jobs), page.total, page.total_is_exact) for at, page in told.items()} == {
+            (10, 0): (5, 5, True),
+            (2, 0): (2, 3, False),
+            (2, 4): (1, 5, True),
+            (2, 6): (0, 3, False),
+        }
+        nothing = await queue.views.page(JobFilter(query="nowhere"), size=2, after="", skip=0)
+        assert (nothing.total, nothing.total_is_exact) == (0, True)
 
 
 def test_as_much_is_looked_at_for_a_page_as_the_interface_says() -> None:

@@ -44,6 +44,7 @@ async def test_reading_a_whole_table_would_be_noticed(reading: asyncpg.Connectio
         JobFilter(states=frozenset({JobState.PAUSED, JobState.PENDING, JobState.COMPLETED})),
         JobFilter(states=frozenset({JobState.COMPLETED}), types=frozenset({"type7"})),
         JobFilter(categories=frozenset({Category.GPU_AI})),
+        JobFilter(categories=frozenset({Category.GPU_AI, Category.GPU_ENCODE})),
         JobFilter(states=frozenset({JobState.RUNNING}), leased_ids=frozenset({LAST})),
     ],
 )
@@ -67,6 +68,16 @@ async def test_free_text_is_looked_for_between_two_ids_alone(
     text = await plan(reading, rendered(page_statement(wanted, last=last, skip=0, limit=21, edge=edge)))
     assert whole_scans(text) == []
     assert "Index Cond" in text
+
+
+@pytest.mark.parametrize("states", [frozenset(), frozenset({JobState.COMPLETED}), FINAL])
+async def test_jobs_of_a_rare_category_are_found_by_its_index(
+    reading: asyncpg.Connection, states: frozenset[JobState]
+) -> None:
+    wanted = JobFilter(states=states, categories=frozenset({Category.GPU_AI}))
+    assert "category_id_idx" in await plan(
+        reading, rendered(page_statement(wanted, last=None, skip=0, limit=21))
+    )
 
 
 async def test_failed_jobs_are_found_by_the_index_of_what_did_not_complete(

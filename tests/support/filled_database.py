@@ -22,7 +22,8 @@ SELECT
         to_hex((extract(epoch FROM date_trunc('day', now(), 'UTC')) * 1000)::bigint + (n - $1 / 2) * 4000),
         12, '0'
     ) || '7000{mark}000' || lpad(to_hex(n), 12, '0'))::uuid,
-    n, 'type' || n % 50, 1 + n % 3, 5, false, 0, 3, 0, now(), '{{}}', {state}, n, 0, 0, 0, 0, {values}
+    n, 'type' || n % 50, CASE WHEN n % 1000 = 0 THEN 3 ELSE 1 + n % 2 END, 5, false, 0, 3, 0, now(), '{{}}',
+    {state}, n, 0, 0, 0, 0, {values}
 FROM generate_series(1, $1::bigint) AS n
 """
 

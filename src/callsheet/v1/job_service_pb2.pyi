@@ -300,7 +300,9 @@ class ListJobsResponse(_message.Message):
     total: _builtins.int
     """How many jobs pass the filters."""
     total_is_exact: _builtins.bool
-    """False when there may be more: counting stops at 10,000, and for a query after 20,000 jobs."""
+    """False when there may be more: counting stops at 10,000, and for a query after 20,000 jobs that pass the
+    other filters. A last page that was not asked for by a token has counted them all.
+    """
     @_builtins.property
     def jobs(self) -> _containers.RepeatedCompositeFieldContainer[_job_pb2.Job]:
         """Newest first, unless the request has it otherwise."""

@@ -88,11 +88,14 @@ class Pagination(Camel):
 
     page: int = Field(description="As asked for.", examples=[1])
     limit: int = Field(description="Entries of a page at most.", examples=[20])
-    total: int = Field(description="Entries that pass the filters.", examples=[156])
+    total: int = Field(
+        description="Entries that pass the filters, or as many as were counted: `totalIsExact` says which.",
+        examples=[156],
+    )
     total_pages: int = Field(description="Pages that they fill.", examples=[8])
     total_is_exact: bool = Field(
         description="False when there may be more: counting stops at 10,000, with free text after 20,000 "
-        "jobs.",
+        "jobs that pass the other filters. A last page by number has counted them all.",
         examples=[True],
     )
     next_cursor: str | None = Field(

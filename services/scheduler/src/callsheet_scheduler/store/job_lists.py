@@ -75,7 +75,7 @@ def _both(wanted: JobFilter, *, last: JobId | None, edge: JobId | None, first: i
 def _parts(wanted: JobFilter) -> list[tuple[sa.Table, list[sa.ColumnElement[bool]]]]:
     """Return the tables that can hold what is wanted, with what is asked of the state in each.
 
-    History is read state by state: the index by state is in the order of the ids within one state.
+    History is read state by state and category by category: an index is in the order of the ids within one.
     """
     parts: list[tuple[sa.Table, list[sa.ColumnElement[bool]]]] = []
     finished = wanted.states & FINAL
@@ -84,11 +84,22 @@ def _parts(wanted: JobFilter) -> list[tuple[sa.Table, list[sa.ColumnElement[bool
         parts.append((JOB_LIVE, _live_states(live, wanted.leased_ids)))
     elif not finished:
         parts.append((JOB_LIVE, []))
-    if not wanted.states or finished == FINAL:
-        parts.append((JOB_DONE, []))
-    else:
-        parts += [(JOB_DONE, [_among(JOB_DONE.c.state, [state])]) for state in sorted(finished)]
+    if finished or not wanted.states:
+        parts += [
+            (JOB_DONE, [*states, *categories])
+            for states in _each(JOB_DONE.c.state, finished, whole=len(FINAL))
+            for categories in _each(JOB_DONE.c.category, wanted.categories, whole=len(Category))
+        ]
     return parts
+
+
+def _each(
+    kinds: sa.ColumnElement[Any], values: Collection[int], *, whole: int
+) -> list[list[sa.ColumnElement[bool]]]:
+    """Return a condition for each of *values*; one that always holds for none of them, or for the *whole*."""
+    if len(values) in {0, whole}:
+        return [[]]
+    return [[_among(kinds, [value])] for value in sorted(values)]
 
 
 def _live_states(
@@ -107,7 +118,7 @@ def _conditions(wanted: JobFilter, jobs: sa.Table) -> list[sa.ColumnElement[bool
     conditions: list[sa.ColumnElement[bool]] = []
     if wanted.types:
         conditions.append(jobs.c.type.in_(sorted(wanted.types)))
-    if wanted.categories:
+    if wanted.categories and jobs is JOB_LIVE:
         conditions.append(_among(jobs.c.category, wanted.categories))
     if wanted.collection:
         conditions.append(jobs.c.collection == wanted.collection)

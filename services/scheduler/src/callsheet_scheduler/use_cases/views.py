@@ -139,7 +139,10 @@ class Views:
         engine, now = self._engine()
         wanted = _among_leased(engine, wanted)
         rows, next_token = await self._history.page(wanted, size=size, after=after, skip=skip)
-        total, exact = await self._history.total(wanted, live=engine.queue.counts)
+        if (rows or not skip) and not (after or next_token):
+            total, exact = skip + len(rows), True  # the page is the last, and what is before it was counted
+        else:
+            total, exact = await self._history.total(wanted, live=engine.queue.counts)
         return Page(
             jobs=[view_of(engine, row, now) for row in rows],
             next_token=next_token,
