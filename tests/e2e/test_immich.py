@@ -12,7 +12,7 @@ from anyio.from_thread import start_blocking_portal
 from callsheet_immich_agent.main import share
 from callsheet_immich_agent.policy import UNMANAGED
 from callsheet_immich_agent.settings import ImmichWorkerSettings
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.support.browsers import barriers
 from tests.support.immich_queues import NAMES, SimulatedImmich
@@ -60,6 +60,23 @@ def immich(stack: Stack, tmp_path: Path) -> Generator[StandIn]:
         yield one
 
 
+def set_how_often_the_controller_looks(page: Page, server: Locator, stack: Stack) -> None:
+    """Set it, see it when the form opens again, and leave it to the settings."""
+    form = server.get_by_role("button", name="Queues at once of immich")
+    seconds = page.get_by_label("Seconds between looks", exact=True)
+    for wanted, was, shown_as in (("0.75", "", (0.75, False)), ("", "0.75", (0.5, True))):
+        form.click()
+        expect(seconds).to_have_value(was)
+        expect(seconds).to_have_attribute("placeholder", "as set there")
+        seconds.fill(wanted)
+        with page.expect_response(lambda answer: answer.request.method == "PATCH"):
+            page.get_by_role("button", name="Set", exact=True).click()
+        expect(seconds).to_be_hidden()
+        expect(server).not_to_contain_text("taken over in a moment")
+        (shown,) = stack.rest.get("/api/immich").json()["data"]
+        assert (shown["interval"], shown["intervalIsOwn"]) == shown_as
+
+
 def test_queues_are_put_in_order_and_the_controller_is_paused(
     page: Page, stack: Stack, immich: StandIn
 ) -> None:
@@ -96,6 +113,8 @@ def test_queues_are_put_in_order_and_the_controller_is_paused(
     assert shown["order"][:2] == ["smartSearch", "metadataExtraction"]
     server.get_by_role("button", name="Take the order of its settings").click()
     expect(queues.nth(0)).to_contain_text("Sidecar")
+
+    set_how_often_the_controller_looks(page, server, stack)
 
     server.get_by_role("button", name="Pause the controller of immich").click()
     expect(server).to_contain_text("The controller is paused by")
