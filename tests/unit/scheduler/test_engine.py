@@ -2,9 +2,10 @@
 
 from collections import Counter
 
-from callsheet_scheduler.domain.effects import Fate, NewRow, SendAck, SendGrant, SendRevoke
+import pytest
+from callsheet_scheduler.domain.effects import Fate, LookUp, NewRow, SendAck, SendGrant, SendRevoke
 from callsheet_scheduler.domain.engine import Engine
-from callsheet_scheduler.domain.job import LEASED, LOST_MAX, JobState, LiveJob, WorkerId
+from callsheet_scheduler.domain.job import LEASED, LOST_MAX, JobState, LiveJob, Token, WorkerId
 from callsheet_scheduler.domain.limits import SCOPE_OF
 from callsheet_scheduler.domain.outcome import Ending
 from callsheet_scheduler.domain.rules import Rules
@@ -224,6 +225,26 @@ def test_repeated_result_while_the_first_is_being_written_is_looked_up_afterward
     drive.settle()
     assert len(drive.finished) == 1
     assert Counter(type(message).__name__ for message in drive.sent) == {"SendAck": 1, "LookUp": 1}
+
+
+@pytest.mark.parametrize("slots", [0, 1])
+def test_lease_of_a_done_job_is_not_stale_while_its_job_is_submitted_once_more(slots: int) -> None:
+    """Whether its id is in history shows when the insertion is refused; the new one may be leased already."""
+    drive = Drive(engine=Engine(term=2, rules=Rules()), slow=True)
+    drive.hello("w2", session=2, slots=slots)
+    job, token = new_job(drive.engine), Token(1 << 32)
+    drive.submit(job)
+    assert drive.hello(held=[(job.id, token)]) == []
+    drive.engine.completed(
+        (WorkerId("w1"), 1), (job.id, token), result="{}", library=None, follow_ups=[], span=(START, START)
+    )
+    assert drive.engine.messages == []
+
+    (insertion,) = drive.engine.intake
+    drive.engine.insert_refused(insertion, START, {job.id: JobState.COMPLETED})
+
+    drive.settle()
+    assert [type(message) for message in drive.sent] == [LookUp]
 
 
 ACTIONS = st.sampled_from(["submit", "complete", "fail", "lose", "hello", "drop", "cancel", "later"])

@@ -130,6 +130,15 @@ class Desk:
         job = self.queue.jobs.get(job_id)
         return job is not None and job.token == token and job.worker_id == worker_id and job.state in LEASED
 
+    @staticmethod
+    def is_unsettled(job: LiveJob, token: Token) -> bool:
+        """Return whether the statement under way about *job* decides what a lease under *token* is worth.
+
+        It may be the insertion of a job that somebody submits once more, and that is done: then this lease
+        is of history, and not older than one of *job*, which had none before.
+        """
+        return job.busy and (job.token == token or job.attempt <= 1)
+
     def note(self, job: LiveJob) -> None:
         """Tell watchers of *job*, if there are any."""
         if self.watched:
@@ -174,7 +183,7 @@ class Desk:
         if self.ledger.lingering:
             self.ledger.prove(lease)
         job = self.queue.jobs.get(job_id)
-        if job is not None and job.busy and job.token == token:
+        if job is not None and self.is_unsettled(job, token):
             job.deferred = [*(job.deferred or []), again]
             return None
         held = self.holds(worker[0], job_id, token)

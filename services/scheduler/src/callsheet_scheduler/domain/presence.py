@@ -29,11 +29,7 @@ class Presence(Steering):
         worker = self.fleet.connect(capability, session, credit, now)
         named = dict.fromkeys(held)
         self.ledger.connect(capability.id, capability.host, capability.cards, named, now)
-        stale = [
-            (job_id, token)
-            for job_id, token in named
-            if job_id in self.queue.jobs and not self.holds(worker.capability.id, job_id, token)
-        ]
+        stale = [(job_id, token) for job_id, token in named if self._is_stale(capability.id, job_id, token)]
         for job_id in sorted(worker.leases):
             job = self.queue.jobs[job_id]
             if (job_id, job.token) not in named:
@@ -48,6 +44,12 @@ class Presence(Steering):
         self._ask_to_place(worker)
         self.plan(now)
         return stale
+
+    def _is_stale(self, worker_id: WorkerId, job_id: JobId, token: Token) -> bool:
+        job = self.queue.jobs.get(job_id)
+        if job is None or self.holds(worker_id, job_id, token):
+            return False
+        return not self.is_unsettled(job, token)
 
     def session_closed(self, worker_id: WorkerId, session: int, now: float) -> None:
         """A stream ended. Its worker may come back."""
