@@ -29,12 +29,12 @@ from callsheet_scheduler.domain.rules import Rules
 from callsheet_scheduler.domain.schedules import Timetable
 from callsheet_scheduler.store import control, leader, queue
 from callsheet_scheduler.store.connection import LOST_CONNECTION, Own, Pool
-from callsheet_scheduler.store.errors import StoreError, sorted_errors
+from callsheet_scheduler.store.errors import OutcomeUnknownError, StoreError, sorted_errors
 from callsheet_scheduler.store.footprints import load_footprints
 from callsheet_scheduler.store.immich import load_servers
 from callsheet_scheduler.store.ledger import load_ledger
 from callsheet_scheduler.store.partitions import prepare_days
-from callsheet_scheduler.store.pool import open_candidate, open_writer
+from callsheet_scheduler.store.pool import Writers, open_candidate, open_writer
 from callsheet_scheduler.store.records import load_live
 from callsheet_scheduler.store.schedules import load_timetable
 from callsheet_scheduler.store.shared import Shared
@@ -55,22 +55,6 @@ RESTORED_AT_ONCE = 5_000
 TICK_S = 0.25
 
 ValueT = TypeVar("ValueT")
-
-
-@dataclass(slots=True, kw_only=True)
-class Writers:
-    """The connections of one leadership."""
-
-    candidate: Own
-    intake: Own
-    turn: Own
-    logs: Own
-    library: Own
-    readers: Pool
-
-    def open_ones(self) -> tuple[Own, ...]:
-        """Return all connections but the readers'."""
-        return (self.candidate, self.intake, self.turn, self.logs, self.library)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -100,6 +84,9 @@ class Term:
     async def write_control(self, work: Callable[[Own], Awaitable[ValueT]]) -> ValueT:
         """Do the one statement that keeps what was decided or declared, and what follows from it.
 
+        Where it is not known whether that was written, memory and tables may differ: the leadership ends, and
+        the next one reads.
+
         Raises:
             UnavailableError: It was not written, or that is not known; repeating is safe.
         """
@@ -110,6 +97,9 @@ class Term:
 
         try:
             return await self.library.use(sorted_work)
+        except OutcomeUnknownError as error:
+            self.commits.step_down(f"whether a decision was kept is unknown: {error}")
+            raise UnavailableError("it may or may not have been kept; repeat the call") from error
         except StoreError as error:
             message = f"the database did not keep it; repeat the call: {error}"
             raise UnavailableError(message) from error

@@ -1,10 +1,13 @@
 """Opens connections with the settings that guard the plans and the patience of statements."""
 
+from dataclasses import dataclass
+
 import asyncpg
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from callsheet.errors import UnavailableError
+from callsheet_scheduler.store.connection import Own, Pool
 from callsheet_scheduler.store.leader import check_sessions
 
 #: Plans are made once and go by index, whatever the statistics of a young table say.
@@ -41,6 +44,22 @@ READER_SETTINGS = {
     "idle_in_transaction_session_timeout": "30s",
     "default_transaction_read_only": "on",
 }
+
+
+@dataclass(slots=True, kw_only=True)
+class Writers:
+    """The connections of one leadership."""
+
+    candidate: Own
+    intake: Own
+    turn: Own
+    logs: Own
+    library: Own
+    readers: Pool
+
+    def open_ones(self) -> tuple[Own, ...]:
+        """Return all connections but the readers'."""
+        return (self.candidate, self.intake, self.turn, self.logs, self.library)
 
 
 async def open_writer(dsn: str, *, deadline_s: float = 10.0) -> asyncpg.Connection:
