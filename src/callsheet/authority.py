@@ -1,5 +1,7 @@
 """A CA of one's own in a folder: makes it, and issues the certificates of services, workers and people."""
 
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,7 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from callsheet.errors import ConflictError, InvalidError
 from callsheet.identities import SCHEDULER_NAME, Identity, Role
-from callsheet.private_files import write_private
+from callsheet.private_files import alone_in, write_private
 from callsheet.tls import CA_FILE, CERTIFICATE_FILE, KEY_FILE, identity_of, read_credentials
 
 CA_KEY_FILE: Final = "ca.key"
@@ -89,9 +91,18 @@ def make_authority(folder: Path, *, now: datetime, life: timedelta) -> Authority
         ConflictError: There is one already.
         InvalidError: The folder cannot be written.
     """
-    for name in (CA_FILE, CA_KEY_FILE):
-        if (folder / name).exists():
-            raise ConflictError(f"{folder / name} is there already, and is not replaced: name another folder")
+    with _alone_in(folder):
+        for name in (CA_FILE, CA_KEY_FILE):
+            if (folder / name).exists():
+                said = f"{folder / name} is there already, and is not replaced: name another folder"
+                raise ConflictError(said)
+        made = _new_authority(now, life)
+        _write(folder, CA_KEY_FILE, _pem(made.key), private=True)
+        _write(folder, CA_FILE, made.certificate.public_bytes(Encoding.PEM), private=False)
+    return made
+
+
+def _new_authority(now: datetime, life: timedelta) -> Authority:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = _named("Callsheet CA")
     builder = (
@@ -100,10 +111,7 @@ def make_authority(folder: Path, *, now: datetime, life: timedelta) -> Authority
         .add_extension(_SIGNING, critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
-    made = Authority(certificate=builder.sign(key, SHA256()), key=key)
-    _write(folder, CA_KEY_FILE, _pem(key), private=True)
-    _write(folder, CA_FILE, made.certificate.public_bytes(Encoding.PEM), private=False)
-    return made
+    return Authority(certificate=builder.sign(key, SHA256()), key=key)
 
 
 def read_authority(folder: Path) -> Authority:
@@ -133,20 +141,40 @@ def _no_authority(folder: Path) -> InvalidError:
     )
 
 
-def write_credentials(folder: Path, ca: Authority, certificate: bytes, key: bytes) -> None:
+def issue_into(
+    folder: Path,
+    ca: Authority,
+    identity: Identity,
+    *,
+    now: datetime,
+    life: timedelta,
+    spare: timedelta | None = None,
+) -> datetime | None:
     """Write ca.crt, tls.crt and tls.key; the key may be read by its owner alone.
+
+    A certificate of the identity that is there and holds for longer than *spare* is left alone. Who issues
+    into the same folder meanwhile waits.
+
+    Returns:
+        Until when the one that is left alone holds; None where one was issued.
 
     Raises:
         ConflictError: The folder holds a certificate of another identity.
         InvalidError: It cannot be written.
     """
-    _check_same(folder / CERTIFICATE_FILE, x509.load_pem_x509_certificate(certificate))
-    _write(folder, CA_FILE, ca.certificate.public_bytes(Encoding.PEM), private=False)
-    _write(folder, KEY_FILE, key, private=True)
-    _write(folder, CERTIFICATE_FILE, certificate, private=False)
+    with _alone_in(folder):
+        until = None if spare is None else _holds_until(folder, ca, identity, now)
+        if until is not None and spare is not None and until - now > spare:
+            return until
+        _check_same(folder / CERTIFICATE_FILE, identity)
+        certificate, key = ca.issue(identity, now=now, life=life)
+        _write(folder, CA_FILE, ca.certificate.public_bytes(Encoding.PEM), private=False)
+        _write(folder, KEY_FILE, key, private=True)
+        _write(folder, CERTIFICATE_FILE, certificate, private=False)
+        return None
 
 
-def holds_until(folder: Path, ca: Authority, identity: Identity, *, now: datetime) -> datetime | None:
+def _holds_until(folder: Path, ca: Authority, identity: Identity, now: datetime) -> datetime | None:
     """Return until when the certificate in *folder* serves *identity*; None where it has to be issued."""
     try:
         there = read_credentials(folder)
@@ -156,14 +184,14 @@ def holds_until(folder: Path, ca: Authority, identity: Identity, *, now: datetim
     return there.ends_at if ours and there.identity == identity and not there.trouble(now) else None
 
 
-def _check_same(path: Path, new: x509.Certificate) -> None:
+def _check_same(path: Path, identity: Identity) -> None:
     try:
         old = x509.load_pem_x509_certificate(path.read_bytes())
     except (OSError, ValueError):
         return
-    identity = identity_of(old)
-    if identity != identity_of(new):
-        whose = "somebody else" if identity is None else identity.uri
+    there = identity_of(old)
+    if there != identity:
+        whose = "somebody else" if there is None else there.uri
         raise ConflictError(f"{path} is the certificate of {whose}: name another folder, or remove it")
 
 
@@ -189,9 +217,18 @@ def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
+@contextmanager
+def _alone_in(folder: Path) -> Generator[None]:
+    with ExitStack() as held:
+        try:
+            held.enter_context(alone_in(folder))
+        except OSError as error:
+            raise InvalidError(f"{folder} cannot be written: {error.strerror}") from None
+        yield
+
+
 def _write(folder: Path, name: str, content: bytes, *, private: bool) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         write_private(folder / name, content.decode("ascii"))
         if not private:
             (folder / name).chmod(0o644)

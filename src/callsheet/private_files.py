@@ -1,7 +1,10 @@
 """Writes files that only their owner may read, whole or not at all."""
 
+import fcntl
 import os
 import secrets
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -21,6 +24,22 @@ def write_private(path: Path, text: str) -> None:
         staged.rename(path)
     finally:
         staged.unlink(missing_ok=True)
+
+
+@contextmanager
+def alone_in(folder: Path) -> Generator[None]:
+    """Make *folder* where there is none, and wait until no other process or thread has it to itself.
+
+    Raises:
+        OSError: The folder can be neither made nor opened.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def private_secret(path: Path) -> tuple[str, bool]:

@@ -160,3 +160,18 @@ def test_no_service_sees_the_secrets_of_another() -> None:
         "grafana": {"grafana-secrets"},
         "prometheus": set(),
     }
+
+
+def test_secrets_are_made_and_renewed_by_one_at_a_time() -> None:
+    script = texts(SERVICES["setup"], "command")[-1]
+    _, _, runs = script.partition("ours=")
+    before, made, renewing = re.split(r"^ *\[ -s /authority.*$|^while ", runs, flags=re.MULTILINE)
+
+    assert before.rstrip().endswith("exec 9< /authority\nflock 9")
+    assert "flock" not in made
+    assert re.findall(r"^  (flock.*|sleep|certificates)", renewing, re.MULTILINE) == [
+        "flock --unlock 9",
+        "sleep",
+        "flock 9",
+        "certificates",
+    ]

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from callsheet.authority import Authority, make_authority, write_credentials
+from callsheet.authority import Authority, issue_into, make_authority
 from callsheet.identities import Identity, Role
 from callsheet.service.clock import SystemClock
 from callsheet.tls import TlsFolder
@@ -29,8 +29,7 @@ class Certificates:
     def issue(self, role: Role, name: str = "atlas", *, life: timedelta = A_DAY) -> Path:
         """Issue a certificate, or another in its place, and return its folder."""
         folder = self._folder / f"{role}-{name}"
-        issued = self.authority.issue(Identity.named(role, name), now=self._now, life=life)
-        write_credentials(folder, self.authority, *issued)
+        issue_into(folder, self.authority, Identity.named(role, name), now=self._now, life=life)
         return folder
 
     def tls(self, role: Role, name: str = "atlas") -> TlsFolder:

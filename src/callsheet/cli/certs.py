@@ -9,7 +9,7 @@ import typer
 from pydantic import JsonValue
 from rich.text import Text
 
-from callsheet.authority import holds_until, make_authority, read_authority, write_credentials
+from callsheet.authority import issue_into, make_authority, read_authority
 from callsheet.cli.commands import AsJson, report
 from callsheet.cli.exits import ExitCode
 from callsheet.cli.output import Output, state_cell
@@ -61,16 +61,19 @@ def issue(
     """Issue a certificate, or renew the one that is there; who uses it takes the new one by itself."""
 
     def main() -> ExitCode:
-        authority, now = read_authority(ca), SystemClock().now()
         identity = Identity.named(role, name)
-        if spare_days is not None:
-            until = holds_until(into, authority, identity, now=now)
-            if until is not None and until - now > timedelta(days=spare_days):
-                Output(as_json=False).remark(f"{identity.uri} in {into} holds until {until:%Y-%m-%d}.")
-                return ExitCode.OK
-        certificate, key = authority.issue(identity, now=now, life=timedelta(days=days))
-        write_credentials(into, authority, certificate, key)
-        Output(as_json=False).remark(f"Issued {identity.uri} into {into}: name it in CALLSHEET_TLS_DIR.")
+        until = issue_into(
+            into,
+            read_authority(ca),
+            identity,
+            now=SystemClock().now(),
+            life=timedelta(days=days),
+            spare=None if spare_days is None else timedelta(days=spare_days),
+        )
+        said = f"Issued {identity.uri} into {into}: name it in CALLSHEET_TLS_DIR."
+        if until is not None:
+            said = f"{identity.uri} in {into} holds until {until:%Y-%m-%d}."
+        Output(as_json=False).remark(said)
         return ExitCode.OK
 
     _run(main)
