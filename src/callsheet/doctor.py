@@ -16,7 +16,7 @@ from callsheet.media.ffmpeg_says import last_line
 from callsheet.service.settings import AnyRootSettings, RootSettings
 from callsheet.tls import TlsFolder
 from callsheet.v1.fleet_service_pb2 import Worker
-from callsheet.v1.library_service_pb2 import Derivative, ListItemsRequest
+from callsheet.v1.library_service_pb2 import Derivative
 from callsheet.worker.ffmpeg import ffmpeg_path, ffmpeg_version
 from callsheet.worker.sandbox.rights import lacks, strength
 
@@ -32,7 +32,7 @@ SILENT_S_MAX: Final = 30.0
 #: How far the clock here may lie from the scheduler's, as far as the newest sign of a worker tells.
 SKEW_S_MAX: Final = 30.0
 
-#: Items whose pictures are looked for.
+#: Items whose pictures are looked for, picked by chance.
 SAMPLE: Final = 100
 
 #: Best first; the ladder of the workers tries the card's decoder as well.
@@ -108,13 +108,13 @@ async def cache(client: Client, named: Mapping[str, AnyRootSettings]) -> list[Fi
     if not folders:
         return []
     try:
-        page = await client.items_page(ListItemsRequest(page_size=SAMPLE))
-        made = [one for item in page.items for one in item.derivatives if one.facts.root in folders]
+        items = await client.items_by_chance(SAMPLE)
+        made = [one for item in items for one in item.derivatives if one.facts.root in folders]
     except CallsheetError as error:
         said = f"not looked at: {error.message}"
         return [Finding(what="cache", said=said, remedy="see what is said of the scheduler")]
     lacking = [one for one in made if not await asyncio.to_thread(_lies, one, folders)]
-    said = f"{len(made) - len(lacking)} of {len(made)} pictures of {len(page.items)} items are whole"
+    said = f"{len(made) - len(lacking)} of {len(made)} pictures of {len(items)} items are whole"
     again = "`callsheet cache build --force` makes them again; is the folder of the root the right one?"
     return [Finding(what="cache", said=said, remedy=again if lacking else "")]
 

@@ -114,3 +114,13 @@ async def test_reads_say_unavailable_while_the_database_is_away(
     await db_readers.close()
     with pytest.raises(UnavailableError):
         await store.get_items([ItemId(new_job_id())])
+
+
+async def test_a_sample_of_a_small_library_is_all_of_it(
+    db_writer: asyncpg.Connection, store: LibraryStore
+) -> None:
+    assert await store.sample_items(5) == []
+    await scanned(db_writer, *(photo(path) for path in "abc"))
+
+    assert {item.facts.path for item in await store.sample_items(5)} == {"a", "b", "c"}
+    assert len(await store.sample_items(2)) == 2

@@ -186,6 +186,7 @@ async def test_questions_that_cannot_be_answered_are_refused_by_their_field(
             wire.ListItemsRequest(kinds=[wire.MEDIA_KIND_IMAGE, wire.MediaKind.ValueType(77)])
         ),
         "ids": stub.GetItems(wire.GetItemsRequest(ids=[new_job_id()] * 1001)),
+        "count": stub.SampleItems(wire.SampleItemsRequest(count=1001)),
         "ids[0]": stub.GetItems(wire.GetItemsRequest(ids=["x"])),
         "id": stub.GetItem(wire.GetItemRequest(id=new_job_id(), root="library")),
     }

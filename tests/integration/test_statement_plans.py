@@ -76,6 +76,24 @@ async def test_reader_is_not_tempted_by_a_generic_plan(reading: asyncpg.Connecti
     assert whole_scans(await plan(reading, await prepared(reading, statement(name)))) == []
 
 
+async def test_a_sample_of_items_comes_from_everywhere_and_reads_a_part_of_the_table(
+    reading: asyncpg.Connection,
+) -> None:
+    rows = await reading.fetch(statement("sample_items"), 10)
+    ids = [row["id"] for row in rows]
+    places = await reading.fetchval(
+        "SELECT count(DISTINCT (ctid::text::point)[0]) FROM library_item WHERE id = ANY($1::uuid[])", ids
+    )
+    call = await prepared(reading, statement("sample_items"), [10])
+    found = await reading.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {call}")
+    read = sum(map(int, re.findall(r'"Shared (?:Hit|Read) Blocks": (\d+)', found)[:2]))  # of the whole
+    blocks = await reading.fetchval("SELECT pg_relation_size('library_item') / 8192")
+
+    assert len(set(ids)) == 10
+    assert places > 3
+    assert 0 < read < blocks / 4
+
+
 @pytest.mark.parametrize(
     "name",
     [

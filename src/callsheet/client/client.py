@@ -43,6 +43,7 @@ from callsheet.v1.library_service_pb2 import (
     ListItemsRequest,
     ListItemsResponse,
     NoteViewsRequest,
+    SampleItemsRequest,
     UpsertItemsRequest,
     UpsertItemsResponse,
 )
@@ -262,6 +263,11 @@ class Client(Steering, Scheduling, ImmichSteering, Accessing):
             request = GetItemsRequest(ids=ids[start : start + ITEMS_PAGE])
             found += (await self._repeating.call(self._library.GetItems, request)).items
         return found
+
+    async def items_by_chance(self, count: int) -> list[Item]:
+        """Return at most so many items, 1 to 1,000, from all over the library."""
+        request = SampleItemsRequest(count=count)
+        return list((await self._repeating.call(self._library.SampleItems, request)).items)
 
     async def note_views(self, item_ids: Sequence[str]) -> None:
         """Note that somebody looked at items, at most 1,000."""

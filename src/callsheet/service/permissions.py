@@ -40,6 +40,7 @@ _BY_SERVICE: Final[Mapping[str, Mapping[str, frozenset[Role]]]] = {
         "ListItems": _READING,
         "GetItem": _READING,
         "GetItems": _READING,
+        "SampleItems": _READING,
         "NoteViews": _GATEWAY,
         "GetCacheStats": _ASKING,
         "CreateCollection": _ASKING,

@@ -200,6 +200,52 @@ class StateOfJobs(_message.Message):
 Global___StateOfJobs: _TypeAlias = StateOfJobs  # noqa: Y015
 
 @_typing.final
+class SampleItemsRequest(_message.Message):
+    """How large a sample."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNT_FIELD_NUMBER: _builtins.int
+    count: _builtins.int
+    """How many items at most, 1 to 1,000; 0 means 100."""
+    def __init__(
+        self,
+        *,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SampleItemsRequest: _TypeAlias = SampleItemsRequest  # noqa: Y015
+
+@_typing.final
+class SampleItemsResponse(_message.Message):
+    """The sample."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEMS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Item]:
+        """Each once, in no particular order. Items with much text make them fewer."""
+
+    def __init__(
+        self,
+        *,
+        items: _abc.Iterable[Global___Item] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SampleItemsResponse: _TypeAlias = SampleItemsResponse  # noqa: Y015
+
+@_typing.final
 class NoteViewsRequest(_message.Message):
     """What was looked at."""
 

@@ -55,6 +55,11 @@ class LibraryServiceStub:
                 request_serializer=callsheet_dot_v1_dot_library__service__pb2.GetItemsRequest.SerializeToString,
                 response_deserializer=callsheet_dot_v1_dot_library__service__pb2.GetItemsResponse.FromString,
                 _registered_method=True)
+        self.SampleItems = channel.unary_unary(
+                '/callsheet.v1.LibraryService/SampleItems',
+                request_serializer=callsheet_dot_v1_dot_library__service__pb2.SampleItemsRequest.SerializeToString,
+                response_deserializer=callsheet_dot_v1_dot_library__service__pb2.SampleItemsResponse.FromString,
+                _registered_method=True)
         self.NoteViews = channel.unary_unary(
                 '/callsheet.v1.LibraryService/NoteViews',
                 request_serializer=callsheet_dot_v1_dot_library__service__pb2.NoteViewsRequest.SerializeToString,
@@ -112,6 +117,13 @@ class LibraryServiceServicer:
 
     def GetItems(self, request, context):
         """Several items by id, those that exist, at most 1,000.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SampleItems(self, request, context):
+        """Items by chance, spread over the whole library. However large that is, a small part of it is read.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -175,6 +187,11 @@ def add_LibraryServiceServicer_to_server(servicer, server):
                     servicer.GetItems,
                     request_deserializer=callsheet_dot_v1_dot_library__service__pb2.GetItemsRequest.FromString,
                     response_serializer=callsheet_dot_v1_dot_library__service__pb2.GetItemsResponse.SerializeToString,
+            ),
+            'SampleItems': grpc.unary_unary_rpc_method_handler(
+                    servicer.SampleItems,
+                    request_deserializer=callsheet_dot_v1_dot_library__service__pb2.SampleItemsRequest.FromString,
+                    response_serializer=callsheet_dot_v1_dot_library__service__pb2.SampleItemsResponse.SerializeToString,
             ),
             'NoteViews': grpc.unary_unary_rpc_method_handler(
                     servicer.NoteViews,
@@ -311,6 +328,33 @@ class LibraryService:
             '/callsheet.v1.LibraryService/GetItems',
             callsheet_dot_v1_dot_library__service__pb2.GetItemsRequest.SerializeToString,
             callsheet_dot_v1_dot_library__service__pb2.GetItemsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SampleItems(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/callsheet.v1.LibraryService/SampleItems',
+            callsheet_dot_v1_dot_library__service__pb2.SampleItemsRequest.SerializeToString,
+            callsheet_dot_v1_dot_library__service__pb2.SampleItemsResponse.FromString,
             options,
             channel_credentials,
             insecure,

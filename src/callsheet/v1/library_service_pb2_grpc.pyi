@@ -45,6 +45,8 @@ class LibraryServiceStub:
     """One item. NOT_FOUND if there is none."""
     GetItems: _grpc.UnaryUnaryMultiCallable[_library_service_pb2.GetItemsRequest, _library_service_pb2.GetItemsResponse]
     """Several items by id, those that exist, at most 1,000."""
+    SampleItems: _grpc.UnaryUnaryMultiCallable[_library_service_pb2.SampleItemsRequest, _library_service_pb2.SampleItemsResponse]
+    """Items by chance, spread over the whole library. However large that is, a small part of it is read."""
     NoteViews: _grpc.UnaryUnaryMultiCallable[_library_service_pb2.NoteViewsRequest, _library_service_pb2.NoteViewsResponse]
     """Somebody looked at items, at most 1,000: the cache builder begins with those looked at last. Items that do
     not exist are passed over. Of what was noted within the last ten minutes nothing is written.
@@ -75,6 +77,8 @@ class LibraryServiceAsyncStub(LibraryServiceStub):
     """One item. NOT_FOUND if there is none."""
     GetItems: _aio.UnaryUnaryMultiCallable[_library_service_pb2.GetItemsRequest, _library_service_pb2.GetItemsResponse]  # type: ignore[assignment]
     """Several items by id, those that exist, at most 1,000."""
+    SampleItems: _aio.UnaryUnaryMultiCallable[_library_service_pb2.SampleItemsRequest, _library_service_pb2.SampleItemsResponse]  # type: ignore[assignment]
+    """Items by chance, spread over the whole library. However large that is, a small part of it is read."""
     NoteViews: _aio.UnaryUnaryMultiCallable[_library_service_pb2.NoteViewsRequest, _library_service_pb2.NoteViewsResponse]  # type: ignore[assignment]
     """Somebody looked at items, at most 1,000: the cache builder begins with those looked at last. Items that do
     not exist are passed over. Of what was noted within the last ten minutes nothing is written.
@@ -126,6 +130,14 @@ class LibraryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_library_service_pb2.GetItemsResponse, _abc.Awaitable[_library_service_pb2.GetItemsResponse]]:
         """Several items by id, those that exist, at most 1,000."""
+
+    @_abc_1.abstractmethod
+    def SampleItems(
+        self,
+        request: _library_service_pb2.SampleItemsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_library_service_pb2.SampleItemsResponse, _abc.Awaitable[_library_service_pb2.SampleItemsResponse]]:
+        """Items by chance, spread over the whole library. However large that is, a small part of it is read."""
 
     @_abc_1.abstractmethod
     def NoteViews(

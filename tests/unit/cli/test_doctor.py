@@ -11,7 +11,7 @@ from callsheet.service.clock import SystemClock
 from callsheet.service.settings import AnyRootSettings, RootSettings
 from callsheet.tls import TlsFolder
 from callsheet.v1.fleet_service_pb2 import ListWorkersResponse, Worker
-from callsheet.v1.library_service_pb2 import Derivative, DerivativeFacts, Item, ListItemsResponse
+from callsheet.v1.library_service_pb2 import Derivative, DerivativeFacts, Item, SampleItemsResponse
 from tests.support.certificates import A_DAY, Certificates
 from tests.support.patience import PATIENCE_S
 from tests.support.scripted_services import Script, serving
@@ -108,7 +108,7 @@ async def test_picture_whose_file_is_cut_short_is_counted_with_the_remedy(tmp_pa
         for root, path in (("made", "whole.webp"), ("made", "short.webp"), ("made", "gone.webp"), ("", ""))
     ]
     script = Script()
-    script.will("ListItems", ListItemsResponse(items=[Item(id="1", derivatives=made)]))
+    script.will("SampleItems", SampleItemsResponse(items=[Item(id="1", derivatives=made)]))
     named: dict[str, AnyRootSettings] = {"made": RootSettings(path=tmp_path)}
     async with serving(script) as address, Client(address, patience=ONCE) as client:
         (found,) = await doctor.cache(client, named)

@@ -25,6 +25,8 @@ from callsheet.v1.library_service_pb2 import (
     ListItemsResponse,
     NoteViewsRequest,
     NoteViewsResponse,
+    SampleItemsRequest,
+    SampleItemsResponse,
     UpsertItemsRequest,
     UpsertItemsResponse,
 )
@@ -92,6 +94,11 @@ class LibraryService(LibraryServiceServicer):
     async def GetItems(self, request: GetItemsRequest, context: Context) -> GetItemsResponse:
         items = await self._library.get_many(item_ids_from_wire(request.ids, field="ids"))
         return GetItemsResponse(items=[item_to_wire(item) for item in items])
+
+    @override
+    async def SampleItems(self, request: SampleItemsRequest, context: Context) -> SampleItemsResponse:
+        items = await self._library.sample(request.count)
+        return SampleItemsResponse(items=[item_to_wire(item) for item in items])
 
     @override
     async def NoteViews(self, request: NoteViewsRequest, context: Context) -> NoteViewsResponse:

@@ -118,6 +118,16 @@ class LibraryStore:
             total_is_exact=total <= COUNT_MAX,
         )
 
+    async def sample_items(self, count: int) -> list[Item]:
+        """Return at most *count* items by chance, from all over the library.
+
+        Items with much text make them fewer.
+        """
+        with repeatable():
+            async with self._readers.acquire() as connection:
+                rows = await connection.fetch(statement("sample_items"), count)
+        return list(fitting(await self.get_items([ItemId(row["id"]) for row in rows]), _size_bytes))
+
     async def get_items(self, ids: Sequence[ItemId]) -> list[Item]:
         """Return those that exist, by root and path."""
         if not ids:

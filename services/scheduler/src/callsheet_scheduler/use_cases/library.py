@@ -120,6 +120,16 @@ class Library:
         check_count(len(ids), field="ids", most=BATCH_MAX)
         return await self._store.get_items(ids)
 
+    async def sample(self, count: int) -> list[Item]:
+        """Return items by chance; a count of 0 means the default.
+
+        Raises:
+            InvalidError: More than ``PAGE_SIZE_MAX`` are asked for.
+        """
+        if count > PAGE_SIZE_MAX:
+            raise InvalidError(f"must be from 1 to {PAGE_SIZE_MAX}, not {count}", field="count")
+        return await self._store.sample_items(count or PAGE_SIZE_DEFAULT)
+
     async def note_views(self, ids: Sequence[ItemId]) -> None:
         """Note that somebody looked at items; those that do not exist are passed over.
 
