@@ -70,7 +70,7 @@ async def test_free_text_is_looked_for_between_two_ids_alone(
     assert "Index Cond" in text
 
 
-@pytest.mark.parametrize("states", [frozenset(), frozenset({JobState.COMPLETED}), FINAL])
+@pytest.mark.parametrize("states", [frozenset[JobState](), frozenset({JobState.COMPLETED}), FINAL])
 async def test_jobs_of_a_rare_category_are_found_by_its_index(
     reading: asyncpg.Connection, states: frozenset[JobState]
 ) -> None:
