@@ -45,14 +45,26 @@ async def test_type_that_is_named_twice_counts_once(queue: Leader, db_writer: as
 
 
 async def test_type_is_known_once_it_is_written(queue: Leader, db_writer: asyncpg.Connection) -> None:
-    await db_writer.execute("ALTER TABLE job_type RENAME TO away")
+    await db_writer.execute("ALTER TABLE job_type ADD CONSTRAINT shut CHECK (false) NOT VALID")
     with pytest.raises(UnavailableError):
         await come(queue, SHEET)
     assert queue.types.find(SHEET.name) is None
-    await db_writer.execute("ALTER TABLE away RENAME TO job_type")
+    await db_writer.execute("ALTER TABLE job_type DROP CONSTRAINT shut")
     await come(queue, SHEET)
     assert queue.types.find(SHEET.name) == SHEET
     assert await load_job_types(db_writer) == [SHEET]
+
+
+async def test_leadership_that_does_not_know_whether_a_type_is_written_is_over(
+    queue: Leader, db_writer: asyncpg.Connection
+) -> None:
+    commits = queue.term.commits
+    await db_writer.execute("ALTER TABLE job_type RENAME TO away")
+    with pytest.raises(UnavailableError, match="may or may not have been kept"):
+        await come(queue, SHEET)
+    await db_writer.execute("ALTER TABLE away RENAME TO job_type")
+    assert commits.lost.is_set()
+    assert commits.reason.startswith("whether a decision was kept is unknown")
 
 
 async def test_scheduler_that_was_deposed_cannot_write_over_its_successor(

@@ -22,7 +22,7 @@ SERVICES = (
     library_service_pb2,
     schedule_service_pb2,
 )
-READING = ("Get", "List", "Watch", "Read", "Check")
+READING = ("Get", "List", "Watch", "Read", "Check", "Sample")
 NO_ACTS = {
     "SubmitJobs",  # by the thousand, and each job says whose it is
     "UpsertItems",  # what workers found
