@@ -9,6 +9,9 @@ import { count, lasting } from "../../parts/words";
 
 const HOUR_S = 3600;
 
+/** Steps of a scale that counts: there is no half a job. */
+const WHOLE = [0, 1, 2, 3, 4, 5, 6].flatMap((power) => [1, 2, 5].map((step) => step * 10 ** power));
+
 /** The end of the last hour after the beginnings of all, so that the last hour has a width as the others. */
 function withEnd(beginnings: number[]): number[] {
   const last = beginnings.at(-1);
@@ -65,7 +68,12 @@ export default function Flow() {
           )}
         </div>
         <div className="panel-body">
-          <Chart label="Jobs by the hour, in a day" times={hours} lines={throughput} />
+          <Chart
+            label="Jobs by the hour, in a day"
+            times={hours}
+            lines={throughput}
+            steps={WHOLE}
+          />
         </div>
       </section>
       <section className="panel" aria-labelledby="waits">
