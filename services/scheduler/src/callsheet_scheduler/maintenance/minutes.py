@@ -3,16 +3,13 @@
 import asyncio
 import logging
 from contextlib import suppress
-from typing import Final
 
 from callsheet.errors import UnavailableError
 from callsheet_scheduler.domain.engine import Engine
 from callsheet_scheduler.leadership import Leadership, Term
-from callsheet_scheduler.store.minutes import DeviceSample, add_device_samples, add_waits
+from callsheet_scheduler.store.minutes import MINUTE_S, DeviceSample, add_device_samples, add_waits
 
 log = logging.getLogger(__name__)
-
-MINUTE_S: Final = 60.0
 
 
 async def keep_minutes(leadership: Leadership) -> None:

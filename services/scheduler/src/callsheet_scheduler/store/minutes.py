@@ -1,7 +1,7 @@
 """Keeps what the leader saw of waits and of GPUs, by the minute."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from callsheet.catalog import Category
 from callsheet_scheduler.domain.device import DeviceId
@@ -9,6 +9,8 @@ from callsheet_scheduler.domain.waits import Wait, WaitKey
 from callsheet_scheduler.store.connection import Connection, Pool
 from callsheet_scheduler.store.repeatable import repeatable
 from callsheet_scheduler.store.statements import statement
+
+MINUTE_S: Final = 60.0
 
 
 class DeviceSample(NamedTuple):

@@ -10,9 +10,7 @@ from callsheet_scheduler.domain.device import Charge, DeviceId, Need, Reading
 from callsheet_scheduler.domain.engine import Engine
 from callsheet_scheduler.domain.job import WorkerId
 from callsheet_scheduler.leadership import Leadership
-from callsheet_scheduler.store.minutes import MinutesStore, SampledAt
-
-MINUTE_S: Final = 60.0
+from callsheet_scheduler.store.minutes import MINUTE_S, MinutesStore, SampledAt
 
 #: A day of them.
 MINUTES_MAX: Final = 1440
