@@ -1,5 +1,6 @@
 """The page signs in, carries its cookie, and nobody else's page can use it."""
 
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -144,3 +145,11 @@ async def test_gateways_with_the_same_secret_accept_one_anothers_sessions(tmp_pa
             del other.headers["Authorization"]
             other.cookies.update(first.cookies)
             assert (await other.get("/api/session")).status_code == 401
+
+
+async def test_request_is_served_in_the_thread_of_the_loop(page: httpx.AsyncClient) -> None:
+    before = {thread.ident for thread in threading.enumerate()}
+    await signed_in(page)
+    assert (await page.get("/api/session")).status_code == 200
+    new = [thread.name for thread in threading.enumerate() if thread.ident not in before]
+    assert not [name for name in new if "worker" in name.lower()], new

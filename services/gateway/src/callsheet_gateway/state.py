@@ -47,4 +47,9 @@ def state_of(request: Request) -> State:
     return state
 
 
-GatewayState = Annotated[State, Depends(state_of)]
+async def _depended_on(request: Request) -> State:
+    """As ``state_of``; a function that is not async would cost each request a change of threads."""
+    return state_of(request)
+
+
+GatewayState = Annotated[State, Depends(_depended_on)]

@@ -52,4 +52,9 @@ def caller_of(request: Request) -> Caller:
     return caller
 
 
-RequestCaller = Annotated[Caller, Depends(caller_of)]
+async def _depended_on(request: Request) -> Caller:
+    """As ``caller_of``; a function that is not async would cost each request a change of threads."""
+    return caller_of(request)
+
+
+RequestCaller = Annotated[Caller, Depends(_depended_on)]
