@@ -1,7 +1,7 @@
 """``callsheet jobs`` against a real scheduler and a real worker."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -93,6 +93,26 @@ async def test_a_failed_job_fails_the_command_and_can_be_retried(callsheet: Comm
     assert (await callsheet.run("jobs", "retry", job_id)).code == 0
     listed = await callsheet.run("jobs", "list", "--type", "faulty", "--json")
     assert [job["retry_count"] for job in listed.documents()] == [1]
+
+
+def told(hours: Sequence[Mapping[str, object]], name: str) -> float:
+    """Return the sum of a figure of some hours."""
+    return sum(float(str(one[name] or 0)) for one in hours)
+
+
+async def test_hours_tell_what_came_what_ended_and_how_long_it_waited(callsheet: CommandLine) -> None:
+    await callsheet.run("jobs", "submit", "count", "--param", "countTo=3", "--wait")
+    await callsheet.run("jobs", "submit", "faulty", "--max-retries", "0", "--wait")
+
+    hours = (await callsheet.run("jobs", "hours", "--hours", "2", "--json")).documents()
+    assert len(hours) == 2
+    assert [told(hours, name) for name in ("created", "completed", "failed")] == [2, 1, 1]
+    assert told(hours, "longest_wait_s") > 0
+    counted = await callsheet.run("jobs", "hours", "--hours", "2", "--type", "count", "--json")
+    assert told(counted.documents(), "created") == 1
+    shown = await callsheet.run("jobs", "hours")
+    assert len(shown.out.splitlines()) == 1 + 24
+    assert (await callsheet.run("jobs", "hours", "--hours", "169")).code == 2
 
 
 async def test_a_running_job_is_cancelled(callsheet: CommandLine, worker: RunningWorker) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated, Final, cast
 import typer
 from pydantic import JsonValue
 
+from callsheet.cli import hours
 from callsheet.cli.actions import add_actions
 from callsheet.cli.commands import Reach, command
 from callsheet.cli.exits import ExitCode
@@ -119,6 +120,7 @@ async def submit_job(
 
 
 add_actions(app)
+app.registered_commands += hours.app.registered_commands
 
 
 @command(app, "logs")
