@@ -76,6 +76,10 @@ test/kills: $(VENV)/dev.stamp ## Kill workers at random instants of every job ty
 test/deploy: $(VENV)/dev.stamp ## Build the images, bring up docker-compose.yml, play deploy/k8s: needs root, podman, buildah, runc, debootstrap.
 	@tests/deploy/trial.sh
 
+.PHONY: test/alerts
+test/alerts: $(VENV)/dev.stamp ## Bring about what each alert is for, and see a real Prometheus fire it: needs Debian's prometheus, takes 10 minutes.
+	@$(BIN)/python -m tests.deploy.alerts_trial
+
 .PHONY: wheels
 wheels: $(VENV)/dev.stamp ## Build the wheels and sdists of every package into build/wheels, the page among them.
 	@$(BIN)/python $(WEB)/build.py

@@ -14,6 +14,7 @@ from callsheet_scheduler.rpc.convert import job_to_wire
 from callsheet_scheduler.rpc.fleet_convert import device_to_wire
 from callsheet_scheduler.use_cases.grants import Attempt, Completion
 from callsheet_scheduler.use_cases.jobs import Submission
+from prometheus_client import REGISTRY
 
 from callsheet.errors import InvalidError
 from callsheet.ids import new_job_id
@@ -169,6 +170,7 @@ async def test_ledger_that_is_not_the_fold_of_the_leases_is_mended_loudly(
         rounds = Rounds(queue, db_writer, 1)
         await rounds.come(rounds.workers[2])
         kept = await granted(rounds, rounds.workers[2], vram_mib=2_000)
+        before = queue.term.commits.now()
     await db_writer.execute("DELETE FROM allocation")
     await db_writer.execute("UPDATE device SET allocated_mib = 7, encoder_sessions = 1")
     await db_writer.execute(
@@ -182,7 +184,11 @@ async def test_ledger_that_is_not_the_fold_of_the_leases_is_mended_loudly(
             charged = {charge.lease[0]: charge.lingers_since for charge, _ in view.charges}
             assert (view.account.allocated, charged.pop(kept)) == ((2_300, 1), None)
             assert None not in charged.values()
+            after = queue.term.commits.now()
     assert "the ledger was not the sum of the live leases and was mended" in caplog.text
+    mended_at = REGISTRY.get_sample_value("callsheet_ledger_mended_timestamp_seconds")
+    assert mended_at is not None
+    assert before < mended_at <= after
 
 
 async def test_submitter_may_ask_for_more_memory_but_not_for_less(

@@ -150,12 +150,12 @@ def refusal(status: int, message: str) -> Response:
 
 @asynccontextmanager
 async def standing_in(
-    immich: SimulatedImmich | None = None, certificate: tuple[Path, Path] | None = None
+    immich: SimulatedImmich | None = None, certificate: tuple[Path, Path] | None = None, port: int = 0
 ) -> AsyncGenerator[StandIn]:
-    """Run a server on loopback; with a *certificate* and its key over TLS."""
+    """Run a server on loopback, by default on a free port; with a *certificate* and its key over TLS."""
     stand_in = StandIn(immich or SimulatedImmich())
     stand_in.immich.start()
-    config = uvicorn.Config(stand_in.app(), port=0, log_config=None, lifespan="off", ws="none")
+    config = uvicorn.Config(stand_in.app(), port=port, log_config=None, lifespan="off", ws="none")
     config.timeout_graceful_shutdown = 1
     if certificate is not None:
         config.ssl_certfile, config.ssl_keyfile = map(str, certificate)

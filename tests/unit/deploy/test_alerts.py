@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from tests.support.prometheus import FACTOR, shortened
 from tests.support.watching import DASHBOARDS, FOLDER, RULES, alerts, named, panels
 
 
@@ -44,6 +45,20 @@ def test_every_alert_is_tried_and_told_of_in_the_guide() -> None:
     assert not untried
     guide = (FOLDER.parents[1] / "docs/guides/observability.md").read_text(encoding="utf-8")
     assert not [name for name in names if f"`{name}`" not in guide]
+
+
+def test_the_trial_beside_the_tests_divides_every_time_of_a_rule_and_changes_nothing_else() -> None:
+    rules = RULES.read_text(encoding="utf-8")
+    short = shortened(rules)
+    assert re.findall(r"for: (\w+)", short) == [
+        f"{minutes}s" for minutes in re.findall(r"for: (\d+)m", rules)
+    ]
+    assert re.findall(r"\[(\w+)\]", short) == [f"{minutes}s" for minutes in re.findall(r"\[(\d+)m\]", rules)]
+    assert re.findall(r"\d \* (\d+)", short) == [
+        str(int(seconds) // FACTOR) for seconds in re.findall(r"\d \* (\d+)", rules)
+    ]
+    time = re.compile(r"(?<=for: )\w+|(?<=\[)\w+(?=\])|(?<=\d \* )\d+")
+    assert time.sub("", short) == time.sub("", rules)
 
 
 def test_panels_say_what_they_show_and_their_legends_name_labels_that_are_kept() -> None:

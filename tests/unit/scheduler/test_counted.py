@@ -5,11 +5,13 @@ from callsheet_scheduler.domain.engine import Engine
 from callsheet_scheduler.domain.job import JobId, JobState, Ties
 from callsheet_scheduler.domain.rules import Rules
 from callsheet_scheduler.metrics import Spread, count_inserted, count_turn
+from callsheet_scheduler.use_cases.job_types import JobTypes
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY, CollectorRegistry, Histogram
 from prometheus_client.metrics_core import Metric
 
+from callsheet.catalog import CATALOG
 from callsheet.ids import new_job_id
 from tests.support.engines import START, new_job
 
@@ -65,6 +67,20 @@ def test_a_job_is_counted_when_it_is_created_leased_and_ended() -> None:
     assert figure("media_jobs_total", type=kind, status="completed") == 1
     assert figure("callsheet_job_wait_seconds_sum", category="cpu") - before == 3
     assert figure("callsheet_job_run_seconds_sum", type=kind) == 3
+
+
+def test_every_type_that_is_known_is_counted_from_0_on() -> None:
+    known = JobTypes().all()
+
+    assert {one.name for one in known} == set(CATALOG)
+    for status in ("pending", "completed", "failed", "cancelled"):
+        figures = [
+            REGISTRY.get_sample_value("media_jobs_total", {"type": one.name, "status": status})
+            for one in known
+        ]
+        assert None not in figures
+    runs = [REGISTRY.get_sample_value("callsheet_job_run_seconds_count", {"type": one.name}) for one in known]
+    assert None not in runs
 
 
 def test_a_later_attempt_and_a_job_that_needs_others_tell_of_no_wait() -> None:

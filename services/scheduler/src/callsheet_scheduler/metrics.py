@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Final
 
-from prometheus_client import REGISTRY, Counter, Histogram
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 from prometheus_client.metrics_core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 from typing_extensions import override
@@ -15,7 +15,7 @@ from typing_extensions import override
 from callsheet.catalog import Category
 from callsheet_scheduler.domain.desk import OUTCOME_WORDS
 from callsheet_scheduler.domain.effects import FinishJob, GrantLease, InsertJobs, ReleaseLease, TurnEffect
-from callsheet_scheduler.domain.job import LEASED, JobState, LiveJob
+from callsheet_scheduler.domain.job import FINAL, LEASED, JobState, LiveJob
 from callsheet_scheduler.domain.limits import SCOPE_OF
 from callsheet_scheduler.domain.waits import Waits, wait_s_of
 
@@ -76,6 +76,8 @@ WAIT_SECONDS: Final = Spread(
     ["category"],
     bounds=(0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 24 * 3600),
 )
+for _scope in SCOPE_OF.values():
+    WAIT_SECONDS.observe(_scope, ())
 
 RUN_SECONDS: Final = Spread(
     "callsheet_job_run_seconds",
@@ -108,10 +110,18 @@ COMMIT_BATCH: Final = Histogram(
     buckets=(1, 2, 5, 10, 25, 50, 100, 250, 500),
 )
 
-LEDGER_MENDED: Final = Counter(
-    "callsheet_ledger_mended",
-    "Times that a new leader found the ledger of the GPUs not to be the sum of the live leases.",
+LEDGER_MENDED: Final = Gauge(
+    "callsheet_ledger_mended_timestamp_seconds",
+    "When this process, as a new leader, last found the ledger of the GPUs not to be the sum of the live "
+    "leases and mended it: seconds since 1970, 0 for never.",
 )
+
+
+def show_type(job_type: str) -> None:
+    """Show the counts of a type from 0 on: of what is first seen at 12 Prometheus knows no increase."""
+    for state in (JobState.PENDING, *FINAL):
+        JOBS.labels(job_type, state.name.lower())
+    RUN_SECONDS.observe(job_type, ())
 
 
 def count_inserted(batch: Sequence[InsertJobs], now: float, waits: Waits) -> None:

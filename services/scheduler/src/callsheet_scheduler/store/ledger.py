@@ -100,7 +100,7 @@ async def load_ledger(connection: Own, jobs: Iterable[LiveJob], *, now: float) -
         if missing:
             await _charge(connection, missing)
         if stray or missing or recounted:
-            LEDGER_MENDED.inc()
+            LEDGER_MENDED.set(now)
             log.error(
                 "the ledger was not the sum of the live leases and was mended",
                 extra={"stray": stray, "missing": missing, "recounted": [row["uuid"] for row in recounted]},

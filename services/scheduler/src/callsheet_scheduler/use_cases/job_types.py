@@ -13,6 +13,7 @@ from callsheet_scheduler.domain.fleet import WRITES
 from callsheet_scheduler.domain.footprint import size_class
 from callsheet_scheduler.domain.job_type import KeptChange, KnownType, TypeChange
 from callsheet_scheduler.domain.limits import RESERVED
+from callsheet_scheduler.metrics import show_type
 from callsheet_scheduler.store.sizes import ItemKey
 from callsheet_scheduler.use_cases.refusals import refusal_of
 
@@ -82,6 +83,7 @@ class JobTypes:
         schema, validator = _read_schema(known)
         self._declared[known.name] = known
         self._put_in_force(known.name)
+        show_type(known.name)
         self._validators[known.name] = validator
         self._roots[known.name] = _default_root(schema)
         self._targets[known.name] = _target_param(schema)
