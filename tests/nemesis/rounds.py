@@ -239,7 +239,7 @@ def _errors(folder: Path) -> Counter[str]:
     found: Counter[str] = Counter()
     for log in sorted(folder.glob("*.log")):
         for line in log.read_text(errors="replace").splitlines():
-            if '"level": "error"' in line:
+            if '"level": "error"' in line or '"level": "critical"' in line:
                 said = json.loads(line)
                 trace = str(said.get("trace", "")).strip().splitlines()
                 found[f"{said['message']}: {trace[-1] if trace else ''}"] += 1
