@@ -1,13 +1,20 @@
 """The compose file: one published port, no rights, only settings that exist."""
 
 import json
+import os
 import re
-from pathlib import PurePosixPath
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
 
 import pytest
 import yaml
 
 from callsheet.identities import Role
+from callsheet.tls import read_credentials
 from tests.deploy.manifests import (
     DOCKERFILE,
     LOW_PRIORITY,
@@ -21,6 +28,7 @@ from tests.deploy.manifests import (
     texts,
     variables,
 )
+from tests.support.patience import PATIENCE_S
 
 SERVICES = {name: NODE.validate_python(one) for name, one in mapping(compose(), "services").items()}
 OURS = sorted(SERVICES.keys() & SETTINGS.keys())
@@ -162,13 +170,46 @@ def test_no_service_sees_the_secrets_of_another() -> None:
     }
 
 
-def test_secrets_are_made_and_renewed_by_one_at_a_time() -> None:
-    script = texts(SERVICES["setup"], "command")[-1]
-    _, _, runs = script.partition("ours=")
-    before, made, renewing = re.split(r"^ *\[ -s /authority.*$|^while ", runs, flags=re.MULTILINE)
+def test_secrets_are_made_once_by_two_that_begin_at_the_same_time(tmp_path: Path) -> None:
+    if shutil.which("flock") is None:
+        pytest.skip("no flock here: it is of util-linux")
+    script = texts(SERVICES["setup"], "command")[-1].replace("$$", "$")
+    for place in texts(SERVICES["setup"], "volumes"):
+        folder = place.split(":")[1]
+        (tmp_path / folder.removeprefix("/")).mkdir(parents=True)
+    (tmp_path / "chown").write_text("#!/bin/sh\n", encoding="ascii")
+    (tmp_path / "chown").chmod(0o755)
+    script = re.sub(r"/(authority|secrets)\b", rf"{tmp_path}/\1", script)
+    path = f"{tmp_path}:{Path(sys.executable).parent}:{os.environ['PATH']}"
 
-    assert before.rstrip().endswith("exec 9< /authority\nflock 9")
-    assert "flock" not in made
+    runs = [
+        subprocess.Popen(
+            ["/bin/sh", "-euc", script],
+            env={**os.environ, "PATH": path},
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        for _ in range(2)
+    ]
+    try:
+        said = [run.communicate(timeout=PATIENCE_S)[0].decode() for run in runs]
+    finally:
+        for run in runs:
+            with suppress(ProcessLookupError):
+                os.killpg(run.pid, signal.SIGKILL)
+
+    assert [run.returncode for run in runs] == [0, 0], said
+    made = {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file()}
+    assert {"authority/ca.crt", "secrets/gateway/admin-token", "secrets/scheduler/database-url"} <= made
+    for place in ("scheduler", "gateway", "worker", "immich"):
+        shown = read_credentials(tmp_path / "secrets" / place / "tls")
+        assert shown.ca == (tmp_path / "authority" / "ca.crt").read_bytes()
+
+
+def test_certificates_are_renewed_by_one_at_a_time() -> None:
+    script = texts(SERVICES["setup"], "command")[-1]
+    _, _, renewing = script.partition("while ")
+
     assert re.findall(r"^  (flock.*|sleep|certificates)", renewing, re.MULTILINE) == [
         "flock --unlock 9",
         "sleep",
