@@ -196,6 +196,9 @@ def _unary(behaviour: Unary, method: str, deadline_s: float, known: Known) -> Un
 async def in_time(behaviour: Coroutine[object, object, Message], deadline_s: float) -> Message:
     """Return what *behaviour* returns, or end it; one that hangs even then is not waited for.
 
+    It must not ask the context of its call anything in its last words: gRPC has taken that away then, and
+    the process crashes.
+
     Raises:
         TimeoutError: It took longer than *deadline_s*.
     """

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
 
@@ -83,7 +84,7 @@ class OnRecord:
             return behaviour
 
         async def recorded(request: Message, context: Context) -> Message:
-            status = CUT_OFF
+            status, whose = CUT_OFF, _Caller.of(context)
             try:
                 answer = await behaviour(request, context)
                 status = DONE
@@ -94,24 +95,18 @@ class OnRecord:
                 status = FAULT
                 raise
             finally:
-                await self._note(method, request, context, status)
+                if not whose.records:
+                    await self._note(method, request, whose, status)
             return answer
 
         return recorded
 
-    async def _note(self, method: str, request: Message, context: Context, status: int) -> None:
-        headers = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
-        identity = caller(context)
-        if RECORDED_KEY in headers and (identity is None or identity.role is Role.GATEWAY):
-            return
-        actor = headers.get(ACTOR_KEY, "") or NAMELESS
-        if identity is not None:
-            actor = f"{identity.role}:{identity.name} {actor}"
+    async def _note(self, method: str, request: Message, whose: "_Caller", status: int) -> None:
         entry = AuditRow(
             id=new_job_id(),
             at=self._clock.now().timestamp(),
-            actor=plain_line(actor)[:SAID_MAX],
-            address=address_of(context.peer()),
+            actor=plain_line(whose.actor)[:SAID_MAX],
+            address=whose.address,
             action="gRPC " + method.rpartition(".")[2],
             target=method,
             status=status,
@@ -131,6 +126,29 @@ class OnRecord:
                     "reason": error.message,
                 },
             )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Caller:
+    """Whose call it is. Asked before it is served: gRPC has taken a call away that has ended meanwhile."""
+
+    actor: str
+    address: str
+    records: bool
+    """It is a gateway, which keeps the record itself."""
+
+    @classmethod
+    def of(cls, context: Context) -> "_Caller":
+        """Return whose call *context* is of, which has to be under way."""
+        pairs = context.invocation_metadata() or ()
+        headers = {key: value for key, value in pairs if isinstance(value, str)}
+        identity = caller(context)
+        actor = headers.get(ACTOR_KEY, "") or NAMELESS
+        return cls(
+            actor=actor if identity is None else f"{identity.role}:{identity.name} {actor}",
+            address=address_of(context.peer()),
+            records=RECORDED_KEY in headers and (identity is None or identity.role is Role.GATEWAY),
+        )
 
 
 def address_of(peer: str) -> str:
