@@ -109,7 +109,7 @@ def _tell(played: Round, first: int, keep: Path) -> None:
     say(f"seed {seed}: {faults}; {verdict.jobs} jobs so far; {played.took_s:.1f} s: {ending}{more}")
     for error, times in played.faults_of_ours.items():
         say(f"    logged {times} times: {error}")
-    if verdict.holds and not played.faults_of_ours:
+    if verdict.holds and not played.faults_of_ours and not played.ended:
         return
     if not verdict.holds:
         for line in as_text(verdict):
@@ -135,7 +135,7 @@ async def _main(options: argparse.Namespace) -> int:
                 say(f"\n{clock.monotonic() - began:.0f} s")
                 for line in score.lines():
                     say(line)
-    return 1 if score.broken else 0
+    return 1 if score.broken or score.ended else 0
 
 
 def main() -> None:

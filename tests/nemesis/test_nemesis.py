@@ -26,6 +26,7 @@ async def test_rounds_of_real_faults_break_no_law(tmp_path: Path) -> None:
             for seed in SEEDS:
                 played = await play.round(plan(seed, without=tuple(theatre.without)))
                 assert played.verdict.holds, "\n".join([f"SEED={seed}", *as_text(played.verdict)])
+                assert not played.ended, f"SEED={seed}"
                 assert played.verdict.calls["ok"] > 0
                 assert played.struck
         history = folder / "play/history.jsonl"
