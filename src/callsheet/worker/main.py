@@ -1,6 +1,7 @@
 """Starts a worker: what the CPU and the GPU worker have in common."""
 
 import asyncio
+import gc
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
@@ -30,6 +31,8 @@ from callsheet.worker.stream.spool import Spool
 
 log = logging.getLogger(__name__)
 
+OBJECTS_UNTIL_COLLECTED: Final = 50_000
+"""New objects between two looks of the garbage collector. Attempts are many objects and no garbage."""
 UNFIT_EXIT: Final = 1
 """The exit code of a worker that drained itself because too many attempts failed in a row."""
 
@@ -65,6 +68,7 @@ async def work(
     Raises:
         InvalidError: The spool cannot be used, or an installed processor is none.
     """
+    gc.set_threshold(OBJECTS_UNTIL_COLLECTED)
     handled = installed_processors(categories) if processors is None else processors
     words = strength()
     tls = read_tls(settings)
