@@ -44,9 +44,8 @@ class ResultOutbox:
         """Return the leases whose results are owed."""
         return [result.lease for result in self._owed.values()]
 
-    def owe(self, result: Result, *, live: bool) -> None:
-        """Take a result; it goes with the present stream where that is *live*."""
-        key = key_of(result.lease)
+    def owe(self, key: LeaseKey, result: Result, *, live: bool) -> None:
+        """Take the result of a lease; it goes with the present stream where that is *live*."""
         self._owed[key] = result
         if live:
             self._unsent.append(key)

@@ -5,7 +5,7 @@ session outlives its streams. `stream_opened` gives the first message of each, `
 the `attempt_…` methods take in what happens, `flush` gives everything there is to say as one message.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import Enum, auto
 from math import inf
 from typing import Final
@@ -172,7 +172,7 @@ class Session:
             self._logs.drop(key)
             return
         self._logs.ended(key)
-        self._owe(result)
+        self._owe(key, result)
 
     def tick(self, now: float) -> list[Command]:
         """Do what time brings; call it several times a second."""
@@ -241,7 +241,7 @@ class Session:
             self._add_credit(request)
         elif self._drains.leaving:
             self._add_leave(request)
-        return request if request.ByteSize() else None
+        return request if request.ListFields() else None
 
     def _welcomed(self, welcome: Welcome, now: float, commands: list[Command]) -> None:
         self.phase = Phase.LIVE
@@ -259,21 +259,21 @@ class Session:
         self._results.again()
         self._logs.again()
 
-    def _granted(self, grants: Iterable[Grant], now: float, at: Timestamp, commands: list[Command]) -> None:
+    def _granted(self, grants: Sequence[Grant], now: float, at: Timestamp, commands: list[Command]) -> None:
         started: list[Grant] = []
+        self._credit_out = max(0, self._credit_out - len(grants))
         for grant in grants:
-            self._credit_out = max(0, self._credit_out - 1)
             lease = grant.lease
             key = key_of(lease)
             if key in self._attempts or key in self._results:
                 continue
             self._supersede(key[0], commands)
             if self._drains:
-                self._owe(returned(lease, "The worker is drained", at))
+                self._owe(key, returned(lease, "The worker is drained", at))
             elif len(self._attempts) >= self._slots:
-                self._owe(returned(lease, f"All {self._slots} slots of the worker are taken", at))
+                self._owe(key, returned(lease, f"All {self._slots} slots of the worker are taken", at))
             else:
-                self._attempts.begin(grant, now, at)
+                self._attempts.begin(key, grant, now, at)
                 started.append(grant)
         if started:
             commands.append(StartAttempts(grants=started))
@@ -316,8 +316,8 @@ class Session:
             attempt.stop = reason
             commands.append(StopAttempt(key=key, reason=reason))
 
-    def _owe(self, result: Result) -> None:
-        self._results.owe(result, live=self.phase is Phase.LIVE)
+    def _owe(self, key: LeaseKey, result: Result) -> None:
+        self._results.owe(key, result, live=self.phase is Phase.LIVE)
 
     def _log_of(self, key: LeaseKey) -> AttemptLog | None:
         attempt = self._attempts.get(key)

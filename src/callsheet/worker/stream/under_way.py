@@ -6,9 +6,9 @@ from math import inf
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from callsheet.v1.lease_service_pb2 import Grant, LeaseRef, Progress, Started, WorkRequest
+from callsheet.v1.lease_service_pb2 import Grant, LeaseRef, Progress, WorkRequest
 from callsheet.worker.stream.attempt_log import AttemptLog
-from callsheet.worker.stream.commands import LeaseKey, StopReason, key_of
+from callsheet.worker.stream.commands import LeaseKey, StopReason
 
 
 @dataclass(slots=True, kw_only=True)
@@ -72,9 +72,8 @@ class AttemptsUnderWay:
         """Yield the cards that attempts have a share of, each with its lease."""
         return ((one.device, one.lease) for one in self._attempts.values() if one.device)
 
-    def begin(self, grant: Grant, now: float, at: Timestamp) -> None:
+    def begin(self, key: LeaseKey, grant: Grant, now: float, at: Timestamp) -> None:
         """Take in an attempt that begins *now*, which is the instant *at*."""
-        key = key_of(grant.lease)
         end_by = now + (grant.run_limit_s or inf)
         attempt = UnderWay(lease=grant.lease, started_at=at, end_by=end_by, device=grant.device_uuid)
         self._newest[key[0]] = key[1]
@@ -106,9 +105,8 @@ class AttemptsUnderWay:
 
     def add_started(self, request: WorkRequest) -> None:
         """Tell of the attempts that began."""
-        request.started.extend(
-            [Started(lease=one.lease, started_at=one.started_at) for one in self._unsaid.values()]
-        )
+        for one in self._unsaid.values():
+            request.started.add(lease=one.lease, started_at=one.started_at)
         self._unsaid.clear()
 
     def add_progress(self, request: WorkRequest) -> None:
