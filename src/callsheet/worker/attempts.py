@@ -16,7 +16,7 @@ from callsheet.worker.endings import (
     bad_params,
     cancelled,
     checkpoint_of,
-    completed,
+    complete,
     failed,
     last_words,
     yielded,
@@ -85,7 +85,9 @@ class Attempts:
         Raises:
             asyncio.CancelledError: The worker itself is being ended.
         """
-        result = Result(lease=attempt.grant.lease, started_at=attempt.started_at)
+        result = Result()
+        result.lease.CopyFrom(attempt.grant.lease)
+        result.started_at.CopyFrom(attempt.started_at)
         attempt.begun = True
         try:
             outcome = await self._process(attempt, context)
@@ -93,7 +95,7 @@ class Attempts:
                 result.yielded.CopyFrom(yielded(outcome))
                 report.close(f"--- YIELDED --- waits for {len(outcome.children):,} jobs")
             else:
-                result.completed.CopyFrom(completed(outcome, context.outputs))
+                complete(result.completed, outcome, context.outputs)
         except (asyncio.CancelledError, Exception) as cause:
             if attempt.stop.ending:
                 _stopped(attempt, result, report)

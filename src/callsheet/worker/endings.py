@@ -44,14 +44,15 @@ _NOTHING: Final = Outcome()
 _OBJECT: Final = TypeAdapter(dict[str, JsonValue])
 
 
-def completed(outcome: Outcome, outputs: Sequence[Output] = ()) -> Completed:
-    """Return an outcome as a message, with the *outputs* that are asked for by path.
+def complete(message: Completed, outcome: Outcome, outputs: Sequence[Output] = ()) -> None:
+    """Put an outcome into an empty message, with the *outputs* that are asked for by path.
 
     Raises:
         AttemptError: It is larger than can be reported; a fault of the processor.
     """
     if outcome == _NOTHING and not outputs:
-        return Completed(result_json="{}")
+        message.result_json = "{}"
+        return
     text = to_json(dict(outcome.result))
     if len(text) > RESULT_BYTES_MAX:
         raise AttemptError(f"the result has {len(text):,} bytes as JSON; the limit is {RESULT_BYTES_MAX:,}")
@@ -59,7 +60,9 @@ def completed(outcome: Outcome, outputs: Sequence[Output] = ()) -> Completed:
         raise AttemptError(f"{len(outcome.follow_ups):,} follow-up jobs; the limit is {FOLLOW_UPS_MAX:,}")
     if len(outputs) > OUTPUTS_MAX:
         raise AttemptError(f"{len(outputs):,} outputs asked for by path; the limit is {OUTPUTS_MAX:,}")
-    message = Completed(result_json=text.decode(), follow_ups=outcome.follow_ups, outputs=outputs)
+    message.result_json = text.decode()
+    message.follow_ups.extend(outcome.follow_ups)
+    message.outputs.extend(outputs)
     if outcome.items or outcome.derivatives or outcome.broken or outcome.tags:
         changes = LibraryChanges(
             items=outcome.items,
@@ -72,7 +75,6 @@ def completed(outcome: Outcome, outputs: Sequence[Output] = ()) -> Completed:
         raise AttemptError(
             f"the report has {message.ByteSize():,} bytes; the limit is {COMPLETED_BYTES_MAX:,}"
         )
-    return message
 
 
 def yielded(outcome: Yielded) -> YieldedMessage:
@@ -113,10 +115,14 @@ def cancelled(rung: StopRung.ValueType) -> Failed:
 
 def keeps_something(result: Result) -> bool:
     """Return whether more than the job's state depends on a result."""
-    done = result.completed
-    made = done.HasField("library") or bool(done.follow_ups) or bool(done.outputs)
-    kept = result.HasField("paused") or result.HasField("yielded")
-    return made or kept or bool(result.returned.checkpoint_json)
+    match result.WhichOneof("outcome"):
+        case "completed":
+            done = result.completed
+            return done.HasField("library") or bool(done.follow_ups) or bool(done.outputs)
+        case "returned":
+            return bool(result.returned.checkpoint_json)
+        case outcome:
+            return outcome in {"paused", "yielded"}
 
 
 def as_attempt_error(error: BaseException) -> AttemptError:

@@ -41,7 +41,7 @@ from callsheet.worker.stream.commands import (
 from callsheet.worker.stream.devices import DeviceShare, Look
 from callsheet.worker.stream.session import Session
 from callsheet.worker.stream.spool import Spool
-from callsheet.worker.stream.streams import Streams, instant
+from callsheet.worker.stream.streams import Streams, instant, set_instant
 from callsheet.worker.withdrawals import Withdrawals
 
 log = logging.getLogger(__name__)
@@ -219,22 +219,27 @@ class Runtime:
     async def _run(self, attempt: Attempt) -> None:
         job_id, token = attempt.key
         logs.about(job=job_id, lease=token)
+        result = await (self._traced(attempt) if telemetry.is_on() else self._attempt(attempt))
+        self._ended(attempt, result)
+
+    async def _traced(self, attempt: Attempt) -> Result:
+        job_id, token = attempt.key
         with telemetry.span(f"attempt {attempt.grant.type}", _trace_of(attempt.grant)) as span:
             span.add({"job.id": job_id, "lease": token, "job.attempt": attempt.grant.attempt})
             result = await self._attempt(attempt)
             span.add({"outcome": result.WhichOneof("outcome") or ""})
-        self._ended(attempt, result)
+        return result
 
     async def _attempt(self, attempt: Attempt) -> Result:
         has = self._has
         report = SessionReporter(self.session, attempt.key, has.clock, self._streams.wake)
         context = self._context(attempt, report)
         result = await has.attempts.run(attempt, context, report)
-        result.ended_at.CopyFrom(instant(has.clock))
+        set_instant(result.ended_at, has.clock)
         if attempt.stop.reason in DISCARDED or not result.HasField("completed"):
             self._withdrawals.published(result)
             self._withdrawals.files(result, context.outputs)
-        if result.WhichOneof("outcome") in {"completed", "yielded"} and attempt.stop.reason in DISCARDED:
+        if attempt.stop.reason in DISCARDED and result.WhichOneof("outcome") in {"completed", "yielded"}:
             result.failed.CopyFrom(cancelled(attempt.stop.rung))
         if has.clock.monotonic() - attempt.began_at > SPOOLED_AFTER_S or keeps_something(result):
             await self._spool(result)

@@ -15,13 +15,13 @@ from callsheet.errors import (
 )
 from callsheet.params import ThumbnailGenerateParams
 from callsheet.v1.job_pb2 import FailureKind, NewJob
-from callsheet.v1.lease_service_pb2 import Grant, Output
+from callsheet.v1.lease_service_pb2 import Completed, Grant, Output
 from callsheet.v1.library_service_pb2 import ItemFacts
 from callsheet.worker.endings import (
     as_attempt_error,
     bad_params,
     checkpoint_of,
-    completed,
+    complete,
     failed,
     last_words,
 )
@@ -52,7 +52,8 @@ def test_outcome_is_reported_whole() -> None:
         result={"found": 2}, items=[ItemFacts(path="a.jpg")], follow_ups=[NewJob(type="thumbnail_generate")]
     )
 
-    message = completed(outcome)
+    message = Completed()
+    complete(message, outcome)
 
     assert message.result_json == '{"found":2}'
     assert [item.path for item in message.library.items] == ["a.jpg"]
@@ -69,7 +70,7 @@ def test_outcome_is_reported_whole() -> None:
 )
 def test_report_beyond_a_limit_is_a_fault_that_names_the_limit(outcome: Outcome, reason: str) -> None:
     with pytest.raises(AttemptError, match=reason):
-        completed(outcome)
+        complete(Completed(), outcome)
 
 
 def test_refused_parameters_are_named_as_the_client_wrote_them() -> None:
@@ -107,6 +108,9 @@ def test_checkpoint_that_is_no_object_is_a_fault(text: str) -> None:
 def test_more_outputs_than_can_be_reported_are_a_fault() -> None:
     outputs = [Output(path=str(number)) for number in range(101)]
 
-    assert len(completed(Outcome(), outputs[:100]).outputs) == 100
+    message = Completed()
+    complete(message, Outcome(), outputs[:100])
+
+    assert len(message.outputs) == 100
     with pytest.raises(AttemptError, match="101 outputs asked for by path; the limit is 100"):
-        completed(Outcome(), outputs)
+        complete(Completed(), Outcome(), outputs)

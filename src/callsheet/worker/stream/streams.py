@@ -136,8 +136,15 @@ class Streams:
 
 def instant(clock: Clock) -> Timestamp:
     """Return the present instant as messages have it."""
+    at = Timestamp()
+    set_instant(at, clock)
+    return at
+
+
+def set_instant(at: Timestamp, clock: Clock) -> None:
+    """Let *at* be the present instant."""
     now = clock.now()
-    return Timestamp(seconds=int(now.timestamp()), nanos=now.microsecond * 1000)
+    at.seconds, at.nanos = int(now.timestamp()), now.microsecond * 1000
 
 
 def _why_ended(outcomes: Iterable[BaseException | None], reason: str) -> str:
