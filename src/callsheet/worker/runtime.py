@@ -284,6 +284,7 @@ class Runtime:
             inference=has.inference,
             priority=grant.priority,
             interactive=grant.interactive,
+            outputs=[],
         )
 
     def _placed(self, placed: Placed) -> None:
