@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from callsheet_scheduler.domain.device import Card
 from callsheet_scheduler.domain.effects import (
+    Brought,
     FinishJob,
     InsertJobs,
     Message,
@@ -139,9 +140,7 @@ class Drive:
         self.engine.completed(
             (WorkerId(worker), grant.session),
             lease,
-            result="{}",
-            library=None,
-            follow_ups=[],
+            Brought(),
             span=(self.now, self.now),
         )
         self.engine.credit(WorkerId(worker), 1, self.now)

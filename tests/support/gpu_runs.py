@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
 from callsheet_scheduler.domain.device import KeptAccount
+from callsheet_scheduler.domain.effects import Brought
 from callsheet_scheduler.domain.engine import Engine
 from callsheet_scheduler.domain.footprint import KeptFootprint
 from callsheet_scheduler.domain.job import JobId, LiveJob, WorkerId
@@ -108,9 +109,7 @@ class GpuRuns(GpuFleet):
         self.engine.completed(
             (worker.capability.id, worker.session),
             (job.id, job.token),
-            result="{}",
-            library=None,
-            follow_ups=[],
+            Brought(),
             span=(job.started_at, self.now),
         )
         self.engine.credit(worker.capability.id, 1, self.now)

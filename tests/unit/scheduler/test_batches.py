@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from callsheet_scheduler.domain.effects import NewRow
+from callsheet_scheduler.domain.effects import Brought, NewRow
 from callsheet_scheduler.domain.engine import Engine
 from callsheet_scheduler.domain.job import JobId, LiveJob, WorkerId
 from callsheet_scheduler.domain.rules import Rules
@@ -69,9 +69,7 @@ def _after_completions(
         engine.completed(
             (WorkerId("w1"), grant.session),
             (grant.job.id, grant.token),
-            result="{}",
-            library=None,
-            follow_ups=[],
+            Brought(),
             span=(START, START),
         )
         engine.credit(WorkerId("w1"), 1, START)

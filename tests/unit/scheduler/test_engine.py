@@ -3,7 +3,7 @@
 from collections import Counter
 
 import pytest
-from callsheet_scheduler.domain.effects import Fate, LookUp, NewRow, SendAck, SendGrant, SendRevoke
+from callsheet_scheduler.domain.effects import Brought, Fate, LookUp, NewRow, SendAck, SendGrant, SendRevoke
 from callsheet_scheduler.domain.engine import Engine
 from callsheet_scheduler.domain.job import LEASED, LOST_MAX, JobState, LiveJob, Token, WorkerId
 from callsheet_scheduler.domain.limits import SCOPE_OF
@@ -217,9 +217,7 @@ def test_repeated_result_while_the_first_is_being_written_is_looked_up_afterward
         drive.engine.completed(
             (WorkerId("w1"), 1),
             (job.id, grant.token),
-            result="{}",
-            library=None,
-            follow_ups=[],
+            Brought(),
             span=(START, START),
         )
     drive.settle()
@@ -235,9 +233,7 @@ def test_lease_of_a_done_job_is_not_stale_while_its_job_is_submitted_once_more(s
     job, token = new_job(drive.engine), Token(1 << 32)
     drive.submit(job)
     assert drive.hello(held=[(job.id, token)]) == []
-    drive.engine.completed(
-        (WorkerId("w1"), 1), (job.id, token), result="{}", library=None, follow_ups=[], span=(START, START)
-    )
+    drive.engine.completed((WorkerId("w1"), 1), (job.id, token), Brought(), span=(START, START))
     assert drive.engine.messages == []
 
     (insertion,) = drive.engine.intake

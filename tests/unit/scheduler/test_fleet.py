@@ -2,6 +2,7 @@
 
 import pytest
 from callsheet_scheduler.domain.effects import (
+    Brought,
     Output,
     SendDrain,
     SendPlace,
@@ -155,11 +156,8 @@ def with_output(drive: Drive, root: str = "made") -> Output:
     drive.engine.completed(
         (W1, grant.session),
         (job.id, grant.token),
-        result="{}",
-        library=None,
-        follow_ups=[],
+        Brought(outputs=[made]),
         span=(START, START),
-        outputs=[made],
     )
     drive.settle()
     return made

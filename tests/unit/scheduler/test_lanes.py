@@ -97,7 +97,7 @@ def test_heads_are_the_first_of_each_kind_and_positions_count_all_kinds(jobs: li
 def taken_out(lane: Lane) -> list[str]:
     order: list[str] = []
     while heads := list(lane.heads()):
-        order.append(lane.pop(heads[0][1]))
+        order += lane.take(heads[0][1], 1)
     return order
 
 
@@ -154,7 +154,7 @@ class LaneMachine(RuleBasedStateMachine):
         heads = list(self.lane.heads())
         if heads:
             first = min(self.model, key=place_of)
-            assert self.lane.pop(heads[0][1]) == first.id
+            assert self.lane.take(heads[0][1], 1) == [first.id]
             self.model.remove(first)
 
     @invariant()

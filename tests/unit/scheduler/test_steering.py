@@ -2,6 +2,7 @@
 
 import pytest
 from callsheet_scheduler.domain.effects import (
+    Brought,
     ChangeJob,
     Fate,
     Revocation,
@@ -94,9 +95,7 @@ def test_completion_that_was_being_written_when_somebody_cancelled_counts() -> N
     drive.engine.completed(
         (WorkerId("w1"), grant.session),
         (job.id, grant.token),
-        result="{}",
-        library=None,
-        follow_ups=[],
+        Brought(),
         span=(START, START),
     )
     assert job.busy

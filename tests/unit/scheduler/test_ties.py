@@ -1,7 +1,7 @@
 """Jobs that need others start after them, or end with them; circles are found."""
 
 import pytest
-from callsheet_scheduler.domain.effects import FinishJob, NewRow
+from callsheet_scheduler.domain.effects import Brought, FinishJob, NewRow
 from callsheet_scheduler.domain.job import IfFails, JobId, JobState, LiveJob, Ties, WorkerId
 from callsheet_scheduler.domain.outcome import Ending
 from callsheet_scheduler.domain.ties import circle
@@ -151,9 +151,7 @@ def test_job_that_took_to_waiting_for_a_follow_up_which_is_none_hears_what_histo
     drive.engine.completed(
         (WorkerId("w1"), grant.session),
         (grant.job.id, grant.token),
-        result="{}",
-        library=None,
-        follow_ups=[NewRow(job=follow_up, params="{}")],
+        Brought(follow_ups=[NewRow(job=follow_up, params="{}")]),
         span=(drive.now, drive.now),
     )
     waiting = needing(drive, follow_up)

@@ -18,6 +18,7 @@ from callsheet_scheduler.domain.effects import (
     Fate,
     FinishJob,
     FreeVram,
+    GrantLease,
     KeepDevice,
     LookUp,
     Message,
@@ -164,8 +165,9 @@ class Commits:
             engine.turn.clear()
         if engine.messages:
             messages, engine.messages = engine.messages, []
-            for message in messages:
-                self._send(message)
+            if not self.lost.is_set():
+                for message in messages:
+                    self._send(message)
 
     # ---- what the lanes call ----
 
@@ -197,7 +199,7 @@ class Commits:
 
     def _send(self, message: Message) -> None:
         outbox = self.outboxes.get(message.session)
-        if outbox is None or self.lost.is_set():
+        if outbox is None:
             return
         if isinstance(message, LookUp):
             lookup = asyncio.get_running_loop().create_task(self._look_up(message))
@@ -216,9 +218,10 @@ class Commits:
                 stood = done is not None and done.token == message.token
                 stood = stood and done is not None and message.completed == (done.state is JobState.COMPLETED)
             fate = Fate.DUPLICATE if stood else Fate.STALE
-            self._send(
-                SendAck(session=message.session, job_id=message.job_id, token=message.token, fate=fate)
-            )
+            if not self.lost.is_set():
+                self._send(
+                    SendAck(session=message.session, job_id=message.job_id, token=message.token, fate=fate)
+                )
 
 
 class _Turn(Ledge[TurnEffect]):
@@ -231,6 +234,10 @@ class _Turn(Ledge[TurnEffect]):
     @override
     def weigh(self, item: TurnEffect) -> tuple[int, int]:
         match item:
+            case GrantLease():
+                return 1, 0
+            case FinishJob(follow_ups=(), library=None):
+                return 1, len(item.result or "")
             case FinishJob():
                 texts = len(item.result or "") + sum(len(row.params) for row in item.follow_ups)
                 rows = 0 if item.library is None else len(item.library.items) + len(item.library.derivatives)

@@ -134,23 +134,26 @@ def count_turn(batch: Iterable[TurnEffect], now: float, waits: Waits) -> None:
     """Count what a durable turn did, before the engine forgets how it was."""
     granted: list[LiveJob] = []
     created: list[LiveJob] = []
-    ended: Tally[tuple[str, JobState]] = Tally()
-    ran_s: defaultdict[str, list[float]] = defaultdict(list)
+    finished: list[FinishJob] = []
     for effect in batch:
         match effect:
             case GrantLease(job=job):
                 granted.append(job)
-            case FinishJob(job=job):
-                ended[job.type, effect.state] += 1
-                if effect.follow_ups:
-                    created += [row.job for row in effect.follow_ups]
-                if job.started_at is not None and effect.was in LEASED:
-                    ran_s[job.type].append(max(0.0, effect.finished_at - job.started_at))
+            case FinishJob():
+                finished.append(effect)
             case ReleaseLease():
                 ATTEMPTS_RELEASED.labels(effect.outcome).inc()
                 created += [row.job for row in effect.follow_ups]
             case _:
                 pass
+    ran_s: defaultdict[str, list[float]] = defaultdict(list)
+    for effect in finished:
+        job = effect.job
+        if effect.follow_ups:
+            created += [row.job for row in effect.follow_ups]
+        if job.started_at is not None and effect.was in LEASED:
+            ran_s[job.type].append(max(0.0, effect.finished_at - job.started_at))
+    ended = Tally([(effect.job.type, effect.state) for effect in finished])
     _granted(granted, now, waits)
     _created(created)
     for (job_type, state), jobs in ended.items():

@@ -1,6 +1,6 @@
 """What the scheduler has before it, and the moves that its decisions are made of."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from callsheet.catalog import Category
@@ -50,6 +50,8 @@ LOST_RUNG: Final = {Ending.LOST: Rung.LEASE_LOST, Ending.RETURNED: Rung.BEFORE_S
 
 #: Seconds for which submissions take it that no larger GPU has come.
 MOST_KNOWN_S: Final = 5.0
+
+_NOBODY: Final = WorkerId("")
 
 _UNHEARD: Final = Outcome(ending=Ending.RETURNED, reason="The worker was gone before it heard of the lease")
 
@@ -166,6 +168,8 @@ class Desk:
     def settle(self, job: LiveJob, now: float) -> None:
         """The statement about *job* is done; what waited for it goes on."""
         job.busy = False
+        if not job.deferred:
+            return
         while job.deferred and not job.busy:
             job.deferred.pop(0)(now)
 
@@ -183,33 +187,34 @@ class Desk:
         if self.ledger.lingering:
             self.ledger.prove(lease)
         job = self.queue.jobs.get(job_id)
-        if job is not None and self.is_unsettled(job, token):
+        if job is not None and job.busy and self.is_unsettled(job, token):
             job.deferred = [*(job.deferred or []), again]
             return None
-        held = self.holds(worker[0], job_id, token)
-        if job is None or (yielded and not held):
+        if job is not None and job.token == token and job.worker_id == worker[0] and job.state in LEASED:
+            return job
+        if job is None or yielded:
             claim = LookUp(
                 session=worker[1], job_id=job_id, token=token, completed=completed, yielded=yielded
             )
             self.messages.append(claim)
-            return None
-        if not held:
+        else:
             self.acknowledge(worker[1], job_id, token, Fate.STALE)
-            return None
-        return job
+        return None
 
-    def lease(self, job: LiveJob, worker: Worker) -> None:
-        """Give *job* to *worker*: the next token, the next attempt."""
-        self._token += 1
-        job.token = Token(self._token)
-        job.attempt += 1
-        job.worker_id = worker.capability.id
-        job.host = worker.capability.host
-        job.started_at = None
-        job.retry_after = None
-        job.progress_percent = 0
-        self.queue.move(job, JobState.QUEUED)
-        self.fleet.charge(worker, job)
+    def lease(self, jobs: Sequence[LiveJob], worker: Worker) -> None:
+        """Give *jobs*, which are of one kind, to *worker*: each the next token and the next attempt."""
+        worker_id, host = worker.capability.id, worker.capability.host
+        for job in jobs:
+            self._token += 1
+            job.token = Token(self._token)
+            job.attempt += 1
+            job.worker_id = worker_id
+            job.host = host
+            job.started_at = None
+            job.retry_after = None
+            job.progress_percent = 0
+        self.queue.move(jobs, JobState.QUEUED)
+        self.fleet.charge(worker, jobs)
 
     def plan(self, now: float) -> None:
         """Grant what can be granted."""
@@ -222,18 +227,21 @@ class Desk:
             self.queue.gpu_lanes[job.category].discard(job)
             job.busy = True
             job.device = spot.device
-            self.lease(job, spot.worker)
+            self.lease([job], spot.worker)
             charge = self._charge(job, spot.device, now)
             self.turn.append(GrantLease(job=job, session=session, at=now, charge=charge))
 
     def _grant_next(self, category: Category, lane: Lane, now: float) -> bool:
-        for _, kind in lane.heads():
+        heads = lane.heads()
+        for _, kind in heads:
             worker = self.grantee(category, *kind)
-            if worker is not None and worker.session is not None:
-                job = self.queue.jobs[lane.pop(kind)]
-                job.busy = True
-                self.lease(job, worker)
-                self.turn.append(GrantLease(job=job, session=worker.session, at=now))
+            if worker is not None and (session := worker.session) is not None:
+                count = self.fleet.spare(worker, category, kind[0]) if len(heads) == 1 else 1
+                jobs = [self.queue.jobs[job_id] for job_id in lane.take(kind, count)]
+                self.lease(jobs, worker)
+                for job in jobs:
+                    job.busy = True
+                    self.turn.append(GrantLease(job=job, session=session, at=now))
                 return True
         return False
 
@@ -281,9 +289,9 @@ class Desk:
         token = job.token
         job.resumed = bool(params[1])
         self.settle(job, now)
-        worker = self.fleet.workers.get(job.worker_id or WorkerId(""))
         if job.busy or job.token != token:
             return
+        worker = self.fleet.workers.get(job.worker_id or _NOBODY)
         if worker is None or worker.session != session:
             self.end(job, _UNHEARD, now)
             return
@@ -297,7 +305,8 @@ class Desk:
                 checkpoint=params[1],
             ),
         )
-        self.note(job)
+        if self.watched:
+            self.note(job)
 
     def end(
         self,

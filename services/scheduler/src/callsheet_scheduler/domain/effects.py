@@ -1,6 +1,6 @@
 """What the engine wants done: rows to write, and messages to send once they are written."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum, auto
 from typing import Final, NamedTuple
@@ -110,10 +110,10 @@ class GrantLease:
 class Followed:
     """An end of a lease that other jobs follow."""
 
-    follow_ups: list[NewRow] = field(default_factory=list[NewRow])
-    known: list[NewRow] = field(default_factory=list[NewRow])
+    follow_ups: Sequence[NewRow] = ()
+    known: Sequence[NewRow] = ()
     """Follow-ups that are in history; taken out of the others by the statement that writes them."""
-    past: dict[JobId, JobState] = field(default_factory=dict[JobId, JobState])
+    past: Mapping[JobId, JobState] | None = None
     """How the jobs ended that are found to be in history."""
 
     def leave_out(self, done: Mapping[JobId, tuple[int, JobState]]) -> JobId | None:
@@ -121,13 +121,26 @@ class Followed:
 
         *done* are jobs of history: the hashes of their requests, and how they ended.
         """
-        for row in [row for row in self.follow_ups if row.job.id in done]:
-            request_hash, self.past[row.job.id] = done[row.job.id]
-            if request_hash != row.job.request_hash:
-                return row.job.id
-            self.follow_ups.remove(row)
-            self.known.append(row)
+        found = [row for row in self.follow_ups if row.job.id in done]
+        clash = next((row.job for row in found if done[row.job.id][0] != row.job.request_hash), None)
+        self.past = {**(self.past or {}), **{row.job.id: done[row.job.id][1] for row in found}}
+        if clash is not None:
+            return clash.id
+        self.follow_ups = [row for row in self.follow_ups if row.job.id not in done]
+        self.known = [*self.known, *found]
         return None
+
+
+class Brought(NamedTuple):
+    """What a worker brings that did what it was asked for."""
+
+    result: str = "{}"
+    """A JSON object."""
+    library: LibraryChanges | None = None
+    follow_ups: Sequence[NewRow] = ()
+    outputs: Sequence[Output] = ()
+    peak_vram_mib: int = 0
+    """The most GPU memory that it held, as measured; 0 if it was not."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -143,7 +156,7 @@ class FinishJob(Followed):
     error: str | None = None
     result: str | None = None
     library: LibraryChanges | None = None
-    outputs: list[Output] = field(default_factory=list[Output])
+    outputs: Sequence[Output] = ()
     mark: str | None = None
     """A line for the log."""
     session: int | None = None

@@ -8,12 +8,14 @@ and sends them, and reports back by ``committed``. While a statement about a job
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 from typing import assert_never
 
 from callsheet.catalog import Category
 from callsheet_scheduler.domain.device import SOFTWARE
 from callsheet_scheduler.domain.effects import (
+    Brought,
     ChangeJob,
     Fate,
     FinishJob,
@@ -23,7 +25,6 @@ from callsheet_scheduler.domain.effects import (
     InsertJobs,
     KeepDevice,
     NewRow,
-    Output,
     ReleaseLease,
     ReviveJob,
     SettleOutput,
@@ -33,7 +34,6 @@ from callsheet_scheduler.domain.effects import (
 from callsheet_scheduler.domain.fleet import Worker
 from callsheet_scheduler.domain.job import LEASED, ItemInHand, JobId, JobState, LiveJob, Ties, Token, WorkerId
 from callsheet_scheduler.domain.lanes import place_of
-from callsheet_scheduler.domain.library import LibraryChanges
 from callsheet_scheduler.domain.outcome import Ending, Outcome
 from callsheet_scheduler.domain.takeover import Takeover
 
@@ -54,7 +54,7 @@ class Engine(Takeover):
             self.queue.add(job)
             worker = self._first_worker(job, now)
             if worker is not None and worker.session is not None:
-                self.lease(job, worker)
+                self.lease([job], worker)
                 effect.session[job.id] = worker.session
             else:
                 self.queue.arriving[job.category] += 1
@@ -117,7 +117,7 @@ class Engine(Takeover):
         if self.holds(worker_id, job_id, token):
             job = self.queue.jobs[job_id]
             if job.state is JobState.QUEUED:
-                self.queue.move(job, JobState.RUNNING)
+                self.queue.move([job], JobState.RUNNING)
                 job.started_at = started_at
                 self.note(job)
 
@@ -143,36 +143,21 @@ class Engine(Takeover):
         self,
         worker: tuple[WorkerId, int],
         lease: tuple[JobId, Token],
+        brought: Brought,
         *,
-        result: str,
-        library: LibraryChanges | None,
-        follow_ups: list[NewRow],
         span: tuple[float | None, float],
-        outputs: Sequence[Output] = (),
-        peak_vram_mib: int = 0,
     ) -> None:
         """A worker did what it was asked for.
 
         *worker* is its identity and session, *lease* the job and token, *span* when the attempt began (None:
         never) and ended.
         """
-
-        def again(_: float) -> None:
-            self.completed(
-                worker,
-                lease,
-                result=result,
-                library=library,
-                follow_ups=follow_ups,
-                span=span,
-                outputs=outputs,
-                peak_vram_mib=peak_vram_mib,
-            )
-
+        again = partial(self._completed_later, worker, lease, brought, span)
         job = self.job_of_result(worker, lease, again, completed=True)
         if job is None:
             return
-        job.started_at = span[0] if span[0] is not None else job.started_at
+        if span[0] is not None:
+            job.started_at = span[0]
         if job.cancel_requested_at is not None:
             self.end(job, _TOO_LATE, span[1], session=worker[1], fate=Fate.REFUSED)
             return
@@ -186,18 +171,28 @@ class Engine(Takeover):
                 was=JobState.QUEUED,
                 state=JobState.COMPLETED,
                 finished_at=span[1],
-                result=result,
-                library=library,
-                follow_ups=self._followed(follow_ups),
-                outputs=list(outputs),
+                result=brought.result,
+                library=brought.library,
+                follow_ups=self._followed(brought.follow_ups) if brought.follow_ups else (),
+                outputs=brought.outputs,
                 session=worker[1],
                 vram=vram,
-                peak_vram_mib=peak_vram_mib,
+                peak_vram_mib=brought.peak_vram_mib,
             ),
         )
         self.settle_vram(job, vram, span[1])
 
-    def _followed(self, rows: list[NewRow]) -> list[NewRow]:
+    def _completed_later(
+        self,
+        worker: tuple[WorkerId, int],
+        lease: tuple[JobId, Token],
+        brought: Brought,
+        span: tuple[float | None, float],
+        _: float,
+    ) -> None:
+        self.completed(worker, lease, brought, span=span)
+
+    def _followed(self, rows: Sequence[NewRow]) -> list[NewRow]:
         """Take in the jobs that follow; those that live already are left out."""
         new = [row for row in rows if row.job.id not in self.queue.jobs]
         for row in new:
@@ -304,26 +299,27 @@ class Engine(Takeover):
                 return
             case _:
                 assert_never(effect)
-        self.note(job)
+        if self.watched:
+            self.note(job)
 
     def _finished(self, effect: FinishJob, now: float) -> None:
         job = effect.job
         if effect.was in LEASED:
             self.fleet.ended(job)
-        whole = job.started_at is not None and not job.resumed and job.device != SOFTWARE
-        if effect.state is JobState.COMPLETED and whole:
+        completed = effect.state is JobState.COMPLETED
+        if completed and job.started_at is not None and not job.resumed and job.device != SOFTWARE:
             self.footprints.completed(job, effect.run_ms / 1000, effect.peak_vram_mib)
-        self.queue.move(job, effect.state)
-        self.queue.remove(job)
+        self.queue.end(job, effect.state)
         if effect.session is not None:
             self.acknowledge(effect.session, job.id, effect.token, effect.fate)
-        for output in effect.outputs:
-            self.outputs.add(output)
         if effect.outputs:
+            for output in effect.outputs:
+                self.outputs.add(output)
             self.offer_outputs(job.worker_id)
         self.settle(job, now)
-        self.needed_ended(job.id, now, completed=effect.state is JobState.COMPLETED)
-        self._follow(effect, now)
+        self.needed_ended(job.id, now, completed=completed)
+        if effect.known or effect.follow_ups:
+            self._follow(effect, now)
 
     def _follow(self, effect: Followed, now: float) -> None:
         """What follows an end is durable."""
@@ -337,12 +333,13 @@ class Engine(Takeover):
 
     def _was_past(self, effect: Followed, job_id: JobId, now: float) -> None:
         """A job that seemed to be live is not, but perhaps was: tell those who took to waiting for it."""
-        self.needed_ended(job_id, now, completed=effect.past.get(job_id) is JobState.COMPLETED)
+        completed = effect.past is not None and effect.past.get(job_id) is JobState.COMPLETED
+        self.needed_ended(job_id, now, completed=completed)
 
     def _released(self, effect: ReleaseLease, now: float) -> None:
         job, verdict = effect.job, effect.verdict
         self.fleet.ended(job)
-        self.queue.move(job, JobState.PAUSED if verdict.paused else JobState.PENDING)
+        self.queue.move([job], JobState.PAUSED if verdict.paused else JobState.PENDING)
         job.pause_requested_at = None
         job.retry_after = verdict.retry_after
         job.retry_count = verdict.retry_count

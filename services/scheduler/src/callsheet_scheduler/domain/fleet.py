@@ -1,6 +1,6 @@
 """The workers, the leases they hold, and the limits per host."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -168,17 +168,33 @@ class Fleet:
                 return scope
         return None
 
-    def _places(self, host: str, scope: Scope, *, at_once: bool) -> int:
-        load = self._loads.of(host, scope)
-        return load.running + load.ending if at_once else load.running
+    def _places(self, place: str, scope: Scope, *, at_once: bool) -> int:
+        running = self._loads.running(place, scope)
+        return running + self._loads.ending(place, scope) if at_once else running
 
     def running_on(self, host: str, scope: Scope) -> int:
         """Return how many leases of *scope* the workers of *host* hold."""
-        return self._loads.of(host, scope).running
+        return self._loads.running(host, scope)
 
     def running(self, scope: Scope) -> int:
         """Return how many leases of *scope* there are."""
-        return self._loads.of(EVERYWHERE, scope).running
+        return self._loads.running(EVERYWHERE, scope)
+
+    def spare(self, worker: Worker, category: Category, job_type: str) -> int:
+        """Return how many such jobs *worker*, which was chosen for one, can take in a row.
+
+        One where others could take them as well, since workers take turns.
+        """
+        if len(self._ready) > 1 or len(self._ready.get(_reach_of(worker), ())) > 1:
+            return 1
+        scopes, host, limits = scopes_of(category, job_type), worker.capability.host, self._limits
+        room = worker.credit
+        for place, limited in ((host, limits.host), (EVERYWHERE, limits.fleet)):
+            for scope in scopes:
+                limit = limited.get(scope)
+                if limit is not None:
+                    room = min(room, limit - self._loads.running(place, scope))
+        return room
 
     def any_ready(self) -> bool:
         """Return whether any worker can take a lease, as far as is known."""
@@ -220,14 +236,15 @@ class Fleet:
             self.update_ready(worker)
         return worker
 
-    def charge(self, worker: Worker, job: LiveJob) -> None:
-        """Book the lease of *job* on *worker* and spend one credit."""
-        worker.leases.add(job.id)
-        worker.credit -= 1
+    def charge(self, worker: Worker, jobs: Sequence[LiveJob]) -> None:
+        """Book the leases of *jobs*, which are of one kind, on *worker* and spend its credit."""
+        host, first = worker.capability.host, jobs[0]
+        worker.leases.update([job.id for job in jobs])
+        worker.credit -= len(jobs)
         self._turn += 1
         worker.turn = self._turn
-        self._loads.count(worker.capability.host, job, running=1)
-        self._touch(worker.capability.host, job)
+        self._loads.count(host, first, running=len(jobs))
+        self._touch(host, first)
         if worker.credit <= 0:
             self.suspend(worker)
             return
@@ -254,16 +271,18 @@ class Fleet:
             self._loads.count(job.host, job, ending=-1)
 
     def _take_off(self, job: LiveJob, *, ending: int) -> None:
-        if job.worker_id is None or job.host is None:
+        host = job.host
+        if job.worker_id is None or host is None:
             return
-        self._loads.count(job.host, job, running=-1, ending=ending)
-        self._touch(job.host, job)
-        if job.host in self._full:
-            self._reopen(job.host)
+        self._loads.count(host, job, running=-1, ending=ending)
+        self._touch(host, job)
+        if host in self._full:
+            self._reopen(host)
         worker = self.workers.get(job.worker_id)
         if worker is not None:
             worker.leases.discard(job.id)
-            self.forget_if_gone(worker)
+            if worker.session is None:
+                self.forget_if_gone(worker)
 
     def _touch(self, host: str, job: LiveJob) -> None:
         """The load of *host* changed by *job*."""

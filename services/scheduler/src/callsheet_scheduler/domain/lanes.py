@@ -78,22 +78,20 @@ class Lane:
         """Return each kind that has a job here, its places in order."""
         return self._by_kind.items()
 
-    def heads(self) -> Iterable[tuple[Place, Kind]]:
+    def heads(self) -> Sequence[tuple[Place, Kind]]:
         """Return the first place of every kind that has one, soonest first."""
-        if len(self._by_kind) > 1:
-            return sorted(
-                ((places[0], kind) for kind, places in self._by_kind.items()),
-                key=_place,
-            )
-        return [(places[0], kind) for kind, places in self._by_kind.items()]
+        heads = [(places[0], kind) for kind, places in self._by_kind.items()]
+        if len(heads) > 1:
+            heads.sort(key=_place)
+        return heads
 
-    def pop(self, kind: Kind) -> JobId:
-        """Take out the first job of *kind* and return it."""
+    def take(self, kind: Kind, count: int) -> list[JobId]:
+        """Take out the first *count* jobs of *kind*, or all that there are, and return them in order."""
         places = self._by_kind[kind]
-        place = places.pop(0)
+        taken = [places.pop(0)[2] for _ in range(min(count, len(places)))]
         if not places:
             del self._by_kind[kind]
-        return place[2]
+        return taken
 
     def position(self, job: LiveJob) -> int:
         """Return how many jobs of the lane go before *job*, plus one."""

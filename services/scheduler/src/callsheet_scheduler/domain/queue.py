@@ -1,7 +1,7 @@
 """The live jobs, those that wait for their turn, and those that wait for an instant."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from heapq import heappop, heappush
 
 from callsheet.catalog import Category
@@ -48,7 +48,7 @@ class Queue:
             self.knots.untie(job.id, job.ties)
         if job.collection is not None:
             self._leave(job.collection, job.state)
-        self._uncount((job.state, job.type, job.category))
+        self._uncount((job.state, job.type, job.category), 1)
         hour = (int(job.created_at // HOUR_S), job.type)
         left = self.created[hour] - 1
         if left:
@@ -56,14 +56,21 @@ class Queue:
         else:
             self.created.pop(hour)
 
-    def move(self, job: LiveJob, state: JobState) -> None:
-        """Put *job* into *state*."""
-        self._uncount((job.state, job.type, job.category))
-        if job.collection is not None:
-            self.collections[job.collection][job.state] -= 1
-            self.collections[job.collection][state] += 1
+    def move(self, jobs: Sequence[LiveJob], state: JobState) -> None:
+        """Put *jobs*, which are alike in state, type and category, into *state*."""
+        first = jobs[0]
+        self._uncount((first.state, first.type, first.category), len(jobs))
+        self.counts[state, first.type, first.category] += len(jobs)
+        for job in jobs:
+            if job.collection is not None:
+                self.collections[job.collection][job.state] -= 1
+                self.collections[job.collection][state] += 1
+            move(job, state)
+
+    def end(self, job: LiveJob, state: JobState) -> None:
+        """Put *job* into *state*, which is final, and count it out."""
+        self.remove(job)
         move(job, state)
-        self.counts[job.state, job.type, job.category] += 1
 
     def wait(self, job: LiveJob, now: float) -> None:
         """Let a pending job wait for its turn, or first for its instant.
@@ -129,8 +136,8 @@ class Queue:
         if not any(counts.values()):
             del self.collections[collection]
 
-    def _uncount(self, key: tuple[JobState, str, Category]) -> None:
-        left = self.counts[key] - 1
+    def _uncount(self, key: tuple[JobState, str, Category], jobs: int) -> None:
+        left = self.counts[key] - jobs
         if left:
             self.counts[key] = left
         else:

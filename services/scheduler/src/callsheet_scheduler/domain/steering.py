@@ -118,7 +118,7 @@ class Steering(Desk):
         job.cancel_requested_at = effect.cancel_requested_at
         job.pause_requested_at = effect.pause_requested_at
         if effect.state is not effect.was:
-            self.queue.move(job, effect.state)
+            self.queue.move([job], effect.state)
         worker = self.fleet.workers.get(job.worker_id or WorkerId(""))
         if job.state in LEASED and worker is not None and worker.session is not None:
             self.revoke(worker.session, job)

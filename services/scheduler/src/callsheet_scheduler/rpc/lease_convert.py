@@ -168,10 +168,10 @@ def attempt_from_wire(result: Result, now: float) -> Attempt:
     """Return which lease a result speaks of, and its instants; it ended *now* where it does not say."""
     lease = result.lease
     return Attempt(
-        job_id=JobId(lease.job_id),
-        token=Token(lease.token),
-        started_at=instant_from_wire(result.started_at) if result.HasField("started_at") else None,
-        ended_at=instant_from_wire(result.ended_at) if result.HasField("ended_at") else now,
+        JobId(lease.job_id),
+        Token(lease.token),
+        instant_from_wire(result.started_at) or None,
+        instant_from_wire(result.ended_at) or now,
     )
 
 
@@ -237,37 +237,42 @@ def completion_from_wire(result: Result) -> Completion:
     """Return what a worker brings that did what it was asked for."""
     done = result.completed
     return Completion(
-        result=done.result_json,
-        library=changes_from_wire(done.library) if done.HasField("library") else None,
-        follow_ups=[submission_from_wire(job) for job in done.follow_ups],
-        outputs=[output_from_wire(output) for output in done.outputs],
-        peak_vram_mib=result.peak_vram_mib,
+        done.result_json,
+        changes_from_wire(done.library) if done.HasField("library") else None,
+        [submission_from_wire(job) for job in follow_ups] if (follow_ups := done.follow_ups) else (),
+        [output_from_wire(output) for output in outputs] if (outputs := done.outputs) else (),
+        result.peak_vram_mib,
     )
 
 
 def add_ack(acks: RepeatedCompositeFieldContainer[ResultAck], message: SendAck) -> None:
     """Add the answer to a result."""
-    ack = acks.add(fate=ResultFate.ValueType(message.fate))
-    ack.lease.job_id, ack.lease.token = message.job_id, message.token
+    ack = acks.add()
+    ack.fate = ResultFate.ValueType(message.fate)
+    lease = ack.lease
+    lease.job_id, lease.token = message.job_id, message.token
 
 
 def add_grant(
     grants: RepeatedCompositeFieldContainer[Grant], message: SendGrant, *, run_limit_s: int
 ) -> None:
     """Add a lease."""
-    job = message.job
-    grant = grants.add(
-        type=job.type,
-        params_json=message.params,
-        attempt=message.attempt,
-        run_limit_s=run_limit_s,
-        priority=job.priority,
-        interactive=job.interactive,
-        checkpoint_json=message.checkpoint,
-        collection=job.collection,
-        traceparent=job.trace,
-    )
-    grant.lease.job_id, grant.lease.token = job.id, message.token
+    job, grant = message.job, grants.add()
+    lease = grant.lease
+    lease.job_id, lease.token = job.id, message.token
+    grant.type = job.type
+    grant.params_json = message.params
+    grant.attempt = message.attempt
+    grant.run_limit_s = run_limit_s
+    grant.priority = job.priority
+    if job.interactive:
+        grant.interactive = True
+    if message.checkpoint:
+        grant.checkpoint_json = message.checkpoint
+    if job.collection is not None:
+        grant.collection = job.collection
+    if job.trace is not None:
+        grant.traceparent = job.trace
     need = None if job.device is None else held_by(job)
     if need is not None:
         grant.device_uuid = job.device or ""

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from callsheet.catalog import Category
 from callsheet_scheduler.domain.device import Card, DeviceId
-from callsheet_scheduler.domain.effects import NewRow, SendGrant
+from callsheet_scheduler.domain.effects import Brought, NewRow, SendGrant
 from callsheet_scheduler.domain.engine import Engine
 from callsheet_scheduler.domain.fleet import Capability
 from callsheet_scheduler.domain.job import RETRIES_DEFAULT, JobId, LiveJob, WorkerId
@@ -183,7 +183,7 @@ class Run:
             outcome = Outcome(ending=Ending.TRANSIENT, reason="It failed, as the mix has it")
             engine.ended(by, lease, outcome, span=span, now=end.at)
         else:
-            engine.completed(by, lease, result="", library=None, follow_ups=[], span=span)
+            engine.completed(by, lease, Brought(), span=span)
         engine.credit(worker, 1, end.at)
         self._commit(end.at)
         self.tally.ended(job, end.since, end.at, job.state)

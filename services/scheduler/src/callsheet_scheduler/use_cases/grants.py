@@ -10,7 +10,7 @@ from callsheet.catalog import CATALOG
 from callsheet.errors import InvalidError, UnavailableError
 from callsheet.service import telemetry
 from callsheet.service.spans import Facts
-from callsheet_scheduler.domain.effects import NewRow, Output, SendGrant
+from callsheet_scheduler.domain.effects import Brought, NewRow, Output, SendGrant
 from callsheet_scheduler.domain.fleet import Capability
 from callsheet_scheduler.domain.job import JobId, LiveJob, Token, WorkerId, term_of
 from callsheet_scheduler.domain.job_type import KnownType
@@ -50,8 +50,9 @@ class Attempt(NamedTuple):
 
     def span(self, now: float) -> tuple[float | None, float]:
         """Return both instants, not later than *now* and in order, whatever the worker's clock said."""
-        ended_at = min(self.ended_at, now)
-        return (None if self.started_at is None else min(self.started_at, ended_at), ended_at)
+        ended_at = min(now, self.ended_at)
+        started_at = self.started_at
+        return (started_at if started_at is None or started_at < ended_at else ended_at, ended_at)
 
 
 class Completion(NamedTuple):
@@ -159,22 +160,29 @@ class Grants:
         """A worker did what it was asked for. Content that is not acceptable fails the job."""
         engine = session.term.engine
         lease, span = (attempt.job_id, attempt.token), attempt.span(now)
+        follow_ups: Sequence[NewRow] = ()
         try:
             _check_result(brought.result)
-            _check_outputs(attempt, brought.outputs)
-            rows = self._follow_ups(session.term, attempt.job_id, brought.follow_ups, now, field="follow_ups")
+            if brought.outputs:
+                _check_outputs(attempt, brought.outputs)
+            if brought.follow_ups:
+                follow_ups = self._follow_ups(
+                    session.term, attempt.job_id, brought.follow_ups, now, field="follow_ups"
+                )
         except InvalidError as error:
             engine.ended(session.who, lease, _refused(error), span=span, now=now)
             return
         engine.completed(
             session.who,
             lease,
-            result=brought.result or "{}",
-            library=brought.library,
-            follow_ups=rows,
+            Brought(
+                brought.result or "{}",
+                brought.library,
+                follow_ups,
+                brought.outputs,
+                brought.peak_vram_mib,
+            ),
             span=span,
-            outputs=brought.outputs,
-            peak_vram_mib=brought.peak_vram_mib,
         )
 
     def yielded(
