@@ -103,10 +103,11 @@ async def pages_of_a_grant(queue: Leader, dsn: str) -> float:
         ids,
         [newest] * GRANTS,
         [1] * GRANTS,
-        ["w"] * GRANTS,
-        ["h"] * GRANTS,
+        ["w"],
+        ["h"],
         queue.term.commits.now(),
         *[nothing] * 11,
+        [1] * GRANTS,
     )
     await change.rollback()
     await writer.close()

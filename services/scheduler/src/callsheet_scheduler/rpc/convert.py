@@ -23,12 +23,19 @@ def instant_from_wire(stamp: Timestamp) -> float:
     return stamp.seconds + stamp.nanos / 1e9
 
 
+def stamp(message: Timestamp, at: float) -> None:
+    """Put an instant, in seconds since 1970, into a message."""
+    microseconds = round(at * 1e6)
+    message.seconds, message.nanos = microseconds // 1_000_000, microseconds % 1_000_000 * 1000
+
+
 def instant_to_wire(at: float | datetime | None) -> Timestamp | None:
     """Return the instant as a message; None stays None, that is an unset field."""
     if at is None:
         return None
-    microseconds = round((at.timestamp() if isinstance(at, datetime) else at) * 1e6)
-    return Timestamp(seconds=microseconds // 1_000_000, nanos=microseconds % 1_000_000 * 1000)
+    message = Timestamp()
+    stamp(message, at.timestamp() if isinstance(at, datetime) else at)
+    return message
 
 
 def duration_to_wire(seconds: float) -> Duration:
@@ -56,12 +63,13 @@ def job_id_from_wire(text: str) -> JobId:
 
 def submission_from_wire(job: job_pb2.NewJob) -> Submission:
     """Return what is asked for."""
+    category, if_fails, needs = job.category, job.if_dependency_fails, job.depends_on
     return Submission(
         id=job.id,
         type=job.type,
         params=job.params_json,
         priority=job.priority,
-        category=category_from_wire(job.category, field="category"),
+        category=category_from_wire(category, field="category") if category else None,
         vram_mib=job.vram_mib if job.HasField("vram_mib") else None,
         max_retries=job.max_retries if job.HasField("max_retries") else None,
         run_at=instant_from_wire(job.run_at) if job.HasField("run_at") else None,
@@ -69,15 +77,13 @@ def submission_from_wire(job: job_pb2.NewJob) -> Submission:
         parent_id=job.parent_id,
         collection=job.collection,
         submitted_by=job.submitted_by,
-        depends_on=tuple(job.depends_on),
-        if_dependency_fails=_if_fails_from_wire(job.if_dependency_fails),
+        depends_on=tuple(needs) if needs else (),
+        if_dependency_fails=_if_fails_from_wire(if_fails) if if_fails else IfFails.FAIL,
         unique_key=job.unique_key,
     )
 
 
 def _if_fails_from_wire(value: int) -> IfFails:
-    if not value:
-        return IfFails.FAIL
     try:
         return IfFails(value)
     except ValueError:

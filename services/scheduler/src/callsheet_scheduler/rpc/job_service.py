@@ -55,6 +55,7 @@ from callsheet_scheduler.rpc.convert import (
     job_id_from_wire,
     job_to_wire,
     new_needs_from_wire,
+    stamp,
     submission_from_wire,
     type_view_to_wire,
 )
@@ -109,12 +110,12 @@ class JobService(JobServiceServicer):
     async def SubmitJobs(self, request: SubmitJobsRequest, context: Context) -> SubmitJobsResponse:
         response = SubmitJobsResponse()
         for job in await self._jobs.submit([submission_from_wire(job) for job in request.jobs]):
-            response.jobs.add(
-                id=job.id,
-                state=job_pb2.JobState.ValueType(job.state),
-                created_at=instant_to_wire(job.created_at),
-                existed=job.existed,
-            )
+            answer = response.jobs.add()
+            answer.id = job.id
+            answer.state = job_pb2.JobState.ValueType(job.state)
+            stamp(answer.created_at, job.created_at)
+            if job.existed:
+                answer.existed = True
         return response
 
     @override

@@ -79,21 +79,23 @@ async def insert_jobs(connection: Connection, rows: Sequence[NewRow]) -> dict[Jo
     """
     jobs = [row.job for row in rows]
     ids = [job.id for job in jobs]
+    kinds, of_kind = _coded([(job.type, job.category) for job in jobs])
+    created_at, of_creation = _coded([job.created_at for job in jobs])
     known = await connection.fetch(
         statement("insert_jobs"),
         ids,
         [job.sequence for job in jobs],
-        [job.type for job in jobs],
-        [int(job.category) for job in jobs],
+        [job_type for job_type, _ in kinds],
+        [int(category) for _, category in kinds],
         _sparse([job.priority for job in jobs], PRIORITY_DEFAULT),
         _sparse([job.interactive for job in jobs]),
         _sparse([job.vram_mib for job in jobs]),
         _sparse([job.max_retries for job in jobs], RETRIES_DEFAULT),
         [job.request_hash for job in jobs],
         _sparse([job.parent_id for job in jobs]),
-        [job.created_at for job in jobs],
+        created_at,
         _sparse([job.run_at for job in jobs]),
-        [row.params for row in rows],
+        _sparse([row.params for row in rows], "{}"),
         _sparse([int(job.state) for job in jobs], int(JobState.PENDING)),
         _sparse([job.token for job in jobs]),
         _sparse([job.attempt for job in jobs]),
@@ -107,6 +109,8 @@ async def insert_jobs(connection: Connection, rows: Sequence[NewRow]) -> dict[Jo
         _sparse([job.collection for job in jobs]),
         _sparse([job.submitted_by for job in jobs]),
         _sparse([job.trace for job in jobs]),
+        of_kind,
+        of_creation,
     )
     return _done(known)
 
@@ -167,6 +171,7 @@ async def end_and_begin(
         asyncpg.AssertError: The tables are not as they ought to be; nothing was written.
     """
     begun = [grant.job for grant in grants]
+    holders, of_holder = _coded([(job.worker_id, job.host) for job in begun])
     row = await connection.fetchrow(
         statement("write_turn"),
         [finish.job.id for finish in finishes],
@@ -176,17 +181,18 @@ async def end_and_begin(
         [finish.job.started_at for finish in finishes],
         [finish.finished_at for finish in finishes],
         _sparse([finish.error for finish in finishes]),
-        _sparse([finish.result for finish in finishes]),
+        _sparse([finish.result for finish in finishes], "{}"),
         _sparse([finish.lost_count for finish in finishes]),
         _sparse([int(finish.rung) for finish in finishes]),
         [job.id for job in begun],
         [job.token for job in begun],
         _sparse([job.attempt for job in begun], 1),
-        [job.worker_id for job in begun],
-        [job.host for job in begun],
+        [worker_id for worker_id, _ in holders],
+        [host for _, host in holders],
         granted_at,
         *_counter_columns(*counters),
         *_collected_columns(collected),
+        of_holder,
     )
     if row is not None and grants:
         for grant, params, checkpoint in zip(grants, row["params"], row["checkpoints"], strict=True):
@@ -353,6 +359,15 @@ def _sparse(column: list[ValueT], usual: ValueT | None = None) -> list[ValueT] |
     """
     differs = any(column) if usual is None else column.count(usual) < len(column)
     return column if differs else None
+
+
+def _coded(column: Sequence[ValueT]) -> tuple[list[ValueT], list[int] | None]:
+    """Return the different values of a column, and for each row the place of its own, counted from 1.
+
+    None for these where all rows have the same.
+    """
+    places = {value: place for place, value in enumerate(dict.fromkeys(column), start=1)}
+    return list(places), [places[value] for value in column] if len(places) > 1 else None
 
 
 def changed_rows(status: str) -> int:

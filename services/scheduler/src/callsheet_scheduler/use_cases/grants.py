@@ -259,7 +259,7 @@ class Grants:
         giver = term.engine.queue.jobs.get(parent)
         rows: dict[JobId, NewRow] = {}
         for index, submission in enumerate(follow_ups):
-            row = self._jobs.row_of(submission, term, now, field=f"{field}[{index}]")
+            row = self._jobs.row_of(submission, term, now, field=field, index=index)
             row.job.parent_id = parent
             row.job.collection = None if giver is None else giver.collection
             row.job.submitted_by = None if giver is None else giver.submitted_by

@@ -137,7 +137,7 @@ class Jobs:
         keys: dict[str, LiveJob] = {}
         answers: list[Accepted | LiveJob] = []
         for index, submission in enumerate(submissions):
-            row = self.row_of(submission, term, now, field=f"jobs[{index}]", size=sizes[index])
+            row = self.row_of(submission, term, now, field="jobs", index=index, size=sizes[index])
             known = queue.jobs.get(row.job.id)
             if known is None and (twin := rows.get(row.job.id)) is not None:
                 known = twin.job
@@ -187,33 +187,45 @@ class Jobs:
             self._waiting_bytes -= size_bytes
 
     def row_of(
-        self, submission: Submission, term: Term, now: float, *, field: str, size: int | None = None
+        self,
+        submission: Submission,
+        term: Term,
+        now: float,
+        *,
+        field: str,
+        index: int | None = None,
+        size: int | None = None,
     ) -> NewRow:
         """Return the checked job that *submission* asks for, with the *size* class of its item.
 
         Raises:
-            InvalidError: It is not acceptable; names the field below *field*.
+            InvalidError: It is not acceptable; names the field below *field*, or below its *index*.
         """
         try:
             return self._checked(submission, term, now, size)
         except InvalidError as error:
-            raise InvalidError(error.message, field=f"{field}.{error.field}") from error
+            where = field if index is None else f"{field}[{index}]"
+            raise InvalidError(error.message, field=f"{where}.{error.field}") from error
 
     def _checked(self, submission: Submission, term: Term, now: float, size: int | None) -> NewRow:
         known = self._types.get(submission.type, field="type")
         params = self._types.check_params(submission.type, submission.params, field="params")
         priority = submission.priority or PRIORITY_DEFAULT
-        _check_range(priority, 1, PRIORITY_MAX, field="priority")
+        if submission.priority:
+            _check_range(priority, 1, PRIORITY_MAX, field="priority")
         retries = RETRIES_DEFAULT if submission.max_retries is None else submission.max_retries
-        _check_range(retries, 0, RETRIES_MAX, field="max_retries")
+        if submission.max_retries is not None:
+            _check_range(retries, 0, RETRIES_MAX, field="max_retries")
         if submission.category is not None and submission.category is not known.category:
             message = f"{submission.type} runs in the category {known.category.name.lower()} only"
             raise InvalidError(message, field="resource_category")
         vram_mib = known.vram_mib if submission.vram_mib is None else submission.vram_mib
-        most_mib = known.vram_mib if known.category is Category.CPU else VRAM_MIB_MAX
-        _check_range(vram_mib, known.vram_mib, most_mib, field="vram_required")
+        if submission.vram_mib is not None:
+            most_mib = known.vram_mib if known.category is Category.CPU else VRAM_MIB_MAX
+            _check_range(vram_mib, known.vram_mib, most_mib, field="vram_required")
         job_id = id_of_new(submission.id, term, now, field="id")
-        check_slug(submission.collection, field="collection")
+        if submission.collection:
+            check_slug(submission.collection, field="collection")
         if len(submission.submitted_by) > SUBMITTER_MAX or "\x00" in submission.submitted_by:
             message = f"must have at most {SUBMITTER_MAX} characters, and no NUL"
             raise InvalidError(message, field="submitted_by")
@@ -233,7 +245,7 @@ class Jobs:
             created_at=now,
             run_at=submission.run_at,
             root=params.root,
-            ties=ties_of(submission, job_id),
+            ties=ties_of(submission, job_id) if submission.depends_on or submission.unique_key else None,
             collection=submission.collection or (parent.collection if parent else None),
             submitted_by=submission.submitted_by or (parent.submitted_by if parent else None),
             trace=telemetry.traceparent() or (parent.trace if parent else None),

@@ -1,7 +1,7 @@
 -- One turn: move what ended to history, on behalf of the leases that hold it (or of nobody, for waiting
 -- jobs); write leases; count. A stale token matches no row, and neither does a grant to a job that is not
 -- pending or whose token is not older: then nothing is written. A column that is NULL as a whole has
--- what is usual.
+-- what is usual. The workers that get leases come once each, and leases name them by number.
 WITH gone AS (
     DELETE FROM job_live AS l
     USING unnest(
@@ -13,7 +13,8 @@ WITH gone AS (
         l.id, l.sequence, l.type, l.category, l.priority, l.interactive, l.vram_mib, l.max_retries,
         l.request_hash, l.parent_id, l.created_at, l.run_at, l.params, coalesce(u.state, 5),
         l.token, l.attempt, l.retry_count, coalesce(u.lost_count, 0), l.capacity_count, l.worker_id, l.granted_at,
-        to_timestamp(u.started_at), to_timestamp(u.finished_at), u.error, u.result::json,
+        to_timestamp(u.started_at), to_timestamp(u.finished_at), u.error,
+        CASE WHEN $8::text[] IS NULL THEN '{}' ELSE u.result END::json,
         l.host, l.root, nullif(u.rung, 0), l.device, l.peak_vram_mib, l.size_class,
         l.needs, l.if_needed_fails, l.unique_key, l.cancel_requested_at, l.children, l.collection, l.submitted_by
 ),
@@ -32,10 +33,11 @@ finished AS (
 
 granted AS (
     UPDATE job_live AS l
-    SET state = 2, token = u.token, attempt = coalesce(u.attempt, 1), worker_id = u.worker_id,
-        host = u.host, granted_at = to_timestamp($16::float8), started_at = NULL, retry_after = NULL
-    FROM unnest($11::uuid[], $12::bigint[], $13::bigint[], $14::text[], $15::text[])
-        WITH ORDINALITY AS u (id, token, attempt, worker_id, host, place)
+    SET state = 2, token = u.token, attempt = coalesce(u.attempt, 1),
+        worker_id = ($14::text[])[coalesce(u.holder, 1)], host = ($15::text[])[coalesce(u.holder, 1)],
+        granted_at = to_timestamp($16::float8), started_at = NULL, retry_after = NULL
+    FROM unnest($11::uuid[], $12::bigint[], $13::bigint[], $28::smallint[])
+        WITH ORDINALITY AS u (id, token, attempt, holder, place)
     WHERE l.id = u.id AND l.state = 1 AND l.token < u.token
     RETURNING u.place, l.params::text AS params, l.checkpoint::text AS checkpoint
 ),
