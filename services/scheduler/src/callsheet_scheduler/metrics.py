@@ -13,10 +13,10 @@ from prometheus_client.registry import Collector
 from typing_extensions import override
 
 from callsheet.catalog import Category
-from callsheet_scheduler.domain.desk import OUTCOME_WORDS
 from callsheet_scheduler.domain.effects import FinishJob, GrantLease, InsertJobs, ReleaseLease, TurnEffect
 from callsheet_scheduler.domain.job import FINAL, LEASED, JobState, LiveJob
 from callsheet_scheduler.domain.limits import SCOPE_OF
+from callsheet_scheduler.domain.outcome import OUTCOME_WORDS
 from callsheet_scheduler.domain.waits import Waits, wait_s_of
 
 

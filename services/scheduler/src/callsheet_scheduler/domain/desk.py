@@ -24,10 +24,9 @@ from callsheet_scheduler.domain.effects import (
 from callsheet_scheduler.domain.fleet import Fleet, Worker
 from callsheet_scheduler.domain.footprint import Footprints
 from callsheet_scheduler.domain.job import LEASED, JobId, JobState, LiveJob, Token, WorkerId
-from callsheet_scheduler.domain.lanes import Lane
 from callsheet_scheduler.domain.ledger import Ledger
 from callsheet_scheduler.domain.limits import Limits, Pauses
-from callsheet_scheduler.domain.outcome import Ending, Outcome, Rung
+from callsheet_scheduler.domain.outcome import LOST_RUNG, OUTCOME_WORDS, Ending, Outcome, Rung
 from callsheet_scheduler.domain.outputs import Outputs
 from callsheet_scheduler.domain.placing import Sort, largest_for, sort_of
 from callsheet_scheduler.domain.queue import Queue
@@ -35,18 +34,6 @@ from callsheet_scheduler.domain.retry import judge
 from callsheet_scheduler.domain.rules import Rules
 from callsheet_scheduler.domain.suspicion import blamed, culprit
 from callsheet_scheduler.domain.waits import Waits
-
-#: The word that an attempt's row keeps.
-OUTCOME_WORDS: Final = {
-    Ending.LOST: "expired",
-    Ending.RETURNED: "returned",
-    Ending.PAUSED: "paused",
-    Ending.YIELDED: "yielded",
-}
-
-#: What ended an attempt whose worker did not say.
-LOST_RUNG: Final = {Ending.LOST: Rung.LEASE_LOST, Ending.RETURNED: Rung.BEFORE_START}
-
 
 #: Seconds for which submissions take it that no larger GPU has come.
 MOST_KNOWN_S: Final = 5.0
@@ -168,8 +155,6 @@ class Desk:
     def settle(self, job: LiveJob, now: float) -> None:
         """The statement about *job* is done; what waited for it goes on."""
         job.busy = False
-        if not job.deferred:
-            return
         while job.deferred and not job.busy:
             job.deferred.pop(0)(now)
 
@@ -221,7 +206,7 @@ class Desk:
         self.queue.wake(now)
         if self.halted:
             return
-        while self.fleet.any_ready() and self._grant_next(Category.CPU, self.queue.cpu_lane, now):
+        while self.fleet.any_ready() and self._grant_cpu_jobs(now):
             pass
         for job, spot, session in self.backfill.choices(now):
             self.queue.gpu_lanes[job.category].discard(job)
@@ -231,12 +216,14 @@ class Desk:
             charge = self._charge(job, spot.device, now)
             self.turn.append(GrantLease(job=job, session=session, at=now, charge=charge))
 
-    def _grant_next(self, category: Category, lane: Lane, now: float) -> bool:
+    def _grant_cpu_jobs(self, now: float) -> bool:
+        """Grant the first job that somebody can run, and those behind it that the same worker would get."""
+        lane = self.queue.cpu_lane
         heads = lane.heads()
         for _, kind in heads:
-            worker = self.grantee(category, *kind)
+            worker = self.grantee(Category.CPU, *kind)
             if worker is not None and (session := worker.session) is not None:
-                count = self.fleet.spare(worker, category, kind[0]) if len(heads) == 1 else 1
+                count = self.fleet.spare(worker, Category.CPU, kind[0]) if len(heads) == 1 else 1
                 jobs = [self.queue.jobs[job_id] for job_id in lane.take(kind, count)]
                 self.lease(jobs, worker)
                 for job in jobs:

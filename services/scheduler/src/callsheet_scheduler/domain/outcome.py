@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import Enum, IntEnum, auto
+from typing import Final
 
 from callsheet_scheduler.domain.library import LibraryChanges
 
@@ -34,6 +35,18 @@ class Rung(IntEnum):
     TERMINATED = 3
     KILLED = 4
     LEASE_LOST = 5
+
+
+#: The word that an attempt's row keeps.
+OUTCOME_WORDS: Final = {
+    Ending.LOST: "expired",
+    Ending.RETURNED: "returned",
+    Ending.PAUSED: "paused",
+    Ending.YIELDED: "yielded",
+}
+
+#: What ended an attempt whose worker did not say.
+LOST_RUNG: Final = {Ending.LOST: Rung.LEASE_LOST, Ending.RETURNED: Rung.BEFORE_START}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,10 @@ from callsheet_scheduler.use_cases.refusals import refusal_of
 PARAMS_BYTES_MAX: Final = 65_536
 
 
+#: What says that there are no parameters.
+_NO_PARAMS: Final = frozenset({"", "{}"})
+
+
 class Checked(NamedTuple):
     """Parameters that their job type accepts."""
 
@@ -48,6 +52,8 @@ class JobTypes:
         self._params: dict[str, list[str]] = {}
         self._sizes: dict[str, str | None] = {}
         self._items: dict[str, str] = {}
+        self._of_none: dict[str, Checked] = {}
+        """By type: what no parameters at all come to, where it accepts that."""
         for job_type in CATALOG.values():
             self.learn(
                 KnownType(
@@ -85,6 +91,7 @@ class JobTypes:
         self._put_in_force(known.name)
         show_type(known.name)
         self._validators[known.name] = validator
+        self._of_none.pop(known.name, None)
         self._roots[known.name] = _default_root(schema)
         self._targets[known.name] = _target_param(schema)
         self._params[known.name] = list(_properties(schema))
@@ -151,7 +158,14 @@ class JobTypes:
         Raises:
             InvalidError: It is no JSON object or the schema refuses it; names the parameter.
         """
-        text = text or "{}"
+        if text in _NO_PARAMS:
+            known = self._of_none.get(name)
+            if known is None:
+                known = self._of_none[name] = self._check("{}", name, field)
+            return known
+        return self._check(text, name, field)
+
+    def _check(self, text: str, name: str, field: str) -> Checked:
         if len(text) > PARAMS_BYTES_MAX:
             message = f"the parameters have {len(text)} characters; at most {PARAMS_BYTES_MAX} are allowed"
             raise InvalidError(message, field=field)

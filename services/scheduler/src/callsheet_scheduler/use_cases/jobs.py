@@ -309,7 +309,7 @@ def _instant_of(job_id: str) -> float:
 
 
 def _hash(submission: Submission, params: str) -> int:
-    parts = (
+    parts: tuple[object, ...] = (
         submission.type,
         params,
         submission.priority,
@@ -319,8 +319,11 @@ def _hash(submission: Submission, params: str) -> int:
         submission.run_at,
         submission.interactive,
         submission.parent_id,
-        *((submission[-3:],) if submission.depends_on or submission.unique_key else ()),
-        *((submission.collection,) if submission.collection else ()),
-        *((("by", submission.submitted_by),) if submission.submitted_by else ()),
     )
+    if submission.depends_on or submission.unique_key:
+        parts = (*parts, submission[-3:])
+    if submission.collection:
+        parts = (*parts, submission.collection)
+    if submission.submitted_by:
+        parts = (*parts, ("by", submission.submitted_by))
     return int.from_bytes(blake2b(repr(parts).encode(), digest_size=8).digest(), "big", signed=True)
