@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from bench.rig import BATCH, Rig, rig
+from bench.rig import BATCH, Rig, disk_sync_ms, rig
 
 #: Submissions under way at once while jobs flow.
 CALLERS: Final = 3
@@ -77,7 +77,11 @@ async def idle(made: Rig, folder: Path, *, probes: int) -> Figures:
         await made.until_completed(already + probes)
     started = dict(line.split() for line in starts.read_text().splitlines())
     cuts = statistics.quantiles([float(started[one]) - at for one, at in submitted.items()], n=100)
-    return {"idle_p50_ms": round(cuts[49] * 1000, 2), "idle_p99_ms": round(cuts[98] * 1000, 2)}
+    return {
+        "idle_p50_ms": round(cuts[49] * 1000, 2),
+        "idle_p99_ms": round(cuts[98] * 1000, 2),
+        "disk_sync_ms": round(disk_sync_ms(folder), 2),
+    }
 
 
 async def measure(options: argparse.Namespace) -> Figures:

@@ -22,14 +22,14 @@ import asyncpg
 from callsheet_scheduler.local.postgres import EmbeddedPostgres
 
 from bench.queue import CALLERS, PROBE_S, Figures, drain, flow, idle
-from bench.rig import BATCH, rig
+from bench.rig import BATCH, disk_sync_ms, rig
 from callsheet.service.clock import SystemClock
 
 HERE: Final = Path(__file__).parent
 GRAPHILE: Final = "graphile-worker@0.18.0"
 PGQUEUER: Final = ("pgqueuer==1.6.0", "asyncpg==0.31.0", "uvloop==0.22.1")
 
-FIGURES: Final = ("drain_per_s", "flow_per_s", "idle_p50_ms", "idle_p99_ms")
+FIGURES: Final = ("drain_per_s", "flow_per_s", "idle_p50_ms", "idle_p99_ms", "disk_sync_ms")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +178,7 @@ async def measure_peer(peer: Peer, options: argparse.Namespace) -> Figures:
     for part, count in (("drain", options.jobs), ("flow", options.jobs), ("idle", options.probes)):
         with _folder() as name:
             async with EmbeddedPostgres(Path(name)) as dsn:
+                figures["disk_sync_ms"] = disk_sync_ms(Path(name))
                 words = [word.format(dsn=dsn) for word in peer.install]
                 await asyncio.to_thread(subprocess.run, words, check=True, stdout=subprocess.DEVNULL)
                 async with asyncpg.create_pool(dsn, min_size=CALLERS, max_size=CALLERS) as pool:
