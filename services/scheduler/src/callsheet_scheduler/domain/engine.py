@@ -48,11 +48,12 @@ class Engine(Takeover):
     def submit(self, request: int, rows: list[NewRow], now: float, *, taken: Taken | None = None) -> None:
         """Accept jobs that are not live; those that a free slot awaits are inserted leased."""
         effect = InsertJobs(request=request, rows=rows, taken=taken)
-        for row in sorted(rows, key=lambda row: place_of(row.job)) if len(rows) > 1 else rows:
+        at_once = self.fleet.any_ready()
+        for row in sorted(rows, key=lambda row: place_of(row.job)) if at_once and len(rows) > 1 else rows:
             job = row.job
             job.busy = True
             self.queue.add(job)
-            worker = self._first_worker(job, now)
+            worker = self._first_worker(job, now) if at_once else None
             if worker is not None and worker.session is not None:
                 self.lease([job], worker)
                 effect.session[job.id] = worker.session

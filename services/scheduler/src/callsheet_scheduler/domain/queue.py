@@ -77,9 +77,9 @@ class Queue:
 
         One that needs others does not yet, nor does one that is held back with its parent.
         """
-        if job.needs_others or self.holder(job) is not None:
+        if job.needs_others or (job.parent_id is not None and self.holder(job) is not None):
             return
-        if job.ready_at > now:
+        if (job.run_at or job.retry_after) and job.ready_at > now:
             heappush(self._later, (job.ready_at, job.id))
         else:
             self.lanes[job.category].add(job)

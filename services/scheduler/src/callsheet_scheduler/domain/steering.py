@@ -139,7 +139,7 @@ class Steering(Desk):
         """
         if job.state is not JobState.PENDING or job.busy:
             return
-        if job.winding_up:
+        if job.cancel_requested_at is not None:
             if job.ties is None or not job.ties.open:
                 self._end_cancelled(job, by="", now=now)
         elif job.ties is not None and job.ties.broken is not None:

@@ -113,7 +113,8 @@ class Jobs:
         while True:
             rows, answers = self._sorted_out(submissions, term, sizes)
             needed = needed_by(rows)
-            told = [*(answer.id for answer in answers), *(one for one in needed if one not in durable)]
+            old = (answer.id for answer in answers if isinstance(answer, Accepted))
+            told = [*old, *(one for one in needed if one not in durable)]
             known = (engine.queue.jobs.get(job_id) for job_id in told)
             busy = [job.id for job in known if job is not None and job.busy]
             past = [one for one in needed if one not in engine.queue.jobs and one not in ended]
