@@ -1,23 +1,13 @@
 """What came and what ended, by the hour, as REST has it."""
 
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, TypedDict
 
 from pydantic import Field, JsonValue
 
-from callsheet.v1.job_pb2 import JobState
-from callsheet.v1.job_service_pb2 import HourWait, ListHoursResponse
+from callsheet.hours import ALL_TYPES, HOURS_MAX, Hour, hours_of
+from callsheet.v1.job_service_pb2 import ListHoursResponse
 from callsheet_gateway.schemas.shared import Camel, Instant, Question, instant_of
 
-HOUR: Final = timedelta(hours=1)
-HOURS_MAX: Final = 168
-FIELDS: Final = {
-    JobState.JOB_STATE_PENDING: "created",
-    JobState.JOB_STATE_COMPLETED: "completed",
-    JobState.JOB_STATE_FAILED: "failed",
-    JobState.JOB_STATE_CANCELLED: "cancelled",
-}
 _SCAN_EXAMPLE: Final[dict[str, JsonValue]] = {
     "created": 8,
     "completed": 7,
@@ -70,35 +60,35 @@ class JobHours(Camel):
 
 def hours_view(answer: ListHoursResponse) -> JobHours:
     """Return every hour from the first to the last, also those in which nothing happened."""
-    first, last = answer.first_hour.ToDatetime(UTC), answer.last_hour.ToDatetime(UTC)
-    hours = {
-        first + number * HOUR: JobHour(hour=instant_of((first + number * HOUR).timestamp()), by_type={})
-        for number in range((last - first) // HOUR + 1)
+    return JobHours(
+        data=[
+            JobHour(
+                **_came(types[ALL_TYPES]),
+                hour=instant_of(types[ALL_TYPES].begins_at.timestamp()),
+                average_processing_time=round(types[ALL_TYPES].mean_run_s or 0.0, 3),
+                by_type={name: Came(**_came(hour)) for name, hour in types.items() if name != ALL_TYPES},
+            )
+            for types in hours_of(answer)
+        ]
+    )
+
+
+class _Figures(TypedDict):
+    created: int
+    completed: int
+    failed: int
+    cancelled: int
+    average_wait: float | None
+    longest_wait: float | None
+
+
+def _came(hour: Hour) -> _Figures:
+    mean_s = hour.mean_wait_s
+    return {
+        "created": hour.created,
+        "completed": hour.completed,
+        "failed": hour.failed,
+        "cancelled": hour.cancelled,
+        "average_wait": None if mean_s is None else round(mean_s, 3),
+        "longest_wait": round(hour.longest_wait_s, 3) if hour.waited else None,
     }
-    run_s: dict[datetime, float] = {}
-    for count in answer.counts:
-        at, name = count.hour.ToDatetime(UTC), FIELDS.get(count.state)
-        hour = hours.get(at)
-        if hour is None or name is None:
-            continue
-        for came in (hour, hour.by_type.setdefault(count.type, Came())):
-            setattr(came, name, getattr(came, name) + count.jobs)
-        if count.state == JobState.JOB_STATE_COMPLETED:
-            run_s[at] = run_s.get(at, 0.0) + count.run_s
-    for at, seconds in run_s.items():
-        hours[at].average_processing_time = round(seconds / max(1, hours[at].completed), 3)
-    _add_waits(hours, answer.waits)
-    return JobHours(data=list(hours.values()))
-
-
-def _add_waits(hours: Mapping[datetime, JobHour], waits: Iterable[HourWait]) -> None:
-    """Say how long jobs waited, whole and by type."""
-    told: dict[tuple[datetime, str | None], list[HourWait]] = {}
-    for wait in waits:
-        if (at := wait.hour.ToDatetime(UTC)) in hours:
-            for name in (None, wait.type):
-                told.setdefault((at, name), []).append(wait)
-    for (at, name), those in told.items():
-        came = hours[at] if name is None else hours[at].by_type.setdefault(name, Came())
-        came.average_wait = round(sum(one.wait_s for one in those) / sum(one.jobs for one in those), 3)
-        came.longest_wait = round(max(one.longest_wait_s for one in those), 3)
