@@ -146,7 +146,10 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, default=Path("var/nemesis"), help="where broken rounds are kept")
     options = parser.parse_args()
     options.keep.mkdir(parents=True, exist_ok=True)
-    sys.exit(asyncio.run(_main(options)))
+    try:
+        sys.exit(asyncio.run(_main(options)))
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,9 @@ FIRST_LOAD_MAX: Final = 400_000
 """Compressed bytes that a browser fetches until the first view stands."""
 COMPRESSIBLE: Final = {".js", ".css", ".svg"}
 LIMIT_S: Final = 900.0
+
+#: npm asks again after five minutes of silence by itself, which leaves no time within the limit.
+PATIENCE: Final = ("--fetch-timeout=60000", "--fetch-retries=4")
 """How long one step may take."""
 
 
@@ -193,7 +196,7 @@ def npm(*arguments: str, environment: Mapping[str, str] | None = None) -> None:
     wanted = sha256(lock.read_bytes()).hexdigest()
     if not installed.is_file() or installed.read_text(encoding="ascii") != wanted:
         print("Installing what the page is built with ...", flush=True)
-        _run([*node, "ci", "--silent", "--ignore-scripts"], {})
+        _run([*node, "ci", "--silent", "--ignore-scripts", *PATIENCE], {})
         installed.write_text(wanted, encoding="ascii")
     _run([*node, *arguments], environment or {})
 
