@@ -29,10 +29,9 @@ FIRST_LOAD_MAX: Final = 400_000
 """Compressed bytes that a browser fetches until the first view stands."""
 COMPRESSIBLE: Final = {".js", ".css", ".svg"}
 LIMIT_S: Final = 900.0
-
-#: npm asks again after five minutes of silence by itself, which leaves no time within the limit.
-PATIENCE: Final = ("--fetch-timeout=60000", "--fetch-retries=4")
 """How long one step may take."""
+PATIENCE: Final = ("--fetch-timeout=60000", "--fetch-retries=4")
+"""npm by itself asks again only after five minutes of silence, which leaves no time within the limit."""
 
 
 class StepError(Exception):
