@@ -17,6 +17,7 @@ from callsheet.service.settings import AnyRootSettings, RootSettings
 from callsheet.tls import TlsFolder
 from callsheet.v1.fleet_service_pb2 import Worker
 from callsheet.v1.library_service_pb2 import Derivative
+from callsheet.within import within
 from callsheet.worker.ffmpeg import ffmpeg_path, ffmpeg_version
 from callsheet.worker.sandbox.rights import lacks, strength
 
@@ -225,7 +226,7 @@ async def _trial(program: Path, codec: str) -> str:
         stderr=PIPE,
     )
     try:
-        async with asyncio.timeout(TRIAL_S):
+        async with within(TRIAL_S):
             _, said = await process.communicate()
     except BaseException:
         process.kill()

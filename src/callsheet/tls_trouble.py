@@ -10,6 +10,7 @@ from callsheet.errors import InvalidError
 from callsheet.identities import SCHEDULER_NAME
 from callsheet.service.clock import SystemClock
 from callsheet.tls import CERTIFICATE_FILE, KEY_FILE, Credentials, TlsFolder, read_credentials
+from callsheet.within import within
 
 #: Seconds that the scheduler has for each step of greeting.
 STEP_S: Final = 3.0
@@ -75,12 +76,12 @@ async def _closed_after_greeting(address: str, context: ssl.SSLContext) -> bool:
     """
     context.set_alpn_protocols(["h2"])
     host, port = split_address(address)
-    async with asyncio.timeout(STEP_S):
+    async with within(STEP_S):
         reader, writer = await asyncio.open_connection(
             host, port, ssl=context, server_hostname=SCHEDULER_NAME
         )
     try:
-        async with asyncio.timeout(STEP_S):
+        async with within(STEP_S):
             return not await reader.read(1)
     except TimeoutError:
         return False
@@ -89,5 +90,5 @@ async def _closed_after_greeting(address: str, context: ssl.SSLContext) -> bool:
     finally:
         writer.close()
         with suppress(OSError, TimeoutError):
-            async with asyncio.timeout(STEP_S):
+            async with within(STEP_S):
                 await writer.wait_closed()

@@ -19,6 +19,7 @@ from callsheet.cli.top_reading import Reader, Seen
 from callsheet.cli.top_view import ONCE_WIDTH, UNBOUNDED_LINES, Look, Order, compose
 from callsheet.client import Patience
 from callsheet.errors import CallsheetError, InvalidError, OverloadedError, UnavailableError
+from callsheet.within import within
 
 app = typer.Typer()
 
@@ -127,7 +128,7 @@ class _Screen:
     async def _change(self) -> None:
         """Wait until the picture would be another one."""
         try:
-            async with asyncio.timeout(PICTURE_S):
+            async with within(PICTURE_S):
                 await self._changed.wait()
         except TimeoutError:
             return

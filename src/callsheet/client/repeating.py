@@ -11,6 +11,7 @@ import grpc
 from callsheet.errors import CallsheetError, StateError, UnavailableError
 from callsheet.service.clock import Clock, SystemClock
 from callsheet.wire_errors import from_rpc_error
+from callsheet.within import within
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
@@ -137,7 +138,7 @@ class Repeating:
             messages = aiter(call)
             try:
                 while True:
-                    async with asyncio.timeout(quiet_s):
+                    async with within(quiet_s):
                         message = await anext(messages)
                     yield message
             except StopAsyncIteration:
@@ -162,7 +163,7 @@ class Repeating:
                 one try.
         """
         try:
-            async with asyncio.timeout(self.patience.try_s):
+            async with within(self.patience.try_s):
                 await call.initial_metadata()
                 if call.done():
                     await call.read()

@@ -11,6 +11,7 @@ from prometheus_client import REGISTRY, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from callsheet.errors import UnavailableError
+from callsheet.within import within
 
 log = logging.getLogger(__name__)
 
@@ -86,13 +87,13 @@ class OpsServer:
 
     async def _speak(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            async with asyncio.timeout(REQUEST_DEADLINE_S):
+            async with within(REQUEST_DEADLINE_S):
                 head = await reader.readuntil(b"\r\n\r\n")
             method, _, rest = head.partition(b" ")
             path = rest.partition(b" ")[0].partition(b"?")[0]
             answer = await self._answer(method, path)
             writer.write(answer.encode(with_body=method != b"HEAD"))
-            async with asyncio.timeout(REQUEST_DEADLINE_S):
+            async with within(REQUEST_DEADLINE_S):
                 await writer.drain()
 
     async def _answer(self, method: bytes, path: bytes) -> _Answer:
@@ -111,7 +112,7 @@ class OpsServer:
 
     async def _is_ready(self) -> bool:
         try:
-            async with asyncio.timeout(READY_DEADLINE_S):
+            async with within(READY_DEADLINE_S):
                 return await self._ready()
         except Exception as error:
             log.warning("readiness cannot be told", exc_info=error)

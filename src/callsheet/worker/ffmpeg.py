@@ -14,6 +14,7 @@ from typing import Final
 import imageio_ffmpeg
 
 from callsheet.errors import AttemptError, CapacityError, OutOfVramError, TransientError
+from callsheet.within import within
 from callsheet.worker.sandbox.child_process import end_group
 from callsheet.worker.sandbox.launch import LaunchSettings
 from callsheet.worker.sandbox.rights import Rights, SandboxLimits, environment
@@ -97,7 +98,7 @@ async def ffmpeg_version(program: Path) -> str:
         start_new_session=True,
     )  # fmt: skip
     try:
-        async with asyncio.timeout(_VERSION_S):
+        async with within(_VERSION_S):
             said, _ = await process.communicate()
     finally:
         await end_group(process)
@@ -145,7 +146,7 @@ async def run_ffmpeg(
     signs = _Signs(process.pid, on_progress)
     watching = asyncio.create_task(signs.watch(rules.stall_limit_s, process))
     try:
-        async with asyncio.timeout(deadline_s):
+        async with within(deadline_s):
             said_end, stderr = await asyncio.gather(_follow(process, signs.take), _last_words(process))
             await process.wait()
     except TimeoutError as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from callsheet.within import within
 from callsheet.worker.watchdog import END
 
 _PROGRAM: Final = Path(__file__).with_name("watchdog.py")
@@ -43,7 +44,7 @@ class Guard:
         os.close(self._pipe)
         if self._process is not None:
             with suppress(TimeoutError):
-                async with asyncio.timeout(END_LIMIT_S):
+                async with within(END_LIMIT_S):
                     await self._process.wait()
 
     def beat(self, silence_limit_s: float) -> None:

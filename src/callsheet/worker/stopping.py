@@ -13,6 +13,7 @@ from callsheet.v1.job_pb2 import (
     STOP_RUNG_UNSPECIFIED,
     StopRung,
 )
+from callsheet.within import within
 from callsheet.worker.stream.commands import StopReason
 
 TERM_GRACE_S: Final = 5.0
@@ -112,5 +113,5 @@ class Stop:
             return
         self._childless = asyncio.Event()
         with suppress(TimeoutError):
-            async with asyncio.timeout(limit_s):
+            async with within(limit_s):
                 await self._childless.wait()

@@ -141,6 +141,21 @@ def test_only_the_clock_reads_the_loop_clock() -> None:
 LOCAL = tree.STORE.parent / "local"
 
 
+def test_limits_of_time_hold_in_clean_ups_too() -> None:
+    """``callsheet/within.py`` says which versions of Python break the plain ones."""
+    plain = [
+        tree.where(path, node)
+        for path in tree.shipped()
+        if path.name != "within.py"
+        for node in ast.walk(tree.parsed(path))
+        if isinstance(node, ast.Attribute)
+        and node.attr in {"timeout", "timeout_at"}
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "asyncio"
+    ]
+    assert plain == []
+
+
 def test_sql_is_written_in_the_store_alone() -> None:
     elsewhere = [
         f"{tree.where(path, node)} {node.value[:60]!r}"

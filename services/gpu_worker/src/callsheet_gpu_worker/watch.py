@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
+from callsheet.within import within
 from callsheet.worker.stream.devices import Look
 
 INTERVAL_S: Final = 0.5
@@ -30,7 +31,7 @@ class CardWatch:
         """Return the look that comes next; None where the driver takes longer than *patience_s* over it."""
         self._told.clear()
         with suppress(TimeoutError):
-            async with asyncio.timeout(patience_s):
+            async with within(patience_s):
                 await self._told.wait()
                 return self._latest
         return None

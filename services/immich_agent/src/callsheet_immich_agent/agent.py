@@ -18,6 +18,7 @@ from callsheet.errors import (
     UnavailableError,
 )
 from callsheet.service.clock import Clock
+from callsheet.within import within
 from callsheet_immich_agent.client import Server
 from callsheet_immich_agent.leases import ONLY, Stay
 from callsheet_immich_agent.metrics import Figures
@@ -181,7 +182,7 @@ class Agent:
             await asyncio.sleep(waits_s)
             return
         with suppress(TimeoutError):
-            async with asyncio.timeout(waits_s):
+            async with within(waits_s):
                 await self._stay.changed.wait()
         self._stay.changed.clear()
 
@@ -226,7 +227,7 @@ class Agent:
         if self._dry_run or self.stands_by:
             return self._memory.ours if self.stands_by else frozenset()
         with suppress(TimeoutError):
-            async with asyncio.timeout(within_s):
+            async with within(within_s):
                 while not await self._opened():  # noqa: ASYNC110 -- another machine sets no event of ours
                     await asyncio.sleep(AGAIN_S)
         left = self._memory.ours

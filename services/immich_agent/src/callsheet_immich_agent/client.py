@@ -1,6 +1,5 @@
 """Speaks with an Immich server in either generation of its API, and says exactly what a key may not do."""
 
-import asyncio
 import json
 import re
 import ssl
@@ -25,6 +24,7 @@ from callsheet.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
+from callsheet.within import within
 from callsheet_immich_agent.policy import Action, Command, QueueSeen
 
 ANSWER_BYTES_MAX: Final = 1024 * 1024
@@ -202,7 +202,7 @@ class Server:
         headers = {"x-api-key": self._access.key} if key else {}
         try:
             async with (
-                asyncio.timeout(self._access.deadline_s),
+                within(self._access.deadline_s),
                 self._http.stream(method, path, headers=headers, json=content) as answer,
             ):
                 body = await _read(answer)

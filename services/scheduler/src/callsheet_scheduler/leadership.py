@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from callsheet.errors import StandbyError, UnavailableError
 from callsheet.service.clock import Clock, SystemClock
+from callsheet.within import within
 from callsheet_scheduler.commits import Commits
 from callsheet_scheduler.domain.days import Days
 from callsheet_scheduler.domain.engine import Engine
@@ -244,7 +245,7 @@ class Leadership:
     async def _stand_by(self, candidate: Own) -> None:
         """Wait until no other process leads."""
         while True:
-            async with asyncio.timeout(self._ttl_s):
+            async with within(self._ttl_s):
                 standing = await leader.try_candidate(candidate)
             if standing.won:
                 return

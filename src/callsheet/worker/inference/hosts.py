@@ -25,6 +25,7 @@ from callsheet.media.likeness import Matrix
 from callsheet.models.contents import labels_of
 from callsheet.models.manifest import Manifest
 from callsheet.models.shelf import check_hash, opened
+from callsheet.within import within
 from callsheet.worker.ffmpeg import CARD_DEVICES, CARD_LIBRARIES, CARD_READABLE, SYSTEM_FOLDERS
 from callsheet.worker.inference.limits import ENVIRONMENT, InferenceLimits
 from callsheet.worker.inference.works import (
@@ -247,7 +248,7 @@ class InferenceHost:
             cpu_s=round(limits.deadline_s * limits.threads) + 1,
         )
         try:
-            async with asyncio.timeout(limits.deadline_s):
+            async with within(limits.deadline_s):
                 await child.send(request, descriptors)
                 reply, blobs = await child.receive()
         except TimeoutError as error:

@@ -12,6 +12,7 @@ from typing import Final
 
 from callsheet.errors import BadInputError, TransientError
 from callsheet.v1.job_pb2 import STOP_RUNG_KILLED, STOP_RUNG_TERMINATED
+from callsheet.within import within
 from callsheet.worker.sandbox.child import ChildSettings
 from callsheet.worker.sandbox.wire import LENGTH_BYTES, framed
 from callsheet.worker.sandbox.work import (
@@ -62,7 +63,7 @@ class ChildProcess:
             ChildGoneError: It ended, or said nothing within `START_LIMIT_S`.
         """
         try:
-            async with asyncio.timeout(START_LIMIT_S):
+            async with within(START_LIMIT_S):
                 hello, _ = await self.receive()
         except TimeoutError as error:
             raise ChildGoneError from error
@@ -124,7 +125,7 @@ class ChildProcess:
         A socket closes before its process is gone: a signal in between would hide how it ended.
         """
         with suppress(TimeoutError):
-            async with asyncio.timeout(grace_s):
+            async with within(grace_s):
                 return await self.process.wait()
         return None
 
@@ -173,7 +174,7 @@ async def end_group(process: Process, ladder: Ladder | None = None) -> int:
         rules.climbed(STOP_RUNG_TERMINATED)
         _signal(process.pid, signal.SIGTERM)
         with suppress(TimeoutError):
-            async with asyncio.timeout(rules.term_grace_s):
+            async with within(rules.term_grace_s):
                 await process.wait()
     if process.returncode is None:
         rules.climbed(STOP_RUNG_KILLED)

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from callsheet.errors import AttemptError, BadInputError, CallsheetError, CapacityError, TransientError
+from callsheet.within import within
 from callsheet.worker.decode.works import WARM
 from callsheet.worker.sandbox.child import ChildSettings
 from callsheet.worker.sandbox.child_process import ChildGoneError, ChildProcess, NonsenseError, spawn
@@ -133,7 +134,7 @@ class ChildPool:
     ) -> tuple[Reply, list[bytes]]:
         sound = False
         try:
-            async with asyncio.timeout(deadline_s):
+            async with within(deadline_s):
                 await child.send(request, descriptors)
                 reply, blobs = await child.receive()
             child.jobs += 1

@@ -1,6 +1,5 @@
 """Which sessions of the page were ended, at whichever gateway that was."""
 
-import asyncio
 import math
 from datetime import UTC, datetime
 from typing import Final
@@ -8,6 +7,7 @@ from typing import Final
 from callsheet.client import Client
 from callsheet.errors import UnauthenticatedError, UnavailableError
 from callsheet.service.clock import Clock
+from callsheet.within import within
 from callsheet_gateway.access.remembered import Remembered
 from callsheet_gateway.access.sessions import OVER, Session
 
@@ -52,7 +52,7 @@ class Endings:
             UnauthenticatedError: It was.
         """
         try:
-            async with asyncio.timeout(ASKED_S):
+            async with within(ASKED_S):
                 ended = await self._ended.answer(session.id)
         except (UnavailableError, TimeoutError):
             return

@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 from typing_extensions import override
 
 from callsheet.errors import CallsheetError, UnavailableError
+from callsheet.within import within
 from callsheet_gateway.access.auth import role_of_route
 from callsheet_gateway.access.credentials import WrongCredentialError
 from callsheet_gateway.access.trail import SECRET_BODIES, is_safe
@@ -71,12 +72,12 @@ async def _said(request: Request, route: str) -> str:
 
 @asynccontextmanager
 async def _in_time(deadline_s: float | None) -> AsyncGenerator[None]:
-    limit = asyncio.timeout(deadline_s)
+    limit: asyncio.Timeout | None = None
     try:
-        async with limit:
+        async with within(deadline_s) as limit:
             yield
     except TimeoutError as error:
-        if not limit.expired():
+        if limit is None or not limit.expired():
             raise
         raise UnavailableError(
             f"the request took longer than {deadline_s:g} s; whether it took effect is unknown, repeat it"

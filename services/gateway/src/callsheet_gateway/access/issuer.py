@@ -13,6 +13,7 @@ import jwt
 
 from callsheet.errors import UnavailableError
 from callsheet.service.clock import Clock
+from callsheet.within import within
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +126,7 @@ class Issuer:
                 raise UnavailableError("the issuer of tokens does not answer; repeat the request")
 
     async def _fetch(self) -> list[Jwk]:
-        async with asyncio.timeout(FETCH_S):
+        async with within(FETCH_S):
             found = await self._document(self.address.rstrip("/") + DISCOVERY)
             if found.get("issuer") != self.address:
                 raise ValueError(f"its discovery document is of another issuer than {self.address}")

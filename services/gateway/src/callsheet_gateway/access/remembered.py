@@ -8,6 +8,7 @@ from typing import Final, Generic, TypeVar
 
 from callsheet.errors import UnavailableError
 from callsheet.service.clock import Clock
+from callsheet.within import within
 
 KEPT_MAX: Final = 10_000
 """Answers that are remembered."""
@@ -61,7 +62,7 @@ class Remembered(Generic[NameT, AnswerT]):
         if known is not None and age_s < self._fresh_s:
             return known.answer
         try:
-            async with asyncio.timeout(None if known is None else AGAIN_S):
+            async with within(None if known is None else AGAIN_S):
                 return await asyncio.shield(self._asked(name))
         except (UnavailableError, TimeoutError) as error:
             if known is not None and age_s < self._stale_s:

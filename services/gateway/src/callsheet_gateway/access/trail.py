@@ -13,6 +13,7 @@ from callsheet.ids import new_job_id
 from callsheet.service.clock import Clock
 from callsheet.service.plain import plain_line
 from callsheet.v1.access_service_pb2 import AuditEntry
+from callsheet.within import within
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ class Trail:
         if self._telling is None:
             return
         try:
-            async with asyncio.timeout(CLOSE_S):
+            async with within(CLOSE_S):
                 await self._telling
         except TimeoutError:
             log.error(  # noqa: TRY400 -- the sentence says all

@@ -13,6 +13,7 @@ from callsheet.client import Client, Patience
 from callsheet.errors import CallsheetError
 from callsheet.service.clock import Clock
 from callsheet.v1.job_pb2 import Job
+from callsheet.within import within
 from callsheet_gateway.live import sse
 from callsheet_gateway.live.pace import Pace
 from callsheet_gateway.live.ring import About, Ring, Wanted
@@ -115,7 +116,7 @@ class Hub:
 
     async def _opened(self) -> None:
         try:
-            async with asyncio.timeout(OPEN_WITHIN_S):
+            async with within(OPEN_WITHIN_S):
                 await self._open.wait()
         except TimeoutError:
             self._is_away = True

@@ -9,6 +9,7 @@ from pydantic import JsonValue
 from callsheet.client import Client
 from callsheet.errors import InvalidError, OverloadedError, UnavailableError
 from callsheet.v1.job_pb2 import Job, JobState, NewJob
+from callsheet.within import within
 from callsheet_gateway.metrics import MISSES
 
 URGENT: Final = 1
@@ -46,7 +47,7 @@ class Making:
         """
         working = self._working((job_type, json.dumps(params, sort_keys=True)), by)
         try:
-            async with asyncio.timeout(self._wait_s):
+            async with within(self._wait_s):
                 job = await asyncio.shield(working)
         except TimeoutError as error:
             raise UnavailableError(

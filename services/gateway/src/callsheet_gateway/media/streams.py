@@ -1,6 +1,5 @@
 """Sends the bytes of originals in pieces: whole, in part, or not at all where they are known."""
 
-import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from email.utils import formatdate
@@ -16,6 +15,7 @@ from typing_extensions import override
 
 from callsheet.errors import AttemptError, BadInputError, NotFoundError, StateError, UnavailableError
 from callsheet.v1.library_service_pb2 import Item, ItemFacts
+from callsheet.within import within
 from callsheet.worker.storage.library import Reader
 from callsheet.worker.threads import in_thread
 from callsheet_gateway.live.streams import HEAD_KEY
@@ -42,7 +42,7 @@ class Original(StreamingResponse):
         """Send it. What breaks in the middle ends the connection, so that no client takes a part for all."""
 
         async def in_time(message: Message) -> None:
-            async with asyncio.timeout(self._stall_s):
+            async with within(self._stall_s):
                 await send(message)
 
         try:

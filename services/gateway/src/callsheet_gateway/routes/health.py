@@ -1,6 +1,5 @@
 """/healthz, /readyz, /metrics: what a probe and Prometheus ask."""
 
-import asyncio
 from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Response
@@ -8,6 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 from pydantic import BaseModel, Field
 
 from callsheet.errors import CallsheetError, UnavailableError
+from callsheet.within import within
 from callsheet_gateway.access.guarding import GuardedRoute
 from callsheet_gateway.openapi import problems
 from callsheet_gateway.state import GatewayState, State
@@ -60,7 +60,7 @@ async def check_ready(state: State) -> None:
         UnavailableError: No scheduler that leads can be reached.
     """
     try:
-        async with asyncio.timeout(READY_DEADLINE_S):
+        async with within(READY_DEADLINE_S):
             await state.client.fleet()
     except (CallsheetError, TimeoutError) as error:
         raise UnavailableError("no scheduler that leads can be reached") from error

@@ -1,6 +1,5 @@
 """Has workers read what was uploaded and make pictures of it; the gateway itself opens no media."""
 
-import asyncio
 import json
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from callsheet.client import Client
 from callsheet.errors import NotFoundError
 from callsheet.v1.job_pb2 import NewJob
 from callsheet.v1.library_service_pb2 import Item
+from callsheet.within import within
 from callsheet_gateway.media.making import URGENT
 from callsheet_gateway.uploads.records import Record
 
@@ -55,7 +55,7 @@ async def registered(client: Client, root: str, record: Record, *, wait_s: float
     item: Item | None = None
     jobs: tuple[str, ...] = (record.scan_job_id,)
     with suppress(TimeoutError):
-        async with asyncio.timeout(wait_s if record.wait else ITEM_WAIT_S):
+        async with within(wait_s if record.wait else ITEM_WAIT_S):
             await client.final(record.scan_job_id)
             item = await item_of(client, root, record)
             if record.wait and item is not None:

@@ -10,6 +10,7 @@ from fastapi import HTTPException
 from starlette.requests import ClientDisconnect
 
 from callsheet.errors import UnavailableError
+from callsheet.within import within
 from callsheet.worker.threads import in_thread
 from callsheet_gateway.uploads.arrivals import Arrivals, Writer
 from callsheet_gateway.uploads.records import Record
@@ -36,7 +37,7 @@ class Turn:
         """
         while not self._taken_over:
             try:
-                async with asyncio.timeout(self._idle_s) as self._limit:
+                async with within(self._idle_s) as self._limit:
                     piece = await anext(body)
             except StopAsyncIteration:
                 return
@@ -87,7 +88,7 @@ class Turns:
 
     async def _writer(self, arrivals: Arrivals, record: Record) -> Writer:
         try:
-            async with asyncio.timeout(TAKEOVER_S):
+            async with within(TAKEOVER_S):
                 while (writer := await in_thread(lambda: arrivals.writer(record), _let_go)) is None:
                     if record.id in self._present:
                         self._present[record.id].end()

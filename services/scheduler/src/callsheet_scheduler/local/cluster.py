@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from callsheet.private_files import private_secret, write_private
+from callsheet.within import within
 from callsheet_scheduler.local.accounts import Account
 from callsheet_scheduler.local.binaries import PROGRAM_ENVIRONMENT
 from callsheet_scheduler.local.errors import StartError
@@ -137,7 +138,7 @@ async def clear_leftovers(cluster: Path) -> None:
 
 async def _ended(cluster: Path) -> bool:
     try:
-        async with asyncio.timeout(LEFTOVER_LIMIT_S):
+        async with within(LEFTOVER_LIMIT_S):
             while _servers(cluster):  # noqa: ASYNC110 -- processes that are not our children
                 await asyncio.sleep(0.01)
     except TimeoutError:

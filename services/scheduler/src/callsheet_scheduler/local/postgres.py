@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Final
 from urllib.parse import quote
 
+from callsheet.within import within
 from callsheet_scheduler.local.accounts import Account, database_account
 from callsheet_scheduler.local.binaries import PROGRAM_ENVIRONMENT, find_programs
 from callsheet_scheduler.local.cluster import DATABASE, ROLE, clear_leftovers, ensure_cluster, explain
@@ -205,7 +206,7 @@ class EmbeddedPostgres:
     async def _until_ready(self, state: Path, log_start: int) -> None:
         """Wait until the server says in its pid file that it takes connections."""
         try:
-            async with asyncio.timeout(START_LIMIT_S):
+            async with within(START_LIMIT_S):
                 while not _is_ready(state):
                     if not self.running:
                         raise StartError(explain(_tail(self._log, log_start), self.home))
@@ -226,7 +227,7 @@ class EmbeddedPostgres:
                 break
             process.send_signal(end)
             try:
-                async with asyncio.timeout(limit_s):
+                async with within(limit_s):
                     await process.wait()
             except TimeoutError:
                 continue

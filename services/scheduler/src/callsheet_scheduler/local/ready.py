@@ -7,6 +7,7 @@ from typing import Final
 
 from callsheet.client import Client
 from callsheet.errors import UnavailableError
+from callsheet.within import within
 from callsheet_scheduler.local.errors import StartError
 
 READY_LIMIT_S: Final = 120.0
@@ -26,7 +27,7 @@ async def wait_until_ready(client: Client, gateway_port: int) -> None:
 
 async def _in_time(wait: Coroutine[object, object, None], what: str) -> None:
     try:
-        async with asyncio.timeout(READY_LIMIT_S):
+        async with within(READY_LIMIT_S):
             await wait
     except TimeoutError:
         message = f"Waited {READY_LIMIT_S:.0f} s in vain for {what}: the logs in the data folder say more."

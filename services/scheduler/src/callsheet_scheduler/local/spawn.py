@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from callsheet.within import within
 from callsheet_scheduler.local.accounts import Account
 
 _LAUNCHER: Final = str(Path(__file__).with_name("launch.py"))
@@ -53,7 +54,7 @@ async def run_program(program: Program, *, deadline_s: float) -> tuple[int, str]
     """
     process = await _start(program, output=asyncio.subprocess.PIPE)
     try:
-        async with asyncio.timeout(deadline_s):
+        async with within(deadline_s):
             output, _ = await process.communicate()
     except (TimeoutError, asyncio.CancelledError):
         process.kill()

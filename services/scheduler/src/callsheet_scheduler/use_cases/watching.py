@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Final
 
 from callsheet.errors import CallsheetError, OverloadedError, UnavailableError
+from callsheet.within import within
 from callsheet_scheduler.domain.engine import Engine
 from callsheet_scheduler.domain.job import JobId
 from callsheet_scheduler.leadership import Leadership
@@ -83,7 +84,7 @@ class Watching:
             while not term.commits.lost.is_set():
                 self._tell(term.engine)
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(ROUND_S):
+                    async with within(ROUND_S):
                         await term.commits.lost.wait()
             for watch in self._watches:
                 watch.end(UnavailableError("this leadership has ended; watch again"))
