@@ -8,9 +8,11 @@ from callsheet.within import within
 
 
 async def test_what_takes_longer_is_ended() -> None:
+    limit: asyncio.Timeout | None = None
     with pytest.raises(TimeoutError):
         async with within(0.0) as limit:
             await asyncio.Event().wait()
+    assert limit is not None
     assert limit.expired()
 
 
