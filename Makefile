@@ -7,6 +7,7 @@ SHELL := /bin/sh
 
 MEDIA ?=
 PORT ?= 8080
+METRICS_PORT ?= 0
 DATA ?= var
 TESTS ?= tests
 WORKERS ?= logical
@@ -30,16 +31,16 @@ export UV_NO_PROGRESS := 1
 ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt /etc/ssl/cert.pem /etc/pki/tls/certs/ca-bundle.crt),)
 export UV_SYSTEM_CERTS := 1
 endif
-export MEDIA PORT DATA
+export MEDIA PORT DATA METRICS_PORT
 
 .PHONY: help
 help: ## Print this.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: run
-run: $(VENV)/local.stamp ## Start everything here: make run [MEDIA=/path] [PORT=8080] [DATA=var]; Ctrl-C ends it.
+run: $(VENV)/local.stamp ## Start everything here: make run [MEDIA=/path] [PORT=8080] [DATA=var] [METRICS_PORT=9100]; Ctrl-C ends it.
 	@$(BIN)/python $(WEB)/build.py --optional
-	@set -- up --port "$$PORT" --data "$$DATA"; \
+	@set -- up --port "$$PORT" --data "$$DATA" --metrics-port "$$METRICS_PORT"; \
 	if [ -n "$$MEDIA" ]; then set -- "$$@" --media "$$MEDIA"; fi; \
 	exec $(BIN)/callsheet "$$@"
 

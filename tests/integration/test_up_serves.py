@@ -6,14 +6,23 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
-from tests.support.command_up import RunningUp, running_up
+from tests.support.command_up import RunningUp, free_ports, running_up
 from tests.support.folders import open_folder
 from tests.support.media import first_part, quadrants
 
 TOKEN_MODE = 0o600
 SWEEP = "30 4 * * 0"
+
+#: A metric of each process, in the order of their ports.
+OF_EACH = (
+    "media_jobs_pending",
+    "callsheet_worker_slots",
+    "callsheet_worker_slots",
+    "callsheet_gateway_requests",
+)
 
 
 @pytest.fixture
@@ -74,8 +83,13 @@ async def test_first_start_fills_the_library_and_the_second_goes_on(place: Path,
         assert await up.stop(signal.SIGINT) == 0
         assert len([line for line in up.said if line.startswith("Callsheet is ready at ")]) == 1
 
-    async with running_up(data, "--media", str(media)) as again:
+    first_port = free_ports(4)
+    async with running_up(data, "--media", str(media), "--metrics-port", str(first_port)) as again:
         await again.ready()
+        assert f"gateway http://127.0.0.1:{first_port + 3}/metrics" in await again.line("Metrics: ")
+        async with httpx.AsyncClient() as http:
+            pages = [await http.get(f"http://127.0.0.1:{first_port + place}/metrics") for place in range(4)]
+        assert [metric in page.text for metric, page in zip(OF_EACH, pages, strict=True)] == [True] * 4
         assert await items(again) == found
         assert again.token() == token
         assert not any(token in line for line in again.said)

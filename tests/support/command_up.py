@@ -7,10 +7,13 @@ import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from callsheet_scheduler.local.data_folder import reserve_port
+from callsheet_scheduler.local.errors import StartError
 
 from tests.support.patience import PATIENCE_S
 
@@ -29,6 +32,17 @@ class Answer:
     def json(self) -> object:
         """Return the body read as JSON."""
         return json.loads(self.body)
+
+
+def free_ports(count: int) -> int:
+    """Return the first of *count* free ports in a row."""
+    while True:
+        with ExitStack() as stack:
+            first: int = stack.enter_context(reserve_port(0)).getsockname()[1]
+            with suppress(StartError):
+                for port in range(first + 1, first + count):
+                    stack.enter_context(reserve_port(port))
+                return first
 
 
 class RunningUp:

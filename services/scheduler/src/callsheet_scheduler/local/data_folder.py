@@ -148,11 +148,11 @@ def check_media(media: Path, data: Path) -> Path:
     return folder
 
 
-def reserve_port(wanted: int) -> socket.socket:
+def reserve_port(wanted: int, option: str = "PORT=") -> socket.socket:
     """Return a socket bound to *wanted* on loopback, or for 0 to some port that is free.
 
     As long as it is open the kernel gives the port to nobody who asks for just any; a server that asks
-    for this one by number, as servers do with SO_REUSEADDR, gets it.
+    for this one by number, as servers do with SO_REUSEADDR, gets it. *option* is what chooses another.
 
     Raises:
         StartError: Something listens there, or the account may not.
@@ -163,6 +163,6 @@ def reserve_port(wanted: int) -> socket.socket:
         reserved.bind(("127.0.0.1", wanted))
     except OSError as error:
         reserved.close()
-        message = f"Port {wanted} is not to be had ({error.strerror}): choose another (PORT=)."
+        message = f"Port {wanted} is not to be had ({error.strerror}): choose another ({option})."
         raise StartError(message) from error
     return reserved

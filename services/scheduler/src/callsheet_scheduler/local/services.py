@@ -5,7 +5,7 @@ import re
 import socket
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -46,6 +46,8 @@ class Site:
     gateway_port: int
     surroundings: Mapping[str, str]
     """The environment of the command itself."""
+    metrics_ports: Mapping[str, int] = field(default_factory=dict[str, int])
+    """By the name of the service; the others take free ones."""
 
     @property
     def scheduler(self) -> str:
@@ -135,7 +137,7 @@ def _gateway(site: Site) -> Service:
 def _service(site: Site, name: str, module: str, own: Mapping[str, str], *, stop_limit_s: float) -> Service:
     shared = {
         "CALLSHEET_JOIN_TOKEN_FILE": str(site.data.join_token),
-        "CALLSHEET_OPS_PORT": "0",
+        "CALLSHEET_OPS_PORT": str(site.metrics_ports.get(name, 0)),
         "CALLSHEET_HOST": re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())[:128] or "localhost",
         "PYTHONUNBUFFERED": "1",
     }

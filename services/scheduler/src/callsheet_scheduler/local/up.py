@@ -24,6 +24,7 @@ from callsheet_scheduler.local.errors import StartError
 from callsheet_scheduler.local.logs import keep_logs_small
 from callsheet_scheduler.local.nightly import NIGHTLY, add_nightly
 from callsheet_scheduler.local.postgres import EmbeddedPostgres
+from callsheet_scheduler.local.processes import METERED
 from callsheet_scheduler.local.ready import wait_until_ready
 from callsheet_scheduler.local.services import Site, start_order
 from callsheet_scheduler.local.spawn import Program, run_program
@@ -42,6 +43,8 @@ class Wish:
     """Without it a sample library is made."""
     port: int
     """Of REST; 0 takes a free one."""
+    metrics_port: int
+    """Of the first process that serves metrics, the others follow; 0 takes free ones."""
     data: Path
     environment: Mapping[str, str]
 
@@ -143,6 +146,7 @@ class _Start:
             dsn=await self._database(),
             scheduler_port=self._reserved(0),
             gateway_port=self._port,
+            metrics_ports=self._metrics_ports(),
             surroundings=self._wish.environment,
         )
         for services in start_order(site):
@@ -152,9 +156,21 @@ class _Start:
                 await self.supervisor.start(service)
         return await self._connected(site)
 
-    def _reserved(self, wanted: int) -> int:
-        port: int = self._stack.enter_context(reserve_port(wanted)).getsockname()[1]
+    def _reserved(self, wanted: int, option: str = "PORT=") -> int:
+        port: int = self._stack.enter_context(reserve_port(wanted, option)).getsockname()[1]
         return port
+
+    def _metrics_ports(self) -> dict[str, int]:
+        first = self._wish.metrics_port
+        if not first:
+            return {}
+        ports = {
+            name: self._reserved(port, "METRICS_PORT=") for port, name in enumerate(METERED, start=first)
+        }
+        _say(
+            "Metrics: " + ", ".join(f"{name} http://127.0.0.1:{port}/metrics" for name, port in ports.items())
+        )
+        return ports
 
     async def _connected(self, site: Site) -> Client:
         token = self._data.join_token.read_text(encoding="ascii").strip()
