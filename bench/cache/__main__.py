@@ -1,8 +1,9 @@
 """Measures cache building beside a plain script, vipsthumbnail and ffmpegthumbnailer, on one library.
 
 All in one run, the rounds taking turns, since the machine may have other things to do: what counts are the
-ratios. Callsheet's figure is that of a worker's processors over real decode children, without the scheduler;
-each file is probed, and gets a thumbnail and a thumbhash. The tools make a thumbnail and nothing else.
+ratios. Callsheet's figure is that of a running worker's processors over real decode children, without the
+scheduler; what it takes to start the children is printed beside it. Each file is probed, and gets a thumbnail
+and a thumbhash. The tools make a thumbnail and nothing else.
 """
 
 import argparse
@@ -46,21 +47,25 @@ def main() -> None:
         library = Path(scratch, "library")
         make_library(library, asked.files)
         memory: list[int] = []
+        starts: list[float] = []
         runs: dict[str, tuple[Run, int]] = {
-            "callsheet": (lambda media, out: callsheet(media, out, memory), asked.files),
+            "callsheet": (lambda media, out: callsheet(media, out, memory, starts), asked.files),
             "plain script": (plain, asked.files),
         }
         pictures = sum(path.suffix in PICTURES for path in library.iterdir())
         stills = Path(scratch, "stills")
         _link(library, stills, pictures=True)
-        runs["callsheet, pictures"] = (lambda _, out: callsheet(stills, out, memory), pictures)
+        runs["callsheet, pictures"] = (lambda _, out: callsheet(stills, out, memory, starts), pictures)
         if shutil.which("vipsthumbnail"):
             runs["vipsthumbnail, pictures"] = (lambda _, out: vips(stills, out), pictures)
         else:
             print("vipsthumbnail is left out: it is not installed (Debian: libvips-tools)")
         films = Path(scratch, "films")
         _link(library, films, pictures=False)
-        runs["callsheet, videos"] = (lambda _, out: callsheet(films, out, memory), asked.files - pictures)
+        runs["callsheet, videos"] = (
+            lambda _, out: callsheet(films, out, memory, starts),
+            asked.files - pictures,
+        )
         if shutil.which("ffmpegthumbnailer"):
             runs["ffmpegthumbnailer, videos"] = (
                 lambda _, out: thumbnailer(films, out),
@@ -75,6 +80,7 @@ def main() -> None:
                 took[name].append(run(library, out))
                 shutil.rmtree(out, ignore_errors=True)
         report(runs, took, memory)
+        print(f"its children were ready within {statistics.median(starts):.2f} s")
 
 
 def report(runs: dict[str, tuple[Run, int]], took: dict[str, list[float]], memory: Sequence[int]) -> None:
@@ -93,16 +99,19 @@ def report(runs: dict[str, tuple[Run, int]], took: dict[str, list[float]], memor
     print(f"memory of a worker process at its peak: {max(memory)} MiB, at most {WORKER_MIB} wanted")
 
 
-def callsheet(media: Path, out: Path, memory: list[int]) -> float:
-    """Return the seconds of a scan and the chunks of a build; notes the children's peak memory."""
+def callsheet(media: Path, out: Path, memory: list[int], starts: list[float]) -> float:
+    """Return the seconds of a scan and the chunks of a build; notes the children's start and peak memory."""
     out.mkdir()
-    return asyncio.run(_callsheet(media, out, memory))
+    return asyncio.run(_callsheet(media, out, memory, starts))
 
 
-async def _callsheet(media: Path, out: Path, memory: list[int]) -> float:
+async def _callsheet(media: Path, out: Path, memory: list[int], starts: list[float]) -> float:
     clock = SystemClock()
+    started = clock.monotonic()
     async with desk(out, media, size=CORES) as at:
+        await at.children.started()
         start = clock.monotonic()
+        starts.append(start - started)
         at.library.take(await Scan().process(ScanParams(pictures=False), at.context()))
         ids = list(at.library.rows)
         chunks = [ids[place : place + CHUNK] for place in range(0, len(ids), CHUNK)]

@@ -3,13 +3,13 @@
 import math
 import re
 import tomllib
-from enum import StrEnum
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from callsheet.errors import InvalidError
+from callsheet.models.resize import Resize
 
 FILE_NAME: Final = "manifest.toml"
 """The manifest in a model's folder."""
@@ -79,17 +79,6 @@ class ModelFile(_Section):
             kinds = ", ".join(_SUFFIXES)
             raise ValueError(f"path: {self.path!r} is no {kinds} file; pickles and programs are not taken")
         return self
-
-
-class Resize(StrEnum):
-    """How a picture of any shape becomes one of the model's."""
-
-    COVER = "cover"
-    """Scaled until it covers the size, then cut at the middle."""
-    FIT = "fit"
-    """Scaled until it fits, on black."""
-    STRETCH = "stretch"
-    """Scaled to the size, whatever that does to its shape."""
 
 
 class ImageInput(_Section):

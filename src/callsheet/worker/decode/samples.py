@@ -10,7 +10,7 @@ from PIL import Image
 from callsheet.media import kinds
 from callsheet.media.facts import MediaLimits
 from callsheet.media.faults import MediaFaultError, undecodable
-from callsheet.models.manifest import Resize
+from callsheet.models.resize import Resize
 from callsheet.worker.decode import container, moving, still
 from callsheet.worker.decode.probe import check_readable, opened_to_play
 from callsheet.worker.decode.source import Source

@@ -140,8 +140,9 @@ def pixels(image: Image.Image, family: Family, needed: tuple[int, int], source: 
         if family is Family.JPEG and _ends_in_grey(image) and ends_early(source):
             raise truncated("its data ends before the picture does")
         plain = _eight_bit(image)
-        if plain.width > wanted[0] * 2 or plain.height > wanted[1] * 2:
-            plain.thumbnail((wanted[0] * 2, wanted[1] * 2), Image.Resampling.BOX, reducing_gap=1.0)
+        factor = min(plain.width // (wanted[0] * 2), plain.height // (wanted[1] * 2))
+        if factor > 1:
+            plain = plain.reduce(factor)
         return _on_white(_turned(plain, turn), profile if isinstance(profile, bytes) else None)
 
 

@@ -8,7 +8,7 @@ from callsheet.media.faults import Fault
 from callsheet.media.outputs import PictureFormat
 from callsheet.media.sprites import Sheet
 from callsheet.media.survey import Survey
-from callsheet.models.manifest import Resize
+from callsheet.models.resize import Resize
 from callsheet.worker.sandbox.work import Work
 
 

@@ -81,6 +81,10 @@ class ChildPool:
         await asyncio.gather(*self._background, return_exceptions=True)
         await asyncio.gather(*(self._end(child) for child in list(self._children)))
 
+    async def started(self) -> None:
+        """Wait until no child is on its way any more: each has come, or could not be started."""
+        await asyncio.gather(*self._background)
+
     async def run(
         self,
         work: Work[ArgumentsT, ResultT],

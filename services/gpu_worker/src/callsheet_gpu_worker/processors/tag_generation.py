@@ -11,7 +11,7 @@ from callsheet.catalog import TAG_GENERATION
 from callsheet.errors import BadInputError, OutOfVramError
 from callsheet.media import likeness, tags
 from callsheet.media.tags import HEURISTIC, METADATA, Known, Tag
-from callsheet.models.manifest import Resize
+from callsheet.models.resize import Resize
 from callsheet.models.shelf import Installed, installed
 from callsheet.params import TagGenerationParams
 from callsheet.service.plain import plain_line
