@@ -69,7 +69,7 @@ class TlsFolder:
         """
         self.path = path
         self._stamp = self._stamped()
-        self._credentials = read_credentials(path)
+        self._credentials: Credentials = read_credentials(path)
 
     @property
     def newest(self) -> Credentials:
@@ -80,12 +80,14 @@ class TlsFolder:
         stamp = self._stamped()
         if stamp != self._stamp:
             try:
-                self._credentials = read_credentials(self.path)
+                found = read_credentials(self.path)
             except InvalidError as error:
                 log.warning("new certificates are not taken yet: %s", error.message)
             else:
-                until = self._credentials.ends_at.isoformat()
-                log.info("new certificates are taken", extra={"tls_dir": str(self.path), "until": until})
+                if found != self._credentials:
+                    self._credentials = found
+                    until = found.ends_at.isoformat()
+                    log.info("new certificates are taken", extra={"tls_dir": str(self.path), "until": until})
             self._stamp = stamp
         return self._credentials
 
