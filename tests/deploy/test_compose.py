@@ -9,9 +9,11 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
+from pydantic import JsonValue
 
 from callsheet.identities import Role
 from callsheet.tls import read_credentials
@@ -24,6 +26,7 @@ from tests.deploy.manifests import (
     SETTINGS,
     compose,
     mapping,
+    several,
     targets,
     texts,
     variables,
@@ -107,7 +110,37 @@ def test_the_database_is_reached_by_the_scheduler_alone_and_nothing_inside_gets_
     assert {name for name, one in mapping(compose(), "networks").items() if one == {"internal": True}} == {
         "queue",
         "services",
+        "objects",
     }
+
+
+def test_the_s3_server_is_reached_by_those_alone_who_have_its_credentials() -> None:
+    asking = {name for name, one in SERVICES.items() if "objects" in texts(one, "networks")}
+
+    assert asking == {"objectstore", "gateway", "cpu-worker", "gpu-worker"}
+    assert texts(SERVICES["objectstore"], "networks") == ["objects"]
+
+
+def test_grafana_finds_prometheus_and_the_dashboards_where_its_files_say() -> None:
+    mounted = {mount.split(":")[1]: mount.split(":")[0] for mount in texts(SERVICES["grafana"], "volumes")}
+    provisioning = ROOT / mounted["/etc/grafana/provisioning"]
+    (source,) = several(read(provisioning / "datasources/prometheus.yml"), "datasources")
+    (provider,) = several(read(provisioning / "dashboards/callsheet.yml"), "providers")
+
+    assert urlsplit(str(source["url"])) == ("http", "prometheus:9090", "", "", "")
+    assert source["type"] == "prometheus"
+    assert shared("grafana", "prometheus") == {"services"}
+    assert (ROOT / mounted[str(mapping(provider, "options")["path"])] / "callsheet.json").is_file()
+
+
+def read(path: Path) -> dict[str, JsonValue]:
+    return NODE.validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
+
+
+def shared(*names: str) -> set[str]:
+    """Return the networks that all these services are on."""
+    first, *others = (set(texts(SERVICES[name], "networks")) for name in names)
+    return first.intersection(*others)
 
 
 @pytest.mark.parametrize(("name", "stop_s"), [("cpu-worker", 120), ("gpu-worker", 600)])
