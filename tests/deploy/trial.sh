@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the images, has the Immich controller steer a stand-in for a server, brings up the compose file, scans a
-# folder through REST, kills everything, brings it up again and finds what was there. Then it plays the Deployments of
-# deploy/k8s and scans a folder through them.
+# folder through REST, kills everything, brings it up again and finds what was there; then once more with all
+# profiles. Then it plays the Deployments of deploy/k8s and scans a folder through them.
 # Everything lies below FOLDER, by default .cache/containers. What cannot be had is said, and is a failure.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -40,7 +40,8 @@ step() {
 }
 
 step base images
-tests/deploy/bases.sh docker.io/library/python:3.13-slim-trixie docker.io/library/postgres:18-trixie
+tests/deploy/bases.sh docker.io/library/python:3.13-slim-trixie docker.io/library/postgres:18-trixie \
+	docker.io/chrislusf/seaweedfs:4.40 docker.io/prom/prometheus:v3.13.0
 
 for target in scheduler gateway cpu-worker gpu-worker immich-agent; do
 	step "build $target"
@@ -55,6 +56,9 @@ step immich
 
 step compose
 tests/deploy/compose_trial.sh "$folder"
+
+step profiles
+.venv/bin/python -m tests.deploy.profiles_trial "$folder"
 
 step kube play
 tests/deploy/kube_trial.sh

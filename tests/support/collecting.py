@@ -80,15 +80,15 @@ class Collector:
 
 
 @asynccontextmanager
-async def collecting() -> AsyncGenerator[Collector]:
-    """Run a collector on a free port of loopback."""
+async def collecting(address: str = "127.0.0.1:0") -> AsyncGenerator[Collector]:
+    """Run a collector, by default on a free port of loopback."""
     collector = Collector()
     server = grpc.aio.server()
     handler = grpc.unary_unary_rpc_method_handler(
         collector.export, ExportTraceServiceRequest.FromString, ExportTraceServiceResponse.SerializeToString
     )
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, {"Export": handler}),))
-    collector.port = server.add_insecure_port("127.0.0.1:0")
+    collector.port = server.add_insecure_port(address)
     await server.start()
     try:
         yield collector

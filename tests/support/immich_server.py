@@ -150,19 +150,22 @@ def refusal(status: int, message: str) -> Response:
 
 @asynccontextmanager
 async def standing_in(
-    immich: SimulatedImmich | None = None, certificate: tuple[Path, Path] | None = None, port: int = 0
+    immich: SimulatedImmich | None = None,
+    certificate: tuple[Path, Path] | None = None,
+    port: int = 0,
+    host: str = "127.0.0.1",
 ) -> AsyncGenerator[StandIn]:
-    """Run a server on loopback, by default on a free port; with a *certificate* and its key over TLS."""
+    """Run a server, by default on a free port of loopback; with a *certificate* and its key over TLS."""
     stand_in = StandIn(immich or SimulatedImmich())
     stand_in.immich.start()
-    config = uvicorn.Config(stand_in.app(), port=port, log_config=None, lifespan="off", ws="none")
+    config = uvicorn.Config(stand_in.app(), host=host, port=port, log_config=None, lifespan="off", ws="none")
     config.timeout_graceful_shutdown = 1
     if certificate is not None:
         config.ssl_certfile, config.ssl_keyfile = map(str, certificate)
     server = uvicorn.Server(config)
     with config.bind_socket() as listener:
         scheme = "https" if certificate else "http"
-        stand_in.address = f"{scheme}://127.0.0.1:{listener.getsockname()[1]}"
+        stand_in.address = f"{scheme}://{host}:{listener.getsockname()[1]}"
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             yield stand_in
