@@ -56,3 +56,17 @@ def test_every_lock_that_is_copied_exists() -> None:
 
     assert {"gpu_worker", "gpu_worker_cuda", "scheduler"} <= named
     assert {name for name in named if not (ROOT / f"requirements/{name}.txt").is_file()} == set()
+
+
+def test_lock_with_cuda_holds_all_that_the_worker_needs() -> None:
+    plain, cuda = (
+        set(
+            re.findall(
+                r"^([\w-]+)==", (ROOT / f"requirements/{name}.txt").read_text(encoding="utf-8"), re.MULTILINE
+            )
+        )
+        for name in ("gpu_worker", "gpu_worker_cuda")
+    )
+
+    assert plain <= cuda
+    assert {"onnxruntime-gpu", "nvidia-cublas", "nvidia-cudnn-cu13"} <= cuda

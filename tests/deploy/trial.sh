@@ -51,6 +51,22 @@ for target in scheduler gateway cpu-worker gpu-worker immich-agent; do
 	podman image inspect --format '{{.Size}} bytes, user {{.Config.User}}' "callsheet/$target:latest"
 done
 
+step build gpu-worker for models on a card
+buildah bud --layers --format docker --isolation chroot --network host --pull-never --quiet \
+	--file deploy/docker/Dockerfile --target gpu-worker --build-arg GPU_LOCK=gpu_worker_cuda \
+	--tag callsheet/gpu-worker:cuda . >/dev/null
+podman image inspect --format '{{.Size}} bytes' callsheet/gpu-worker:cuda
+# What computes on cards finds every library but the driver's, which the host would lend.
+podman run --rm --network none callsheet/gpu-worker:cuda python3 -c '
+import ctypes, onnxruntime, pathlib
+onnxruntime.preload_dlls()
+provider = pathlib.Path(onnxruntime.__file__).parent / "capi/libonnxruntime_providers_cuda.so"
+try:
+    ctypes.CDLL(str(provider))
+except OSError as error:
+    assert str(error).startswith("libcuda.so.1:"), error
+    print(f"CUDA {onnxruntime.cuda_version}, {error}")'
+
 step immich
 .venv/bin/python -m tests.deploy.immich_trial callsheet/immich-agent:latest
 

@@ -185,7 +185,7 @@ def _tell(work: _Work, host: InferenceHost, count: int) -> None:
         offered = ", ".join(loaded.offered) or "nothing"
         say(
             f"The job holds the card {share.uuid}, but the model ran on the processor: the ONNX Runtime"
-            f" of this worker offers {offered}; install onnxruntime-gpu for CUDA."
+            f" of this worker offers {offered}; install onnxruntime-gpu[cuda,cudnn] for CUDA."
         )
 
 
