@@ -59,14 +59,13 @@ def test_every_lock_that_is_copied_exists() -> None:
 
 
 def test_lock_with_cuda_holds_all_that_the_worker_needs() -> None:
-    plain, cuda = (
-        set(
-            re.findall(
-                r"^([\w-]+)==", (ROOT / f"requirements/{name}.txt").read_text(encoding="utf-8"), re.MULTILINE
-            )
-        )
-        for name in ("gpu_worker", "gpu_worker_cuda")
-    )
+    plain, cuda = packages("gpu_worker"), packages("gpu_worker_cuda")
 
     assert plain <= cuda
     assert {"onnxruntime-gpu", "nvidia-cublas", "nvidia-cudnn-cu13"} <= cuda
+
+
+def packages(lock: str) -> set[str]:
+    """Return the names that a lock holds."""
+    text = (ROOT / f"requirements/{lock}.txt").read_text(encoding="utf-8")
+    return set(re.findall(r"^([\w-]+)==", text, re.MULTILINE))
